@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry protocol: what both sides share, and the client."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel calls scow needs; the only room with ctypes."""
