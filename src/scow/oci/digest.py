@@ -42,7 +42,9 @@ class Digest(str):
         algorithm, colon, encoded = value.partition(":")
         length = _LENGTHS.get(algorithm)
         if not colon or length is None:
-            raise InvalidDigestError(f"{value[:200]!r} is not a digest", hint="A digest looks like sha256:<64 hex digits>.")
+            raise InvalidDigestError(
+                f"{value[:200]!r} is not a digest", hint="A digest looks like sha256:<64 hex digits>."
+            )
         if len(encoded) != length or not _HEX.issuperset(encoded):
             raise InvalidDigestError(f"{value[:200]!r} is not a digest: {length} lower-case hex digits are needed")
         return super().__new__(cls, value)

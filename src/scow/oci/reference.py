@@ -115,7 +115,9 @@ def valid_tag(tag: str) -> bool:
 
 
 def _invalid(name: str, why: str = "", hint: str = "") -> InvalidReferenceError:
-    return InvalidReferenceError("invalid reference format" + (f": {why}" if why else ""), hint=hint or f"The name was {name[:200]!r}.")
+    return InvalidReferenceError(
+        "invalid reference format" + (f": {why}" if why else ""), hint=hint or f"The name was {name[:200]!r}."
+    )
 
 
 def _parse(name: str) -> Reference:

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the environment decides: paths, limits, switches.
+
+The environment is passed in, never read here, so that a program can hold several engines with different settings.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+class Settings(NamedTuple):
+    """Everything that can be set from outside.
+
+    Attributes:
+        root: Where images, layers and containers are kept (``SCOW_ROOT``).
+        run_root: Where state lives that a reboot may lose (``SCOW_RUN_ROOT``).
+        config_dir: docker's client configuration (``DOCKER_CONFIG``), for credentials and formats.
+        snapshotter: ``erofs``, ``overlay`` or ``""`` to choose by what the host can do (``SCOW_SNAPSHOTTER``).
+        max_layer_size: Most bytes one uncompressed layer may have (``SCOW_MAX_LAYER_SIZE``).
+        max_layer_entries: Most entries in one layer (``SCOW_MAX_LAYER_ENTRIES``).
+        max_ratio: Most bytes one compressed byte may expand to, beyond the first 64 MiB (``SCOW_MAX_RATIO``).
+        build_cache_size: Bytes the build cache may hold before the least recently used goes (``SCOW_BUILD_CACHE_SIZE``).
+        content_trust: Only signed tags are believed (``DOCKER_CONTENT_TRUST``).
+        default_platform: Platform to pull and build for, or ``""`` for the host's (``DOCKER_DEFAULT_PLATFORM``).
+        environ: The whole environment, for proxies and credential helpers.
+    """
+
+    root: str
+    run_root: str
+    config_dir: str
+    snapshotter: str
+    max_layer_size: int
+    max_layer_entries: int
+    max_ratio: int
+    build_cache_size: int
+    content_trust: bool
+    default_platform: str
+    environ: Mapping[str, str]
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], *, root: str = "") -> Settings:
+        """Read the settings from an environment.
+
+        Args:
+            environ: Such as ``os.environ``.
+            root: Overrides ``SCOW_ROOT``.
+
+        Raises:
+            InvalidArgumentError: A variable cannot be understood.
+        """
+        get = environ.get
+        snapshotter = get("SCOW_SNAPSHOTTER", "")
+        if snapshotter not in {"", "auto", "erofs", "overlay"}:
+            raise InvalidArgumentError(
+                f"SCOW_SNAPSHOTTER is {snapshotter!r}", hint="Set it to erofs or overlay, or leave it unset."
+            )
+        return cls(
+            root=os.path.abspath(root or get("SCOW_ROOT") or _default_root(environ)),
+            run_root=os.path.abspath(get("SCOW_RUN_ROOT") or _default_run_root(environ)),
+            config_dir=get("DOCKER_CONFIG") or os.path.join(_home(environ), ".docker"),
+            snapshotter="" if snapshotter == "auto" else snapshotter,
+            max_layer_size=_size(environ, "SCOW_MAX_LAYER_SIZE", 256 << 30),
+            max_layer_entries=_size(environ, "SCOW_MAX_LAYER_ENTRIES", 10_000_000),
+            max_ratio=_size(environ, "SCOW_MAX_RATIO", 1000),
+            build_cache_size=_size(environ, "SCOW_BUILD_CACHE_SIZE", 20 << 30),
+            content_trust=get("DOCKER_CONTENT_TRUST", "").lower() in {"1", "t", "true"},
+            default_platform=get("DOCKER_DEFAULT_PLATFORM", ""),
+            environ=environ,
+        )
+
+
+def _home(environ: Mapping[str, str]) -> str:
+    return environ.get("HOME") or os.path.expanduser("~")
+
+
+def _default_root(environ: Mapping[str, str]) -> str:
+    if os.geteuid() == 0:
+        return "/var/lib/scow"
+    return os.path.join(environ.get("XDG_DATA_HOME") or os.path.join(_home(environ), ".local/share"), "scow")
+
+
+def _default_run_root(environ: Mapping[str, str]) -> str:
+    if os.geteuid() == 0:
+        return "/run/scow"
+    return os.path.join(environ.get("XDG_RUNTIME_DIR") or f"/tmp/scow-run-{os.geteuid()}", "scow")
+
+
+def _size(environ: Mapping[str, str], name: str, default: int) -> int:
+    """A number, or a size such as ``512m`` or ``20g`` (powers of 1024)."""
+    text = environ.get(name, "").strip().lower()
+    if not text:
+        return default
+    number = text.rstrip("bkmgti")
+    unit = text[len(number) :].rstrip("b").rstrip("i")
+    if not number.isdigit() or unit not in _UNITS:
+        raise InvalidArgumentError(f"{name} is {text!r}, which is not a size", hint="Write it as 512m or 20g.")
+    return int(number) * _UNITS[unit]
