@@ -41,7 +41,7 @@ class Heredoc(NamedTuple):
         """The content as the file gets it: without leading tabs for ``<<-``."""
         if not self.chomp:
             return self.content
-        return "".join(line.lstrip("\t") for line in self.content.splitlines(keepends=True))
+        return "\n".join(line.lstrip("\t") for line in self.content.split("\n"))
 
 
 class Pair(NamedTuple):
