@@ -28,7 +28,7 @@ class Settings(NamedTuple):
         max_layer_size: Most bytes one uncompressed layer may have (``SCOW_MAX_LAYER_SIZE``).
         max_layer_entries: Most entries in one layer (``SCOW_MAX_LAYER_ENTRIES``).
         max_ratio: Most bytes one compressed byte may expand to, beyond the first 64 MiB (``SCOW_MAX_RATIO``).
-        build_cache_size: Bytes the build cache may hold before the least recently used goes (``SCOW_BUILD_CACHE_SIZE``).
+        build_cache_size: Most bytes of build cache; the least recently used goes first (``SCOW_BUILD_CACHE_SIZE``).
         content_trust: Only signed tags are believed (``DOCKER_CONTENT_TRUST``).
         default_platform: Platform to pull and build for, or ``""`` for the host's (``DOCKER_DEFAULT_PLATFORM``).
         environ: The whole environment, for proxies and credential helpers.

@@ -7,7 +7,7 @@ catches the classic mix-up of a compressed and an uncompressed digest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, NewType, Self
 
 from scow.errors import InvalidArgumentError
 
@@ -38,7 +38,7 @@ class Digest(str):
 
     __slots__ = ()
 
-    def __new__(cls, value: str) -> Digest:
+    def __new__(cls, value: str) -> Self:  # noqa: D102
         algorithm, colon, encoded = value.partition(":")
         length = _LENGTHS.get(algorithm)
         if not colon or length is None:
