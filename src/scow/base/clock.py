@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time as seconds since the epoch (UTC), and its two texts: RFC 3339 for documents, Go durations for people.
+
+Nobody else asks the system for the time of day; a build's ``SOURCE_DATE_EPOCH`` is handed in as a value.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from scow.errors import InvalidArgumentError
+
+_ZONE = r"[Zz]|[+-]\d\d:?\d\d"
+_TIME = rf"[Tt ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?\s*({_ZONE})?"
+_RFC3339 = re.compile(rf"(\d{{4}})-(\d\d)-(\d\d)(?:{_TIME}|({_ZONE}))?")
+_UNIX = re.compile(r"(\d+)(?:\.(\d{1,9}))?")
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+ZERO = "0001-01-01T00:00:00Z"
+"""Go's zero time, docker's way to say «never»."""
+
+
+def now() -> float:
+    """Ask the system.
+
+    Returns:
+        Seconds since the epoch, UTC.
+    """
+    return time.time()
+
+
+def rfc3339(when: float, nanoseconds: int | None = None) -> str:
+    """Write a moment as Go's RFC3339Nano does: UTC, fraction without trailing zeros.
+
+    Args:
+        when: Seconds since the epoch.
+        nanoseconds: The fraction exactly, when the caller has it; else it is taken from ``when``.
+
+    Returns:
+        Such as ``2024-02-03T04:05:06.789Z``.
+    """
+    seconds = int(when // 1)
+    fraction = int((when - seconds) * 1e9) if nanoseconds is None else nanoseconds
+    moment = time.gmtime(seconds)
+    text = f"{moment[0]:04d}-{moment[1]:02d}-{moment[2]:02d}T{moment[3]:02d}:{moment[4]:02d}:{moment[5]:02d}"
+    return f"{text}.{fraction:09d}".rstrip("0").rstrip(".") + "Z" if fraction else text + "Z"
+
+
+def _days(year: int, month: int, day: int) -> int:
+    # Days since 1970-01-01 in the proleptic Gregorian calendar; the year begins in March so that leap days come last.
+    year -= month <= 2
+    era, of_era = divmod(year, 400)
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+
+
+def parse_time(text: str) -> float:
+    """Read a moment as RFC 3339, with the shortenings docker accepts (date only, no zone means UTC).
+
+    Args:
+        text: The moment.
+
+    Returns:
+        Seconds since the epoch, UTC; negative before 1970.
+
+    Raises:
+        InvalidArgumentError: ``text`` is no such moment.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise InvalidArgumentError(f"{text!r} is not a time such as 2006-01-02T15:04:05Z")
+    year, month, day, hour, minute, second, fraction, zone, day_zone = match.groups()
+    zone = zone or day_zone
+    numbers = [int(part or 0) for part in (month, day, hour, minute, second)]
+    if not (
+        1 <= numbers[0] <= 12 and 1 <= numbers[1] <= 31 and numbers[2] < 24 and numbers[3] < 60 and numbers[4] < 61
+    ):
+        raise InvalidArgumentError(f"{text!r} is not a time such as 2006-01-02T15:04:05Z")
+    seconds = _days(int(year), numbers[0], numbers[1]) * 86400 + numbers[2] * 3600 + numbers[3] * 60 + numbers[4]
+    if zone and zone not in "Zz":
+        offset = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
+        seconds -= offset if zone[0] == "+" else -offset
+    return seconds + (float("0." + fraction) if fraction else 0.0)
+
+
+def parse_duration(text: str) -> float:
+    """Read a Go duration such as ``1h30m`` or ``250ms``.
+
+    Args:
+        text: The duration; a leading sign is allowed.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        InvalidArgumentError: ``text`` is no duration.
+    """
+    body = text[1:] if text[:1] in ("+", "-") else text
+    parts = _DURATION.findall(body)
+    if body != "0" and (not parts or "".join(number + unit for number, unit in parts) != body):
+        raise InvalidArgumentError(f"{text!r} is not a duration such as 1h30m")
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return -total if text[:1] == "-" else total
+
+
+def parse_moment(text: str, at: float) -> float:
+    """Read what docker's ``--since``, ``--until`` and ``until=`` filters take.
+
+    Args:
+        text: A Unix time, a moment as RFC 3339, or a duration that counts back from ``at``.
+        at: Now, seconds since the epoch.
+
+    Returns:
+        Seconds since the epoch.
+
+    Raises:
+        InvalidArgumentError: ``text`` is none of these.
+    """
+    if _UNIX.fullmatch(text):
+        return float(text)
+    if _RFC3339.fullmatch(text):
+        return parse_time(text)
+    try:
+        return at - parse_duration(text)
+    except InvalidArgumentError:
+        raise InvalidArgumentError(f"{text!r} is neither a time nor a duration") from None

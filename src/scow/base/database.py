@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One SQLite file (WAL) shared by every process that uses a store.
+
+Promises: a transaction is either wholly there or not at all, whatever is killed; readers never wait for writers;
+writers wait for each other up to a minute. Files are made durable before the row that names them is committed, and
+removed after the row is gone: a row implies a durable file, a file without a row is garbage.
+
+Importing this module is cheap: ``sqlite3`` is loaded with the first connection.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import _local
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from scow.errors import CorruptError, UnavailableError, UnsupportedError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from scow.errors import ScowError
+
+BUSY_SECONDS = 60.0
+_ROOMS = "CREATE TABLE IF NOT EXISTS rooms (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
+
+
+class _Connection(_local):
+    """What one thread of one process holds open."""
+
+    pid = 0
+    connection: sqlite3.Connection | None = None
+    depth = 0
+
+
+class Database:
+    """The store's tables; safe to share between threads and to carry over ``fork``.
+
+    Every thread has a connection of its own; a child process opens new ones. Statements run in autocommit unless
+    inside ``write``.
+
+    Args:
+        path: The database file; its directory is made on first use.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._local = _Connection()
+        self._versions: dict[str, int] | None = None
+
+    def _connect(self) -> sqlite3.Connection:
+        local = self._local
+        pid = os.getpid()
+        if local.connection is not None and local.pid == pid:
+            return local.connection
+        import sqlite3
+
+        try:
+            os.makedirs(os.path.dirname(self.path), mode=0o711, exist_ok=True)
+            connection = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+            # WAL is a property of the file: asking is cheap, setting it takes an exclusive lock.
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+        except (sqlite3.Error, OSError) as error:
+            raise database_error(error, self.path) from error
+        # A connection inherited over fork must not even be closed: closing would drop the parent's file locks.
+        local.connection, local.pid, local.depth = connection, pid, 0
+        return connection
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Lend this thread's connection for reading; each statement sees one consistent state.
+
+        Raises:
+            CorruptError: The file is damaged.
+            UnavailableError: The disk is full, the file is locked for too long or cannot be opened.
+        """
+        import sqlite3
+
+        connection = self._connect()
+        try:
+            yield connection
+        except sqlite3.Error as error:
+            raise database_error(error, self.path) from error
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Run one write transaction: committed when the block ends, rolled back when it raises.
+
+        Within one thread blocks nest; an inner block that raises undoes only itself, and nothing is durable before
+        the outermost block has ended.
+
+        Raises:
+            CorruptError: The file is damaged.
+            UnavailableError: The disk is full or another process held the database for too long.
+        """
+        import sqlite3
+
+        connection = self._connect()
+        local = self._local
+        depth = local.depth
+        try:
+            connection.execute(f"SAVEPOINT level{depth}" if depth else "BEGIN IMMEDIATE")
+            local.depth = depth + 1
+            try:
+                yield connection
+                connection.execute(f"RELEASE level{depth}" if depth else "COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a full disk may have rolled back already
+                    connection.execute(f"ROLLBACK TO level{depth}" if depth else "ROLLBACK")
+                    if depth:
+                        connection.execute(f"RELEASE level{depth}")
+                raise
+            finally:
+                local.depth = depth
+        except sqlite3.Error as error:
+            raise database_error(error, self.path) from error
+
+    def ensure(self, room: str, version: int, sql: str) -> None:
+        """Make a room's tables when the database has none.
+
+        Args:
+            room: The room's name.
+            version: The schema version that ``sql`` makes, from 1.
+            sql: Statements, each ended by a semicolon; run once, in one transaction.
+
+        Raises:
+            UnsupportedError: The tables have another version than this scow knows.
+        """
+        if self._versions is None:
+            self._versions = self._load_versions()
+        found = self._versions.get(room)
+        if found is None:
+            found = self._create(room, version, sql)
+            self._versions[room] = found
+        if found != version:
+            raise UnsupportedError(
+                f"the store's tables of {room!r} have version {found}, this scow knows version {version}",
+                hint=f"use the scow that wrote {self.path!r}, or another SCOW_ROOT",
+            )
+
+    def _load_versions(self) -> dict[str, int]:
+        with self.read() as connection:
+            known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rooms'").fetchone()
+            return dict(connection.execute("SELECT name, version FROM rooms").fetchall()) if known else {}
+
+    def _create(self, room: str, version: int, sql: str) -> int:
+        import sqlite3
+
+        with self.write() as connection:
+            connection.execute(_ROOMS)
+            row = connection.execute("SELECT version FROM rooms WHERE name = ?", (room,)).fetchone()
+            if row is not None:
+                return int(row[0])
+            statement = ""
+            for part in sql.split(";"):
+                statement += part + ";"
+                if sqlite3.complete_statement(statement):
+                    if statement.strip(" \n;"):
+                        connection.execute(statement)
+                    statement = ""
+            connection.execute("INSERT INTO rooms VALUES (?, ?)", (room, version))
+        return version
+
+    def check(self) -> list[str]:
+        """Let SQLite check the file.
+
+        Returns:
+            What is wrong, one sentence each; empty when all is well.
+        """
+        with self.read() as connection:
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
+        return [] if found == ["ok"] else found
+
+    def close(self) -> None:
+        """Close this thread's connection; the next use opens another."""
+        local = self._local
+        if local.connection is not None and local.pid == os.getpid():
+            local.connection.close()
+        local.connection = None
+
+
+def database_error(error: Exception, path: str) -> ScowError:
+    """Say in one sentence what went wrong with the database.
+
+    Args:
+        error: What ``sqlite3`` or the system raised.
+        path: The database file.
+
+    Returns:
+        The error to raise instead.
+    """
+    text = str(error)
+    if "full" in text or getattr(error, "errno", 0) == 28:
+        return UnavailableError(f"no space left on the disk of {path!r}", hint="free some space and try again")
+    if "locked" in text or "busy" in text:
+        return UnavailableError(f"another process holds {path!r} for too long", hint="try again")
+    if "malformed" in text or "not a database" in text:
+        return CorruptError(f"the store's database {path!r} is damaged: {text}")
+    if isinstance(error, PermissionError) or "unable to open" in text or "readonly" in text:
+        return UnavailableError(
+            f"cannot open the store's database {path!r}: {text}", hint="run as the store's owner or set SCOW_ROOT"
+        )
+    return UnavailableError(f"the store's database {path!r} failed: {text}")

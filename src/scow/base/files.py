@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are wholly there or not at all, and the removal of trees nobody vouches for.
+
+``atomic_write`` and ``install`` never leave half a file under the final name; ``remove_tree`` never follows a link,
+whatever a container left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from scow.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scow.errors import ScowError
+
+_DEEPEST = 64
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class NoSpaceError(UnavailableError):
+    """The disk, or the quota on it, is full."""
+
+    code = "no-space"
+
+
+def storage_error(error: OSError, path: str) -> ScowError:
+    """Say in one sentence what the system refused.
+
+    Args:
+        error: What was raised.
+        path: The file or directory worked on.
+
+    Returns:
+        The error to raise instead.
+    """
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpaceError(
+            f"no space left on the disk of {path!r}", hint="free some space, for instance with 'scow image prune'"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UnavailableError(f"no permission to write {path!r}", hint="run as the store's owner or set SCOW_ROOT")
+    return UnavailableError(f"cannot write {path!r}: {error.strerror or error}")
+
+
+def fsync_dir(path: str) -> None:
+    """Make the names in a directory durable.
+
+    Args:
+        path: The directory.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def atomic_write(path: str, data: bytes | str, mode: int = 0o644, *, fsync: bool = True) -> None:
+    """Replace a file's content at once.
+
+    Args:
+        path: The file; its directory must exist.
+        data: The content; text is written as UTF-8.
+        mode: Permission bits, whatever the umask.
+        fsync: Whether content and name are durable on return.
+
+    Raises:
+        ScowError: The disk is full or the place is not writable.
+    """
+    temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with open(fd, "wb", buffering=0, closefd=True) as file:
+                os.fchmod(fd, mode)
+                view = memoryview(data.encode() if isinstance(data, str) else data)
+                while view:
+                    view = view[file.write(view) :]
+                if fsync:
+                    os.fsync(fd)
+            os.rename(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        if fsync:
+            fsync_dir(os.path.dirname(path) or ".")
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def make_dir(path: str, mode: int = 0o711) -> None:
+    """Make a directory and those above it; one that exists is left as it is.
+
+    Args:
+        path: The directory.
+        mode: Permission bits of the last one.
+
+    Raises:
+        ScowError: The disk is full or the place is not writable.
+    """
+    try:
+        os.makedirs(path, mode=mode, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def remove_tree(path: str) -> None:
+    """Remove a file or a whole tree, whatever modes and depth it has; what is absent already is no error.
+
+    Links are removed, never followed; every step is taken relative to an open directory. Trees deeper than the
+    number of files a process may open are flattened on the way.
+
+    Args:
+        path: What to remove; must not be on the way of a mount.
+
+    Raises:
+        OSError: Something could not be removed, for instance a mount point.
+    """
+    parent, name = os.path.split(os.path.abspath(path))
+    try:
+        parent_fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        while not _remove_at(parent_fd, name, parent_fd, name, 0):
+            pass
+    finally:
+        os.close(parent_fd)
+
+
+def _remove_at(fd: int, name: str, top: int, top_name: str, depth: int) -> bool:
+    """Remove ``name``; False when a part that lay too deep was moved to the top and another round is needed."""
+    try:
+        info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    if not stat.S_ISDIR(info.st_mode):
+        _unlink_at(fd, name)
+        return True
+    if depth >= _DEEPEST:
+        os.rename(name, f"{top_name}/.deep-{os.urandom(8).hex()}", src_dir_fd=fd, dst_dir_fd=top)
+        return False
+    done = True
+    inner = _open_dir_at(fd, name)
+    if inner is None:
+        return True
+    try:
+        os.lseek(inner, 0, os.SEEK_SET)
+        for child in os.listdir(inner):
+            done = _remove_at(inner, child, top, top_name, depth + 1) and done
+    finally:
+        os.close(inner)
+    if done or depth:
+        try:
+            os.rmdir(name, dir_fd=fd)
+        except FileNotFoundError:
+            return True
+    return done
+
+
+def _unlink_at(fd: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=fd)
+    except FileNotFoundError:
+        pass
+
+
+def _open_dir_at(fd: int, name: str) -> int | None:
+    try:
+        inner = os.open(name, _DIRECTORY, dir_fd=fd)
+    except FileNotFoundError:
+        return None
+    except PermissionError:  # not root, and the image's author took the owner's rights away
+        os.chmod(name, 0o700, dir_fd=fd)
+        inner = os.open(name, _DIRECTORY, dir_fd=fd)
+    if os.fstat(inner).st_mode & 0o700 != 0o700:
+        try:
+            os.fchmod(inner, 0o700)
+        except PermissionError:
+            pass
+    return inner
+
+
+@contextmanager
+def temporary_directory(parent: str, prefix: str = "tmp-") -> Iterator[str]:
+    """Lend a new private directory and remove it with all it holds.
+
+    Args:
+        parent: Where to make it; made when missing.
+        prefix: How its name begins.
+
+    Yields:
+        The directory's path.
+
+    Raises:
+        ScowError: The disk is full or the place is not writable.
+    """
+    make_dir(parent)
+    path = os.path.join(parent, f"{prefix}{os.getpid()}-{os.urandom(6).hex()}")
+    try:
+        os.mkdir(path, 0o700)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    try:
+        yield path
+    finally:
+        remove_tree(path)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Locks between processes on one host, kept by the kernel (flock): a dead process holds none."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from scow.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_POLL_SECONDS = 0.02
+
+
+class FileLock:
+    """A lock named by a file; many may share it or one may have it alone.
+
+    Every acquisition opens the file anew, so threads of one process exclude each other too. Not re-entrant.
+
+    Args:
+        path: The lock file; made when missing, never removed (removing would let two holders lock different files).
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @contextmanager
+    def shared(self, timeout: float | None = None) -> Iterator[None]:
+        """Hold the lock together with others.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits for ever, 0 tries once.
+
+        Raises:
+            UnavailableError: Another process held it for too long.
+        """
+        with self._held(fcntl.LOCK_SH, timeout):
+            yield
+
+    @contextmanager
+    def exclusive(self, timeout: float | None = None) -> Iterator[None]:
+        """Hold the lock alone.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits for ever, 0 tries once.
+
+        Raises:
+            UnavailableError: Another process held it for too long.
+        """
+        with self._held(fcntl.LOCK_EX, timeout):
+            yield
+
+    @contextmanager
+    def _held(self, kind: int, timeout: float | None) -> Iterator[None]:
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._acquire(fd, kind, timeout)
+            yield
+        finally:
+            os.close(fd)
+
+    def _acquire(self, fd: int, kind: int, timeout: float | None) -> None:
+        if timeout is None:
+            fcntl.flock(fd, kind)
+            return
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                fcntl.flock(fd, kind | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise UnavailableError(f"another process holds the lock {self.path!r}", hint="try again") from None
+                time.sleep(_POLL_SECONDS)

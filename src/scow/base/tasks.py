@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Structured concurrency on threads.
+
+No thread outlives its ``with`` block; the first failure cancels the siblings; every failure is reported. Long work
+calls ``check`` between chunks, which raises when the group is cancelled.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Generic, ParamSpec, Self, TypeVar
+
+from scow.errors import CancelledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Task(Generic[R]):
+    """One call on a thread of its own.
+
+    Args:
+        thread: The thread, not yet started.
+    """
+
+    def __init__(self) -> None:
+        self._finished = threading.Event()
+        self._value: list[R] = []
+        self._error: BaseException | None = None
+
+    def result(self) -> R:
+        """Wait for the call and give what it returned.
+
+        Raises:
+            CancelledError: The call failed or never began; the group reports why.
+        """
+        self._finished.wait()
+        if self._error is not None or not self._value:
+            raise CancelledError("the work was stopped because another part of it failed") from self._error
+        return self._value[0]
+
+    @property
+    def done(self) -> bool:
+        """Whether the call has ended."""
+        return self._finished.is_set()
+
+
+class TaskGroup:
+    """Runs calls on threads and waits for all of them.
+
+    Args:
+        limit: How many calls may run at the same time; 0 for no limit.
+
+    Raises:
+        BaseException: On leaving the block, the failure of the body or of the only failed task; several become one
+            ``ExceptionGroup``. Failures that are only the echo of a cancellation are left out.
+    """
+
+    def __init__(self, limit: int = 0) -> None:
+        self._lock = threading.Lock()
+        self._slots = threading.Semaphore(limit) if limit else None
+        self._threads: list[threading.Thread] = []
+        self._errors: list[BaseException] = []
+        self._cancelled = threading.Event()
+        self._on_cancel: list[Callable[[], None]] = []
+
+    def spawn(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]:
+        """Begin a call; with a limit, it waits for its turn on its thread, in no promised order.
+
+        Args:
+            call: What to call.
+            args: Its arguments.
+            kwargs: Its named arguments.
+
+        Returns:
+            The task, whose result can be waited for inside the block.
+        """
+        task: Task[R] = Task()
+
+        def work() -> None:
+            try:
+                if self._slots is not None:
+                    self._slots.acquire()
+                try:
+                    if not self._cancelled.is_set():
+                        task._value.append(call(*args, **kwargs))  # noqa: SLF001
+                finally:
+                    if self._slots is not None:
+                        self._slots.release()
+            except BaseException as error:
+                task._error = error  # noqa: SLF001
+                self._fail(error)
+            finally:
+                task._finished.set()  # noqa: SLF001
+
+        thread = threading.Thread(target=work, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return task
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            if not (isinstance(error, CancelledError) and self._cancelled.is_set()):
+                self._errors.append(error)
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Ask every task to stop; those not begun never begin."""
+        with self._lock:
+            if self._cancelled.is_set():
+                return
+            self._cancelled.set()
+            hooks = list(self._on_cancel)
+        for hook in hooks:
+            hook()
+
+    def on_cancel(self, hook: Callable[[], None]) -> None:
+        """Call something when the group is cancelled, for instance to close a socket a task waits on.
+
+        Args:
+            hook: Called once, from any thread; at once when the group is cancelled already.
+        """
+        with self._lock:
+            if not self._cancelled.is_set():
+                self._on_cancel.append(hook)
+                return
+        hook()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether tasks have been asked to stop."""
+        return self._cancelled.is_set()
+
+    def check(self) -> None:
+        """Stop the caller when the group is cancelled.
+
+        Raises:
+            CancelledError: It is.
+        """
+        if self._cancelled.is_set():
+            raise CancelledError("the work was stopped because another part of it failed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._fail(error)
+        index = 0
+        while index < len(self._threads):  # tasks may spawn tasks
+            self._join(self._threads[index])
+            index += 1
+        if not self._errors:
+            return
+        if len(self._errors) == 1:
+            if self._errors[0] is error:
+                return
+            raise self._errors[0]
+        plain = [failure for failure in self._errors if isinstance(failure, Exception)]
+        for failure in self._errors:
+            if not isinstance(failure, Exception):  # an interrupt outranks what it caused
+                raise failure
+        raise ExceptionGroup("several tasks failed", plain) from None
+
+    def _join(self, thread: threading.Thread) -> None:
+        while True:
+            try:
+                thread.join()
+                return
+            except KeyboardInterrupt as interrupt:
+                self._fail(interrupt)
