@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole road once, with the real command: base image from packages, build, run, call, commit, save, clean up.
+
+``./dev demo`` calls this. It works in a store of its own (``SCOW_ROOT``, or ``.work/demo`` of this checkout), which it
+leaves in place without containers and application images, so that the next demo finds the base image and the cache.
+``--clean`` removes that store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SCOW = os.path.join(os.path.dirname(sys.executable), "scow")
+STORE = os.environ.get("SCOW_ROOT") or os.path.join(TOP, ".work", "demo")
+BASE, IMAGE, SIGNED = "hello-base:bookworm", "hello-web:1.0", "hello-web:signed"
+CONTAINER = "hello-demo"
+ENV = {**os.environ, "SCOW_ROOT": STORE}
+
+
+def scow(*args: str, show: bool = True, check: bool = True) -> str:
+    """Run one scow command, showing it as a user would type it, and return its standard output."""
+    print("\n$ scow " + shlex.join(args), flush=True)
+    done = subprocess.run([SCOW, *args], env=ENV, stdout=subprocess.PIPE, text=True, check=False)
+    if show and done.stdout:
+        print(done.stdout, end="" if done.stdout.endswith("\n") else "\n", flush=True)
+    if check and done.returncode:
+        sys.exit(f"demo: scow {args[0]} failed with exit status {done.returncode}")
+    return done.stdout
+
+
+def call(url: str, data: bytes | None = None) -> str:
+    """Call the application, waiting up to ten seconds for it to listen."""
+    print(f"\n$ curl {'-d ' + shlex.quote(data.decode()) + ' ' if data else ''}{url}", flush=True)
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=5) as response:
+                text = response.read().decode()
+            print(text, end="", flush=True)
+            return text
+        except OSError:
+            if time.monotonic() > deadline:
+                scow("logs", CONTAINER, check=False)
+                raise
+            time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def demo() -> None:
+    began = time.monotonic()
+    print(f"store: {STORE}")
+    scow("rm", "-f", CONTAINER, show=False, check=False)
+    if BASE in scow("images", "--format", "{{.Repository}}:{{.Tag}}", BASE):
+        print("the base image is there already")
+    else:
+        scow("base", "create", "debian:bookworm", "-t", BASE, "--include", "python3-minimal,libpython3-stdlib")
+    scow("build", "-t", IMAGE, "-t", "hello-web:latest", os.path.join(TOP, "examples", "hello-web"))
+    scow("images")
+    scow("history", IMAGE)
+
+    port = free_port()
+    scow("run", "-d", "--name", CONTAINER, "--network", "host", "-e", f"PORT={port}", IMAGE)
+    guest = call(f"http://127.0.0.1:{port}/", b"Ada")
+    book = call(f"http://127.0.0.1:{port}/")
+    if "guest number" not in guest or "Ada" not in book:
+        sys.exit("demo: the application gave a wrong answer")
+    scow("ps")
+    scow("logs", CONTAINER)
+    scow("stop", CONTAINER)
+
+    scow("commit", "-m", "after the demo", "-c", "ENV SIGNED=1", CONTAINER, SIGNED)
+    config = json.loads(scow("inspect", "--format", "{{json .Config}}", SIGNED, show=False))
+    print(f"the committed image says {[entry for entry in config['Env'] if entry.startswith('SIGNED')]}")
+    with tempfile.TemporaryDirectory() as folder:
+        archive = os.path.join(folder, "hello-web.tar")
+        scow("save", "-o", archive, IMAGE)
+        print(f"the archive has {os.path.getsize(archive) / 1e6:.1f} MB")
+        scow("rmi", "-f", IMAGE, "hello-web:latest")
+        scow("load", "-i", archive)
+        scow("run", "--rm", "--network", "none", IMAGE, "--version")
+
+    scow("rm", CONTAINER)
+    scow("rmi", SIGNED, IMAGE)
+    scow("image", "prune", "-f")
+    scow("system", "fsck")
+    scow("system", "df")
+    print(f"\nthe demo took {time.monotonic() - began:.1f} s")
+
+
+if __name__ == "__main__":
+    if "--clean" in sys.argv[1:]:
+        shutil.rmtree(STORE)
+    else:
+        try:
+            demo()
+        finally:
+            subprocess.run([SCOW, "rm", "-f", CONTAINER], env=ENV, capture_output=True, check=False)
