@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Capability sets by name: Docker's default, and what ``--cap-add`` and ``--cap-drop`` make of it."""
+
+from __future__ import annotations
+
+from scow.errors import InvalidArgumentError
+
+_ALL = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE"
+    " NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT"
+    " SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL"
+    " SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+)
+_DEFAULT = (
+    "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT"
+    " KILL AUDIT_WRITE"
+)
+
+# In the kernel's order of numbers (include/uapi/linux/capability.h).
+ALL: tuple[str, ...] = tuple([f"CAP_{name}" for name in _ALL.split()])
+# Docker's set for an ordinary container.
+DEFAULT: tuple[str, ...] = tuple([f"CAP_{name}" for name in _DEFAULT.split()])
+
+
+def resolve(
+    added: tuple[str, ...] = (),
+    dropped: tuple[str, ...] = (),
+    *,
+    privileged: bool = False,
+    last: int = len(ALL) - 1,
+) -> tuple[str, ...]:
+    """The capabilities a container gets.
+
+    Args:
+        added: From ``--cap-add``; ``ALL`` or names with or without ``CAP_``, any case.
+        dropped: From ``--cap-drop``, likewise.
+        privileged: Everything the kernel knows, whatever the other two say.
+        last: Number of the last capability this kernel knows.
+
+    Raises:
+        InvalidArgumentError: No such capability.
+    """
+    known = ALL[: last + 1]
+    if privileged:
+        return known
+    plus, minus = _normalise(added, known), _normalise(dropped, known)
+    if not plus and not minus:
+        return tuple(name for name in DEFAULT if name in known)
+    if "ALL" in plus:
+        return tuple(name for name in known if name not in minus)
+    base = () if "ALL" in minus else tuple(name for name in DEFAULT if name not in minus)
+    return (*base, *(name for name in plus if name not in base))
+
+
+def last_known() -> int:
+    """Number of the last capability of the running kernel; the newest this table has when it cannot be read."""
+    try:
+        with open("/proc/sys/kernel/cap_last_cap", "rb", buffering=0) as file:
+            return min(int(file.read(16)), len(ALL) - 1)
+    except (OSError, ValueError):
+        return len(ALL) - 1
+
+
+def _normalise(names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    out: list[str] = []
+    for name in names:
+        full = name.strip().upper()
+        if full in {"ALL", "CAP_ALL"}:
+            out.append("ALL")
+            continue
+        if not full.startswith("CAP_"):
+            full = f"CAP_{full}"
+        if full not in ALL:
+            raise InvalidArgumentError(f"invalid capability: {name!r}")
+        if full in known:
+            out.append(full)
+    return tuple(out)
