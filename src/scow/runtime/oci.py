@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host's OCI runtime: found, called, and its complaints read.
+
+Containers are isolated by ``runc`` (or ``crun``); this module only speaks to it. State is kept below the run root,
+so that a reboot forgets it together with the processes.
+
+Source: OCI runtime-spec v1.1, runtime.md; runc(8).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.errors import ScowError, UnsupportedError
+from scow.linux import process
+
+if TYPE_CHECKING:
+    from typing import Any
+
+NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 125
+
+
+class StartError(ScowError):
+    """A container's process could not be started.
+
+    Args:
+        message: The runtime's complaint.
+        status: 127 when the command is not found, 126 when it cannot be executed, else 125.
+    """
+
+    code = "start-failed"
+    http_status = 400
+
+    def __init__(self, message: str, *, status: int = FAILED, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class RuntimeState(NamedTuple):
+    """What the runtime says of a container.
+
+    Args:
+        status: ``created``, ``running``, ``paused`` or ``stopped``.
+        pid: Its first process, 0 when there is none.
+    """
+
+    status: str
+    pid: int
+
+
+class OciRuntime:
+    """Calls of one runtime program.
+
+    Args:
+        state: Directory for the runtime's own state.
+        program: Absolute path, or ``""`` to look for runc, then crun.
+    """
+
+    __slots__ = ("_program", "state")
+
+    def __init__(self, state: str, program: str = "") -> None:
+        self.state = state
+        self._program = program
+
+    @property
+    def program(self) -> str:
+        """Absolute path of the runtime.
+
+        Raises:
+            UnsupportedError: None is installed.
+        """
+        if not self._program:
+            self._program = process.find_program("runc") or process.find_program("crun")
+            if not self._program:
+                raise UnsupportedError(
+                    "no OCI runtime found: containers are run by runc", hint="Install it: apt install runc"
+                )
+        return self._program
+
+    def words(self, *args: str, log: str = "") -> list[str]:
+        """A command line for the runtime.
+
+        Args:
+            args: Verb, flags and operands.
+            log: File that gets its complaints as lines of JSON.
+        """
+        words = [self.program, "--root", self.state]
+        if log:
+            words += ["--log", log, "--log-format", "json"]
+        words.extend(args)
+        return words
+
+    def call(self, *args: str) -> str:
+        """Run one verb to its end.
+
+        Returns:
+            Its standard output.
+
+        Raises:
+            StartError: It failed.
+        """
+        status, out, err = process.run(self.words(*args))
+        if status:
+            raise start_error(err)
+        return out
+
+    def state_of(self, identity: str) -> RuntimeState | None:
+        """Ask for a container's state; ``None`` when the runtime does not know it."""
+        import json
+
+        status, out, _ = process.run(self.words("state", identity))
+        if status:
+            return None
+        found: dict[str, Any] = json.loads(out)
+        return RuntimeState(str(found.get("status", "")), int(found.get("pid", 0)))
+
+    def knows(self, identity: str) -> bool:
+        """Whether the runtime keeps state of this container (asks the file system only)."""
+        return os.path.isdir(os.path.join(self.state, identity))
+
+    def delete(self, identity: str) -> None:
+        """Kill what is left of a container and forget it; an unknown one is fine."""
+        if self.knows(identity):
+            process.run(self.words("delete", "--force", identity))
+
+
+def start_error(text: str) -> StartError:
+    """Read the runtime's complaint.
+
+    Args:
+        text: Its standard error, or the message from its log.
+
+    Returns:
+        The error to raise, in docker's words, with the exit status that ``run`` gives.
+    """
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    message = lines[-1].strip() if lines else "the OCI runtime failed without a word"
+    if message.startswith("{"):
+        message = _logged(message) or message
+    message = message.removeprefix("ERRO[0000] ")
+    status = FAILED
+    lowered = message.lower()
+    if "executable file not found" in lowered or "no such file or directory" in lowered:
+        status = NOT_FOUND
+    elif "permission denied" in lowered or "is a directory" in lowered or "exec format error" in lowered:
+        status = NOT_EXECUTABLE
+    message = message.replace("runc run failed:", "runc create failed:")
+    return StartError(f"failed to create shim task: OCI runtime create failed: {message}: unknown", status=status)
+
+
+def logged_error(path: str) -> str:
+    """The last complaint in a runtime's JSON log; ``""`` when there is none.
+
+    Args:
+        path: The log file.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = file.read(1 << 20).splitlines()
+    except OSError:
+        return ""
+    for line in reversed(lines):
+        if '"level":"error"' in line:
+            return _logged(line)
+    return ""
+
+
+def _logged(line: str) -> str:
+    import json
+
+    try:
+        return str(json.loads(line).get("msg", ""))
+    except (ValueError, AttributeError):
+        return ""
