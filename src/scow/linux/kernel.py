@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The raw calls that mounting and namespaces need; failures are ``OSError`` with the kernel's number.
+
+The C library is asked for what it wraps; newer calls go by number. Those from 424 on are the same on every
+architecture. Source: kernel, scripts/syscall.tbl.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT, MOUNT_SETATTR = 428, 429, 430, 431, 432, 442
+AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+_LIBC.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+_LIBC.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
+
+
+def _failed(path: str | None = None) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), path)
+
+
+def call(number: int, *arguments: int | bytes | None) -> int:
+    """Make a system call by number.
+
+    Args:
+        number: One of the constants above.
+        arguments: Integers, byte strings (ended by a zero byte for the kernel) or ``None`` for a null pointer.
+
+    Returns:
+        What the kernel answered.
+
+    Raises:
+        OSError: It failed.
+    """
+    values = [ctypes.c_long(value) if isinstance(value, int) else ctypes.c_char_p(value) for value in arguments]
+    result: int = _LIBC.syscall(ctypes.c_long(number), *values)
+    if result < 0:
+        raise _failed()
+    return result
+
+
+def mount(source: str, target: str, kind: str, flags: int, data: bytes | None) -> None:
+    """The mount call.
+
+    Raises:
+        OSError: It failed.
+    """
+    if _LIBC.mount(os.fsencode(source) or b"none", os.fsencode(target), kind.encode() or None, flags, data) != 0:
+        raise _failed(target)
+
+
+def umount(target: str, flags: int) -> None:
+    """The umount2 call.
+
+    Raises:
+        OSError: It failed.
+    """
+    if _LIBC.umount2(os.fsencode(target), flags) != 0:
+        raise _failed(target)
+
+
+def mount_setattr(target: str, set_: int, clear: int, *, recursive: bool, userns: int = 0) -> None:
+    """The mount_setattr call, Linux 5.12 or newer.
+
+    Raises:
+        OSError: It failed.
+    """
+    attributes = (ctypes.c_uint64 * 4)(set_, clear, 0, userns)
+    result: int = _LIBC.syscall(
+        ctypes.c_long(MOUNT_SETATTR),
+        ctypes.c_long(AT_FDCWD),
+        ctypes.c_char_p(os.fsencode(target)),
+        ctypes.c_long(AT_RECURSIVE if recursive else 0),
+        attributes,
+        ctypes.c_long(ctypes.sizeof(attributes)),
+    )
+    if result < 0:
+        raise _failed(target)
+
+
+def unshare(flags: int) -> None:
+    """The unshare call for the calling thread.
+
+    Raises:
+        OSError: It failed.
+    """
+    if _LIBC.unshare(ctypes.c_int(flags)) != 0:
+        raise _failed()
+
+
+def setns(fd: int, flags: int) -> None:
+    """The setns call for the calling thread.
+
+    Raises:
+        OSError: It failed.
+    """
+    if _LIBC.setns(ctypes.c_int(fd), ctypes.c_int(flags)) != 0:
+        raise _failed()
+
+
+def syncfs(fd: int) -> None:
+    """The syncfs call: write the file system of a descriptor to the disk.
+
+    Raises:
+        OSError: It failed.
+    """
+    if _LIBC.syncfs(ctypes.c_int(fd)) != 0:
+        raise _failed()

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Namespaces of the calling thread: private mounts, entering others, user id maps.
+
+Linux keeps namespaces per thread. :func:`private_mounts` therefore gives mounts to the calling thread and to the
+processes it starts, and to nobody else: a program with one thread calls it directly; inside a library,
+:func:`run_private` does some work in a thread of its own, whose mounts vanish with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.errors import DeniedError, InvalidArgumentError, NotFoundError, UnavailableError, UnsupportedError
+from scow.linux import kernel
+from scow.linux.mount import set_propagation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from scow.errors import ScowError
+
+    T = TypeVar("T")
+
+CLONE_FS = 0x200
+FLAGS = {
+    "mnt": 0x20000,
+    "cgroup": 0x2000000,
+    "uts": 0x4000000,
+    "ipc": 0x8000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "net": 0x40000000,
+}
+"""Kinds of namespace, as ``/proc/PID/ns`` calls them (time is left out: nothing here needs it)."""
+
+
+class IdMap(NamedTuple):
+    """A range of ids of a user namespace.
+
+    Attributes:
+        inside: First id in the namespace.
+        outside: First id it stands for in the namespace around it.
+        size: How many.
+    """
+
+    inside: int
+    outside: int
+    size: int
+
+
+def private_mounts() -> None:
+    """Give the calling thread mounts of its own: it still sees what the host mounts later, the host sees nothing.
+
+    Raises:
+        DeniedError: The caller may not (CAP_SYS_ADMIN).
+    """
+    unshare("mnt")
+    set_propagation("/", "rslave")
+
+
+def unshare(*kinds: str) -> None:
+    """Leave namespaces for new ones.
+
+    Args:
+        kinds: Keys of :data:`FLAGS`. ``pid`` concerns the next child; ``user`` needs a program with one thread.
+
+    Raises:
+        DeniedError: The caller may not.
+        UnsupportedError: The kernel cannot.
+        UnavailableError: Too many namespaces exist.
+    """
+    flags = 0
+    for kind in kinds:
+        flags |= FLAGS[kind]
+    try:
+        kernel.unshare(flags)
+    except OSError as error:
+        raise _error(error, "make", kinds) from error
+
+
+def enter(pid: int, *kinds: str) -> None:
+    """Join namespaces of a process.
+
+    Args:
+        pid: The process.
+        kinds: Keys of :data:`FLAGS`; ``user`` is joined first, ``mnt`` last, whatever the order given.
+
+    Raises:
+        NotFoundError: There is no such process.
+        DeniedError: The caller may not.
+        UnsupportedError: The kernel cannot.
+    """
+    order = sorted(kinds, key=lambda kind: (kind == "mnt", kind != "user"))
+    fds: list[tuple[int, str]] = []
+    try:
+        for kind in order:
+            fds.append((os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC), kind))  # noqa: PERF401
+        for fd, kind in fds:
+            if kind == "mnt":
+                kernel.unshare(CLONE_FS)  # a thread that shares its working directory may not change mounts
+            kernel.setns(fd, FLAGS[kind])
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no process {pid}") from error
+    except OSError as error:
+        raise _error(error, "enter", kinds) from error
+    finally:
+        for fd, _ in fds:
+            os.close(fd)
+
+
+def run_private(work: Callable[[], T]) -> T:
+    """Call something in a thread with mounts of its own, and take its result.
+
+    What it mounts disappears when it returns or raises; processes it leaves behind and files it leaves open keep
+    their view. File descriptors and memory are shared with the caller as usual.
+
+    Args:
+        work: What to call.
+
+    Returns:
+        What it returned; what it raised is raised.
+
+    Raises:
+        DeniedError: The caller may not have private mounts.
+    """
+    import threading
+
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            private_mounts()
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=body, name="private-mounts")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def run_inside(pid: int, kinds: Sequence[str], work: Callable[[], T]) -> T:
+    """Call something in a thread that has joined namespaces of a process.
+
+    Args:
+        pid: The process.
+        kinds: As for :func:`enter`, without ``user`` and ``pid``.
+        work: What to call.
+
+    Returns:
+        What it returned; what it raised is raised.
+
+    Raises:
+        NotFoundError: There is no such process.
+        DeniedError: The caller may not.
+    """
+    import threading
+
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            enter(pid, *kinds)
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=body, name="inside")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def write_id_maps(pid: int, uids: Sequence[IdMap], gids: Sequence[IdMap]) -> None:
+    """Give a process in a new user namespace its ids; the seam for rootless containers.
+
+    A caller without CAP_SETUID may map only itself, and must first give up setgroups(2) for the namespace, which is
+    done here when the only range of groups is the caller's own.
+
+    Args:
+        pid: The process.
+        uids: Ranges of users.
+        gids: Ranges of groups.
+
+    Raises:
+        DeniedError: The maps are not allowed to this caller.
+        InvalidArgumentError: A map is malformed, overlaps or was written before.
+
+    Source: user_namespaces(7), "User and group ID mappings".
+    """
+    own = len(gids) == 1 and gids[0].size == 1 and os.geteuid() != 0
+    try:
+        if own:
+            _write(f"/proc/{pid}/setgroups", "deny")
+        _write(f"/proc/{pid}/gid_map", "".join(f"{m.inside} {m.outside} {m.size}\n" for m in gids))
+        _write(f"/proc/{pid}/uid_map", "".join(f"{m.inside} {m.outside} {m.size}\n" for m in uids))
+    except PermissionError as error:
+        raise DeniedError(
+            "these user ids may not be mapped", hint="enter a range for this user into /etc/subuid and /etc/subgid"
+        ) from error
+    except OSError as error:
+        raise InvalidArgumentError(f"the kernel refused the id map: {os.strerror(error.errno or 0)}") from error
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def subordinate_ids(text: str, user: str, uid: int) -> list[tuple[int, int]]:
+    """Read the ranges a user may map.
+
+    Args:
+        text: What ``/etc/subuid`` or ``/etc/subgid`` holds.
+        user: The user's name.
+        uid: The user's number; entries may use either.
+
+    Returns:
+        ``(first, count)`` pairs in the file's order.
+
+    Source: subuid(5).
+    """
+    found = []
+    for line in text.splitlines():
+        fields = line.strip().split(":")
+        if len(fields) == 3 and fields[0] in (user, str(uid)) and fields[1].isdigit() and fields[2].isdigit():
+            found.append((int(fields[1]), int(fields[2])))
+    return found
+
+
+def _error(error: OSError, verb: str, kinds: Sequence[str]) -> ScowError:
+    what = f"cannot {verb} {' and '.join(kinds)} namespaces: {os.strerror(error.errno or 0)}"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return DeniedError(what, hint="this needs root (CAP_SYS_ADMIN)")
+    if error.errno in (errno.ENOSPC, errno.EUSERS, errno.ENOMEM):
+        return UnavailableError(what, hint="see /proc/sys/user/max_*_namespaces")
+    return UnsupportedError(what)
