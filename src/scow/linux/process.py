@@ -151,6 +151,14 @@ def adopt_orphans() -> None:
         raise UnsupportedError("this kernel has no child subreapers")
 
 
+def most_files() -> int:
+    """How many files a process may have open at once on this host, at most 2**20 (docker's limit for containers)."""
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 1 << 20 if hard < 0 else min(hard, 1 << 20)
+
+
 def start_time(pid: int) -> int:
     """When a process began, in clock ticks since boot; 0 when there is none, or it has ended and waits to be reaped.
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHM = 64 << 20
-_NOFILE = 1 << 20
 _CPU_PERIOD = 100_000
 
 MASKED_PATHS = (
@@ -58,6 +57,7 @@ class Place(NamedTuple):
         device_rules: ``linux.resources.devices`` entries that allow those.
         args: Command line, resolved from entrypoint and command (``--init`` already put before).
         init_mount: Host path of the init program, or ``""``.
+        nofile: Open files a process may have, 0 to leave the runtime's own limit.
     """
 
     rootfs: str
@@ -76,6 +76,7 @@ class Place(NamedTuple):
     devices: tuple[dict[str, Any], ...] = ()
     device_rules: tuple[dict[str, Any], ...] = ()
     init_mount: str = ""
+    nofile: int = 0
 
 
 def make_spec(config: Mapping[str, Any], host: Mapping[str, Any], place: Place) -> dict[str, Any]:
@@ -130,6 +131,7 @@ def make_process(
     terminal: bool,
     no_new_privileges: bool = False,
     rlimits: Iterable[Mapping[str, Any]] = (),
+    nofile: int = 0,
 ) -> dict[str, Any]:
     """Write down one process: the container's own, or one that ``exec`` adds.
 
@@ -142,6 +144,7 @@ def make_process(
         terminal: Whether it gets a pseudo-terminal.
         no_new_privileges: Whether set-user-ID programs lose their power.
         rlimits: Docker's ``Ulimits``: Name, Soft, Hard.
+        nofile: Open files when ``rlimits`` does not say, 0 for the runtime's own limit.
     """
     environment = list(env)
     if not any(entry.startswith("HOME=") for entry in environment):
@@ -152,7 +155,7 @@ def make_process(
     names = list(capabilities)
     # As docker: a user other than root holds nothing by itself, but may gain through set-user-ID programs.
     held = names if identity.uid == 0 else []
-    limits = {"nofile": (_NOFILE, _NOFILE)}
+    limits = {"nofile": (nofile, nofile)} if nofile else {}
     for limit in rlimits:
         limits[str(limit["Name"])] = (int(limit["Soft"]), int(limit["Hard"]))
     return {
@@ -202,6 +205,7 @@ def _process(config: Mapping[str, Any], host: Mapping[str, Any], place: Place) -
         terminal=bool(config.get("Tty")),
         no_new_privileges="no-new-privileges" in options or "no-new-privileges=true" in options,
         rlimits=host.get("Ulimits") or (),
+        nofile=place.nofile,
     )
     if host.get("OomScoreAdj"):
         process["oomScoreAdj"] = host["OomScoreAdj"]

@@ -10,12 +10,28 @@ a ``RUN --mount``) are taken away again afterwards, so that they never show in t
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from scow.errors import CancelledError, NotFoundError
+from scow.linux import capabilities, process, seccomp
+from scow.linux.cgroups import is_unified
+from scow.runtime import inside, netfiles, users
+from scow.runtime.deadman import Deadman
+from scow.runtime.oci import FAILED, logged_error, start_error
+from scow.runtime.spec import Place, make_spec
+from scow.runtime.spec import bind as make_bind
+from scow.runtime.spec import tmpfs as make_tmpfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from scow.linux.mount import Mount
+    from scow.runtime.oci import OciRuntime
+
+DEFAULT_HOSTNAME = "buildkitsandbox"
+_ASK_MILLISECONDS = 100
 
 
 class StepMount(NamedTuple):
@@ -96,3 +112,218 @@ class StepRunner(Protocol):
     ) -> int:
         """Run one step; returns its exit status (128 + signal when it was killed)."""
         ...
+
+
+class Steps:
+    """Runs build steps with the host's OCI runtime; the real :class:`StepRunner`.
+
+    Args:
+        runtime: The runtime.
+        scratch: Directory for the bundles of running steps, made when missing.
+    """
+
+    def __init__(self, runtime: OciRuntime, scratch: str) -> None:
+        self._runtime = runtime
+        self._scratch = scratch
+
+    def run(
+        self,
+        step: Step,
+        *,
+        output: Callable[[int, bytes], None],
+        cancelled: Callable[[], bool] | None = None,
+    ) -> int:
+        """Run one step to its end; see :class:`StepRunner`."""
+        from scow.linux.namespaces import run_private
+
+        identity = f"scow-step-{os.urandom(8).hex()}"
+        bundle = os.path.join(self._scratch, identity)
+        os.makedirs(os.path.join(bundle, "rootfs"), mode=0o711)
+        try:
+            return run_private(lambda: self._run_mounted(step, identity, bundle, output, cancelled))
+        finally:
+            _remove_bundle(bundle)
+
+    def _run_mounted(
+        self,
+        step: Step,
+        identity: str,
+        bundle: str,
+        output: Callable[[int, bytes], None],
+        cancelled: Callable[[], bool] | None,
+    ) -> int:
+        from scow.linux.mount import mount_all, umount
+
+        rootfs = os.path.join(bundle, "rootfs")
+        mount_all(step.rootfs, rootfs)
+        try:
+            with inside.Root(rootfs) as root:
+                mounts = _step_mounts(step, bundle, root)
+                stubs: list[inside.Stub] = []
+                try:
+                    for target, directory in inside.places([(m["destination"], d) for m, d in mounts]):
+                        stubs += root.ensure(target, directory=directory)
+                    spec = _step_spec(step, identity, rootfs, root, tuple(mount for mount, _ in mounts))
+                    _write_json(os.path.join(bundle, "config.json"), spec)
+                    return self._supervise(identity, bundle, output, cancelled)
+                finally:
+                    root.remove_stubs(stubs)
+        finally:
+            umount(rootfs, detach=True)
+
+    def _supervise(
+        self,
+        identity: str,
+        bundle: str,
+        output: Callable[[int, bytes], None],
+        cancelled: Callable[[], bool] | None,
+    ) -> int:
+        log = os.path.join(bundle, "log.json")
+        words = self._runtime.words("run", "--bundle", bundle, identity, log=log)
+        readers: list[int] = []
+        writers: list[int] = []
+        try:
+            for _ in (1, 2):
+                reader, writer = os.pipe2(os.O_CLOEXEC)
+                readers.append(reader)
+                writers.append(writer)
+            with Deadman(self._runtime.words("delete", "--force", identity)):
+                pid = process.spawn(words, stdout=writers[0], stderr=writers[1], session=True)
+                while writers:
+                    os.close(writers.pop())
+                stopped = _pump(readers, output, cancelled)
+                if stopped:
+                    self._runtime.delete(identity)
+                status = process.wait_status(pid)
+                if stopped:
+                    raise CancelledError("the build step was cancelled")
+        finally:
+            for fd in (*readers, *writers):
+                os.close(fd)
+        if status:
+            complaint = logged_error(log)
+            if complaint:
+                error = start_error(complaint)
+                if error.status == FAILED and "exit status" in complaint:
+                    return status
+                raise error
+        return status
+
+
+def _pump(readers: list[int], output: Callable[[int, bytes], None], cancelled: Callable[[], bool] | None) -> bool:
+    """Hand over what comes until both streams end; true when ``cancelled`` said so."""
+    import select
+
+    poll = select.poll()
+    streams = {readers[0]: 1, readers[1]: 2}
+    for fd in readers:
+        poll.register(fd, select.POLLIN)
+    while streams:
+        ready = poll.poll(_ASK_MILLISECONDS)
+        if cancelled is not None and cancelled():
+            return True
+        for fd, _ in ready:
+            data = os.read(fd, 1 << 16)
+            if data:
+                output(streams[fd], data)
+            else:
+                poll.unregister(fd)
+                del streams[fd]
+    return False
+
+
+def _step_mounts(step: Step, bundle: str, root: inside.Root) -> list[tuple[dict[str, Any], bool]]:
+    """Everything to mount in the step, with whether a directory is needed to mount on."""
+    host_resolv = ""
+    try:
+        with open("/etc/resolv.conf", encoding="utf-8", errors="replace") as file:
+            host_resolv = file.read(1 << 16)
+    except OSError:
+        pass
+    name = step.hostname or DEFAULT_HOSTNAME
+    texts = (
+        ("resolv.conf", netfiles.resolv_conf(host_resolv, own_network=step.network != "host")),
+        ("hosts", netfiles.hosts(step.extra_hosts, [("127.0.0.1", name)])),
+    )
+    out: list[tuple[dict[str, Any], bool]] = []
+    for file_name, text in texts:
+        path = os.path.join(bundle, file_name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, 0o644)
+        out.append((make_bind(f"/etc/{file_name}", path, readonly=True), False))
+    for index, mount in enumerate(step.mounts):
+        target = root.resolve(mount.target)
+        if mount.type == "tmpfs":
+            options = [option for option in mount.options if option != "rw"]
+            out.append((make_tmpfs(target, ["exec", *options]), True))
+            continue
+        source = _source(mount, os.path.join(bundle, f"from{index}"))
+        out.append((make_bind(target, source, readonly="ro" in mount.options), os.path.isdir(source)))
+    return out
+
+
+def _source(mount: StepMount, place: str) -> str:
+    """The host path behind a bind; a snapshot is mounted for it first."""
+    if not mount.tree:
+        if not os.path.exists(mount.source):
+            raise NotFoundError(f"{mount.source!r} is not there to be mounted on {mount.target!r}")
+        return mount.source
+    from scow.linux.mount import mount_all
+
+    os.makedirs(place, mode=0o700)
+    mount_all(mount.tree, place)
+    with inside.Root(place) as tree:
+        path = tree.resolve(mount.source or "/")
+        if not tree.exists(path):
+            raise NotFoundError(f"{mount.source!r} is not there to be mounted on {mount.target!r}")
+    return place + path
+
+
+def _step_spec(
+    step: Step, identity: str, rootfs: str, root: inside.Root, mounts: tuple[dict[str, Any], ...]
+) -> dict[str, Any]:
+    names = capabilities.resolve(privileged=step.insecure, last=capabilities.last_known())
+    machine = os.uname().machine
+    user = users.resolve(step.user, root.read("/etc/passwd", users.MAX_FILE), root.read("/etc/group", users.MAX_FILE))
+    cwd = step.cwd or "/"
+    if not root.is_dir(cwd):
+        root.ensure(cwd, directory=True, owner=(user.uid, user.gid))
+    place = Place(
+        rootfs=rootfs,
+        hostname=step.hostname or DEFAULT_HOSTNAME,
+        identity=user,
+        args=step.args,
+        mounts=mounts,
+        network="none" if step.network == "none" else "host",
+        cgroup=f"{step.cgroup_parent.rstrip('/') or '/scow'}/{identity}",
+        unified=is_unified(),
+        capabilities=names,
+        seccomp=None if step.insecure else seccomp.default_profile(names, machine),
+        nofile=process.most_files(),
+    )
+    config = {"Env": [*step.proxies, *step.env], "WorkingDir": cwd}
+    host = {
+        "Privileged": step.insecure,
+        "ShmSize": step.shm_size,
+        "Memory": step.memory,
+        "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in step.ulimits],
+    }
+    spec = make_spec(config, host, place)
+    # A build step has no HOSTNAME variable: it would differ from build to build.
+    spec["process"]["env"] = [entry for entry in spec["process"]["env"] if not entry.startswith("HOSTNAME=")]
+    return spec
+
+
+def _write_json(path: str, value: dict[str, Any]) -> None:
+    import json
+
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file)
+
+
+def _remove_bundle(bundle: str) -> None:
+    """Remove the step's files; what was mounted here was mounted in another namespace, so only stubs are left."""
+    from scow.base.files import remove_tree
+
+    remove_tree(bundle)

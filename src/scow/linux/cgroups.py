@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control groups, version 1, 2 or both: where a container's are, what they count, and taking empty ones away.
+
+The OCI runtime makes the groups and writes the limits; this module finds them again.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOUNT = "/sys/fs/cgroup"
+_CGROUP2_MAGIC_FILE = f"{MOUNT}/cgroup.controllers"
+
+
+def is_unified() -> bool:
+    """Whether the host has version 2 only."""
+    return os.path.exists(_CGROUP2_MAGIC_FILE)
+
+
+def hierarchies() -> list[str]:
+    """Directories of all mounted hierarchies; one with version 2, one per controller with version 1."""
+    if is_unified():
+        return [MOUNT]
+    try:
+        names = sorted(os.listdir(MOUNT))
+    except OSError:
+        return []
+    return [path for path in (f"{MOUNT}/{name}" for name in names) if not os.path.islink(path) and os.path.isdir(path)]
+
+
+def directories(group: str) -> Iterator[str]:
+    """The existing directories of one group.
+
+    Args:
+        group: Path such as ``/scow/<id>``.
+    """
+    for top in hierarchies():
+        path = top + group
+        if os.path.isdir(path):
+            yield path
+
+
+def directory(group: str, controller: str) -> str:
+    """Directory of a group in the hierarchy of a controller (``memory``, ``cpuacct`` ...)."""
+    return (MOUNT if is_unified() else f"{MOUNT}/{controller}") + group
+
+
+def remove(group: str) -> bool:
+    """Remove a group with its empty children; returns whether nothing is left of it.
+
+    Args:
+        group: Path such as ``/scow/<id>``; processes in it are left alone, and then so is the group.
+    """
+    gone = True
+    for path in list(directories(group)):
+        for parent, _, _ in os.walk(path, topdown=False):
+            try:
+                os.rmdir(parent)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                gone = False
+    return gone
+
+
+def processes(group: str) -> list[int]:
+    """Process ids of a group and of the groups below it."""
+    found: set[int] = set()
+    for path in directories(group):
+        for parent, _, _ in os.walk(path):
+            try:
+                with open(os.path.join(parent, "cgroup.procs"), encoding="ascii") as file:
+                    found.update(int(line) for line in file)
+            except (OSError, ValueError):
+                continue
+        if found:
+            break
+    return sorted(found)
+
+
+def read_value(path: str) -> int:
+    """A counter file's number; -1 for ``max`` or when it cannot be read."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read(64))
+    except (OSError, ValueError):
+        return -1
+
+
+def read_table(path: str) -> dict[str, int]:
+    """A file of ``name number`` lines; empty when it cannot be read."""
+    table: dict[str, int] = {}
+    try:
+        with open(path, encoding="ascii") as file:
+            for line in file:
+                name, _, value = line.strip().rpartition(" ")
+                if value.isdigit():
+                    table[name] = int(value)
+    except OSError:
+        return {}
+    return table
+
+
+def out_of_memory(group: str) -> bool:
+    """Whether the kernel killed a process of the group for want of memory."""
+    if is_unified():
+        return read_table(f"{MOUNT}{group}/memory.events").get("oom_kill", 0) > 0
+    return read_table(f"{MOUNT}/memory{group}/memory.oom_control").get("oom_kill", 0) > 0
