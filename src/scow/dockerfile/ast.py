@@ -375,7 +375,7 @@ class Dockerfile:
         escape: The escape character, a backslash or a backtick.
         directives: The lines ``# name=value`` at the top.
         args: ARG instructions before the first FROM.
-        stages: In order; at least one.
+        stages: In order; empty when the file has ARG instructions only, which nobody can build.
         empty_continuations: Last lines of instructions that have an empty line between continued ones.
     """
 
