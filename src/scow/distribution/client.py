@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry client of one engine: configuration and credentials put together into sessions.
+
+A :class:`RegistryClient` is cheap to make; sockets, certificates and files are opened when needed. It is shared by
+threads; ``close`` ends whatever they wait for.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.distribution.credentials import CredentialStore, parse_creds
+from scow.distribution.mirrors import HUB, Endpoint, Hosts
+from scow.distribution.registry import Registry
+from scow.distribution.repository import Repository
+from scow.distribution.session import RetryPolicy, Session, Stopper
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scow.distribution.credentials import Credential
+    from scow.distribution.tls import TlsPolicy
+    from scow.distribution.tokens import Authorizer
+    from scow.distribution.transport import Transport
+    from scow.distribution.wire import Timeouts
+    from scow.oci.reference import Reference
+
+HUB_SEARCH = "index.docker.io"
+
+
+class ClientOptions(NamedTuple):
+    """What one command may say about registries.
+
+    Attributes:
+        insecure: Accept any certificate, and plain HTTP.
+        ca: A file of certificate authorities to trust besides, or ``""``.
+        creds: ``user:password`` instead of the stored credentials, or ``""``.
+    """
+
+    insecure: bool = False
+    ca: str = ""
+    creds: str = ""
+
+
+class RegistryClient:
+    """Gives repositories and registries.
+
+    Args:
+        config_dir: The directory of docker's ``config.json``.
+        environ: For proxies, credential helpers and the places of configuration files.
+        options: What the command says.
+        user_agent: What scow calls itself.
+        retry: How patiently.
+        timeouts: How long to wait for each answer.
+        transport: Instead of real sockets, for tests.
+    """
+
+    def __init__(
+        self,
+        config_dir: str,
+        environ: Mapping[str, str],
+        options: ClientOptions | None = None,
+        *,
+        user_agent: str = "scow",
+        retry: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        from scow.distribution.tls import TlsPolicy
+
+        self.options = options or ClientOptions()
+        self.credentials = CredentialStore(config_dir, environ)
+        self.stopper = Stopper()
+        self._given = parse_creds(self.options.creds) if self.options.creds else None
+        self._retry = retry or RetryPolicy()
+        self._lock = threading.Lock()
+        self._sessions: dict[tuple[Endpoint, Credential | None], Session] = {}
+        self._headers: dict[str, str] | None = None
+        self._tls: TlsPolicy = TlsPolicy(_certs_dirs(config_dir, environ), self.options.ca)
+        self._hosts = Hosts(
+            _registries_conf(environ),
+            ("/etc/containerd/certs.d",),
+            _daemon_json(environ),
+            ("*",) if self.options.insecure else (),
+        )
+        self._transport = transport or _transport(self._tls, environ, user_agent, timeouts)
+
+    def repository(self, reference: Reference, *, push: bool = False) -> Repository:
+        """A repository, at its mirrors and its registry.
+
+        Args:
+            reference: Names it.
+            push: It will be written to: mirrors are left out.
+
+        Raises:
+            BlockedRegistryError: The configuration forbids it.
+        """
+        endpoints = self._hosts.endpoints(reference, push=push)
+        sessions = [self._session(e, e.host if e.mirror else reference.domain, e.path) for e in endpoints]
+        return Repository(reference, sessions)
+
+    def registry(self, domain: str, credential: Credential | None = None) -> Registry:
+        """A registry as a whole.
+
+        Args:
+            domain: As users write it, such as ``localhost:5000``.
+            credential: Instead of the stored one.
+        """
+        session = self._session(self._hosts.endpoint(domain), domain, "", credential)
+        search = session
+        if domain == HUB:
+            search = self._session(Endpoint(HUB_SEARCH, "", "https"), domain, "", credential)
+        return Registry(domain, session, search)
+
+    def close(self) -> None:
+        """Close every connection and end every wait."""
+        self.stopper.stop()
+        close = getattr(self._transport, "close", None)
+        if close is not None:
+            close()
+
+    def _session(self, endpoint: Endpoint, domain: str, path: str, credential: Credential | None = None) -> Session:
+        # tokens are kept for each session; repositories of one registry share it
+        key = (endpoint._replace(path=""), credential)
+        with self._lock:
+            if self._headers is None:
+                self._headers = self.credentials.headers()
+            known = self._sessions.get(key)
+            if known is None:
+                known = Session(endpoint, self._transport, self._tls, self._retry, self.stopper, self._headers)
+                known.authorizer = self._authorizer(endpoint, domain, path, credential)
+                self._sessions[key] = known
+        return known if known.endpoint.path == endpoint.path else known.at(endpoint.path)
+
+    def _authorizer(self, endpoint: Endpoint, domain: str, path: str, credential: Credential | None) -> Authorizer:
+        from scow.distribution.tokens import Authorizer
+
+        given = credential or (self._given if not endpoint.mirror else None)
+
+        def load() -> Credential | None:
+            return given or self.credentials.get(domain, path)
+
+        return Authorizer(self._transport, load, plain=endpoint.insecure)
+
+
+def _transport(tls: TlsPolicy, environ: Mapping[str, str], agent: str, timeouts: Timeouts | None) -> Transport:
+    from scow.distribution.proxies import Proxies
+    from scow.distribution.transport import HttpTransport
+
+    return HttpTransport(tls, Proxies(environ), agent, timeouts)
+
+
+def _home(environ: Mapping[str, str], *parts: str) -> list[str]:
+    home = environ.get("HOME", "")
+    return [os.path.join(home, *parts)] if home else []
+
+
+def _certs_dirs(config_dir: str, environ: Mapping[str, str]) -> list[str]:
+    return [
+        os.path.join(config_dir, "certs.d"),
+        *_home(environ, ".config", "containers", "certs.d"),
+        "/etc/containers/certs.d",
+        "/etc/docker/certs.d",
+    ]
+
+
+def _registries_conf(environ: Mapping[str, str]) -> list[str]:
+    given = environ.get("CONTAINERS_REGISTRIES_CONF")
+    if given:
+        return [given]
+    system = ["/etc/containers/registries.conf", "/etc/containers/registries.conf.d"]
+    own = _home(environ, ".config", "containers", "registries.conf")
+    return [*system, *own, *(f"{path}.d" for path in own)]
+
+
+def _daemon_json(environ: Mapping[str, str]) -> str:
+    return environ.get("SCOW_DAEMON_JSON", "/etc/docker/daemon.json")
