@@ -50,6 +50,7 @@ FROM images """
 _SUM_UP = """UPDATE images SET size = (
   SELECT COALESCE(SUM(chains.size), 0) FROM image_chains JOIN chains USING (chain) WHERE image = images.id
 ) """
+_USERS_OF_CHAIN = "WHERE id IN (SELECT image FROM image_chains WHERE chain = ?)"
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -382,9 +383,7 @@ class ImageStore:
                     "UPDATE chains SET size = ? WHERE chain = ? AND size != ?", (size, chain, size)
                 ).rowcount
                 if changed:
-                    connection.execute(
-                        _SUM_UP + "WHERE id IN (SELECT image FROM image_chains WHERE chain = ?)", (chain,)
-                    )
+                    connection.execute(_SUM_UP + _USERS_OF_CHAIN, (chain,))
 
     def tag(self, ref: Reference, identity: ImageID) -> None:
         """Give an image a name; a name that another image has moves.
