@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from scow.dockerfile import ast
+from scow.dockerfile.blame import locate
 from scow.dockerfile.errors import DockerfileError, FaultError
 from scow.dockerfile.instructions import Request, build
 from scow.dockerfile.lines import Reader
@@ -122,27 +123,15 @@ def _node(entry: _Entry, reader: Reader, filename: str) -> ast.Instruction:
 
 
 def _placed(fault: FaultError, reader: Reader, span: ast.Span, filename: str) -> DockerfileError:
-    """The fault with the line that holds its token, or else the instruction's first."""
-    first = span.first - 1
-    number, line, column = first, reader.lines[first].rstrip("\r\n"), -1
-    if fault.token:
-        for at in range(first, span.last):
-            column = reader.lines[at].find(fault.token)
-            if column >= 0:
-                number, line = at, reader.lines[at].rstrip("\r\n")
-                break
-    width = len(fault.token)
-    if column < 0:
-        column = len(line) - len(line.lstrip())
-        width = len(line[column:].split(None, 1)[0]) if line[column:].strip() else 1
+    place = locate(reader.lines, span, fault.token)
     return DockerfileError(
         fault.message,
         filename=filename,
-        line=number + 1,
+        line=place.line,
         end_line=span.last,
-        source=line,
-        column=column,
-        width=width,
+        source=place.source,
+        column=place.column,
+        width=place.width,
         kind=fault.kind,
         hint=fault.hint,
     )
