@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from scow.base.leases import Lease
+    from scow.layer.changeset import Limits, Pending
     from scow.linux.mount import Mount
     from scow.oci.digest import DiffID
 
@@ -79,24 +80,14 @@ class Staged(NamedTuple):
         diff_id: Digest of the uncompressed tar.
         size: Bytes of the tar.
         entries: Number of entries.
+        pending: What only the parent can answer.
     """
 
     token: str
     diff_id: DiffID
     size: int
     entries: int
-
-
-class LayerLimits(NamedTuple):
-    """Bounds for one layer.
-
-    Attributes:
-        max_size: Most bytes of the uncompressed tar.
-        max_entries: Most entries.
-    """
-
-    max_size: int = 256 << 30
-    max_entries: int = 10_000_000
+    pending: Pending
 
 
 class Problem(NamedTuple):
@@ -184,7 +175,7 @@ class Snapshotter(Protocol):
         """
 
     def stage(
-        self, tar: BinaryIO, *, lease: Lease, diff_id: DiffID | None = None, limits: LayerLimits | None = None
+        self, tar: BinaryIO, *, lease: Lease, diff_id: DiffID | None = None, limits: Limits | None = None
     ) -> Staged:
         """Read an uncompressed layer and keep it in the form this snapshotter mounts.
 
@@ -201,7 +192,7 @@ class Snapshotter(Protocol):
             LimitError: A bound was hit.
         """
 
-    def stage_blob(self, diff_id: DiffID, *, lease: Lease, limits: LayerLimits | None = None) -> Staged:
+    def stage_blob(self, diff_id: DiffID, *, lease: Lease, limits: Limits | None = None) -> Staged:
         """Stage a layer whose uncompressed tar is a blob of the content store.
 
         Raises:

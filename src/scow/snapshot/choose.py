@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which way of keeping layers this host supports, and why.
+
+EROFS is asked for by doing it once, in the store's own file system: kernels, sandboxes and file systems differ in ways
+that no version number tells.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.errors import InvalidArgumentError, ScowError, UnsupportedError
+from scow.snapshot.overlay import Snapshots
+
+if TYPE_CHECKING:
+    from scow.base.database import Database
+    from scow.base.leases import Leases
+    from scow.content.local import LocalContentStore
+
+KINDS = ("erofs", "overlay")
+
+
+class Choice(NamedTuple):
+    """What new layers are kept as.
+
+    Attributes:
+        kind: ``erofs`` or ``overlay``.
+        reason: Why, as part of a sentence.
+    """
+
+    kind: str
+    reason: str
+
+
+def open_snapshotter(root: str, db: Database, content: LocalContentStore, leases: Leases, kind: str = "") -> Snapshots:
+    """Open the snapshots of a store; nothing is tried before the first layer arrives.
+
+    Args:
+        root: The store's directory.
+        db: The store's database.
+        content: The store's blobs.
+        leases: The store's references.
+        kind: ``erofs`` or ``overlay``; ``""`` chooses by what the host can do.
+
+    Raises:
+        InvalidArgumentError: There is no such kind.
+    """
+    if kind and kind not in KINDS:
+        raise InvalidArgumentError(f"there is no snapshotter {kind!r}", hint="It is erofs or overlay.")
+    return Snapshots(root, db, content, leases, kind)
+
+
+def choose(root: str) -> Choice:
+    """Find the best way of keeping layers that works here.
+
+    Args:
+        root: The store's directory, in whose file system it is tried.
+
+    Raises:
+        UnsupportedError: None works.
+    """
+    from scow.linux.features import has_filesystem
+
+    if not has_filesystem("overlay"):
+        raise UnsupportedError("this kernel has no overlay file system", hint="modprobe overlay")
+    try:
+        _try_erofs(root)
+    except ScowError as error:
+        return Choice("overlay", f"EROFS does not work here: {error.message}")
+    return Choice("erofs", f"Linux {os.uname().release} mounts layers from their tars")
+
+
+def describe(root: str, kind: str = "") -> Choice:
+    """Tell what is used, and why, for ``scow info``.
+
+    Args:
+        root: The store's directory.
+        kind: What the settings force, or ``""``.
+    """
+    return Choice(kind, "SCOW_SNAPSHOTTER says so") if kind else choose(root)
+
+
+def _try_erofs(root: str) -> None:
+    """Make a layer, mount it and read it back.
+
+    Raises:
+        ScowError: It does not work here.
+    """
+    raise UnsupportedError("this version keeps no indexes")

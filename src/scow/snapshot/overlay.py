@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots of every form, stacked by overlayfs: the one implementation of ``snapshotter.Snapshotter``.
+
+How a *layer* is kept is left to a form (``trees``: unpacked directories; ``erofs``: an index over the tar), which is
+loaded when a layer is staged. Everything else, and so all that ``run`` needs, is here: a stack is a list of
+directories and indexes, whoever made them, and may mix both.
+
+Containers and build steps get ``redirect_dir=off,metacopy=off,index=off``: their upper directories are then plain
+changesets that ``layer.diff`` can write, and can be moved and stacked.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from scow.base.files import storage_error
+from scow.errors import ConflictError, CorruptError
+from scow.linux.mount import Mount
+from scow.snapshot.records import Records, SnapshotNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from scow.base.database import Database
+    from scow.base.leases import Lease, Leases
+    from scow.content.local import LocalContentStore
+    from scow.layer.changeset import Limits
+    from scow.oci.digest import DiffID
+    from scow.snapshot.forms import LayerForm
+    from scow.snapshot.records import Record
+    from scow.snapshot.snapshotter import Problem, SnapshotInfo, Staged, Usage
+
+_PLAIN = ("index=off", "metacopy=off", "redirect_dir=off")
+_BLOBS = "blobs/sha256"
+
+
+class Snapshots:
+    """The snapshots of one store; see ``snapshot.snapshotter.Snapshotter`` for the contract.
+
+    Args:
+        root: The store's directory.
+        db: The store's database.
+        content: The store's blobs.
+        leases: The store's references.
+        kind: ``erofs`` or ``overlay``; ``""`` chooses by what the host can do when the first layer arrives.
+    """
+
+    def __init__(self, root: str, db: Database, content: LocalContentStore, leases: Leases, kind: str = "") -> None:
+        self.root = root
+        self.content = content
+        self.records = Records(root, db, leases)
+        self._db = db
+        self._leases = leases
+        self._kind = kind
+
+    @property
+    def kind(self) -> str:
+        """``erofs`` or ``overlay``: how new layers are kept."""
+        if not self._kind:
+            from scow.snapshot.choose import choose
+
+            self._kind = choose(self.root).kind
+        return self._kind
+
+    # ------------------------------------------------------------------ trees to work in
+
+    def prepare(
+        self, key: str, parent: str | None = None, *, volatile: bool = False, lease: Lease | None = None
+    ) -> tuple[Mount, ...]:
+        """Begin an active snapshot; see the protocol."""
+        return self._begin(key, "active", parent, lease, boot_id() if volatile else "")
+
+    def view(self, key: str, parent: str, *, lease: Lease | None = None) -> tuple[Mount, ...]:
+        """Begin a read-only view of a committed snapshot; see the protocol."""
+        return self._begin(key, "view", parent, lease, "")
+
+    def _begin(self, key: str, kind: str, parent: str | None, lease: Lease | None, boot: str) -> tuple[Mount, ...]:
+        with self._db.write():
+            record = self.records.add(key, kind, "upper", parent=parent, boot=boot)
+            self.records.keep(key, lease)
+            directory = self.records.directory(record.id)
+            try:
+                os.mkdir(f"{directory}/fs", 0o755)
+                if record.root:
+                    apply_root(f"{directory}/fs", record.root)
+                if kind == "active":
+                    os.mkdir(f"{directory}/work", 0o700)
+            except OSError as error:
+                raise storage_error(error, directory) from error
+        return self._mounts(record)
+
+    def mounts(self, key: str) -> tuple[Mount, ...]:
+        """The mounts of an active snapshot or view, again; see the protocol."""
+        record = self.records.get(key, "active", "view")
+        if record.boot:
+            if record.boot != boot_id():
+                raise CorruptError(
+                    f"snapshot {key!r} was not written to the disk before the machine went down",
+                    hint="remove what it belongs to and make it anew",
+                )
+            self._forgive(record)
+        return self._mounts(record)
+
+    def _forgive(self, record: Record) -> None:
+        """Take away overlayfs' mark of an unclean volatile mount: within one boot the kernel still has all pages.
+
+        Source: kernel documentation, overlayfs, "Volatile mount".
+        """
+        scratch = f"{self.records.directory(record.id)}/work/work/incompat"
+        for path in (f"{scratch}/volatile", scratch):
+            try:
+                os.rmdir(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise storage_error(error, path) from error
+
+    def _mounts(self, record: Record) -> tuple[Mount, ...]:
+        directory = self.records.directory(record.id)
+        if not record.stack and record.kind == "active":
+            return (Mount("bind", f"{directory}/fs", "", ("bind",)),)
+        layers, lowers = self.lowers(record.stack)
+        if record.kind == "view":
+            # The view's own empty directory gives the root its metadata, which a layer seldom brings.
+            return (*layers, Mount("overlay", "scow", "", ("ro", f"lowerdir+={directory}/fs", *lowers, *_PLAIN)))
+        options = [*lowers, f"upperdir={directory}/fs", f"workdir={directory}/work", *_PLAIN]
+        if record.boot:
+            options.append("volatile")
+        if os.geteuid() != 0:
+            options.append("userxattr")
+        return (*layers, Mount("overlay", "scow", "", tuple(options)))
+
+    def lowers(self, stack: str) -> tuple[list[Mount], list[str]]:
+        """The mounts and options that put a stack below an overlay.
+
+        Args:
+            stack: As in a record.
+
+        Returns:
+            Mounts of indexes; ``lowerdir+=`` options, the top first.
+        """
+        mounts: list[Mount] = []
+        options: list[str] = []
+        devices = self.records.devices(stack) if "i" in stack else {}
+        blobs = os.path.join(self.root, _BLOBS)
+        for part in stack.split():
+            directory = self.records.directory(part[1:])
+            if part[0] == "d":
+                options.append(f"lowerdir+={directory}/fs")
+                continue
+            tars = [f"device={blobs}/{diff_id.partition(':')[2]}" for diff_id in devices.get(part[1:], ())]
+            mounts.append(Mount("erofs", f"{directory}/index", f"{directory}/mnt", ("ro", *tars)))
+            options.append(f"lowerdir+={directory}/mnt")
+        return mounts, options
+
+    def upper(self, key: str) -> str:
+        """Directory with the differences of a snapshot; see the protocol."""
+        record = self.records.get(key, "active", "committed")
+        if record.form != "upper":
+            raise SnapshotNotFoundError(f"snapshot {key!r} is a layer and has no directory of differences")
+        return f"{self.records.directory(record.id)}/fs"
+
+    def commit(self, name: str, key: str, *, lease: Lease | None = None) -> None:
+        """Make an active snapshot a committed one; see the protocol."""
+        with self._db.write() as connection:
+            record = self.records.get(key, "active")
+            if self.records.find(name) is not None:
+                raise ConflictError(f"there is a snapshot {name!r} already")
+            root = root_of(f"{self.records.directory(record.id)}/fs")
+            stack = f"{record.own} {record.stack}".rstrip()
+            self.records.update(connection, record.id, name=name, kind="committed", stack=stack, root=root, boot="")
+            self._leases.unlink(f"snapshot:{key}")
+            if record.parent:
+                self._leases.link(f"snapshot:{name}", "snapshot", record.parent)
+            self.records.hand_over(key, name)
+            self.records.keep(name, lease)
+        self.records.sweep([f"{self.records.directory(record.id)}/work"])
+
+    # ------------------------------------------------------------------ layers
+
+    def _form(self) -> LayerForm:
+        if self.kind == "erofs":
+            from scow.snapshot.erofs import Indexes
+
+            return Indexes(self)
+        from scow.snapshot.trees import Trees
+
+        return Trees(self)
+
+    def stage(
+        self, tar: BinaryIO, *, lease: Lease, diff_id: DiffID | None = None, limits: Limits | None = None
+    ) -> Staged:
+        """Read an uncompressed layer; see the protocol."""
+        from scow.snapshot.staging import stage
+
+        return stage(self.records, self._form(), tar, lease=lease, diff_id=diff_id, limits=limits)
+
+    def stage_blob(self, diff_id: DiffID, *, lease: Lease, limits: Limits | None = None) -> Staged:
+        """Stage a layer whose uncompressed tar is a blob; see the protocol."""
+        from scow.snapshot.staging import stage
+
+        return stage(self.records, self._form(), None, lease=lease, diff_id=diff_id, limits=limits)
+
+    def link(self, name: str, staged: Staged, parent: str | None = None, *, lease: Lease | None = None) -> None:
+        """Put a staged layer on a parent; see the protocol."""
+        from scow.snapshot.staging import link
+
+        link(self.records, self._form(), name, staged, parent, lease)
+
+    # ------------------------------------------------------------------ all of them
+
+    def exists(self, name: str) -> bool:
+        """Whether a committed snapshot has this name."""
+        record = self.records.find(name)
+        return record is not None and record.kind == "committed"
+
+    def hold(self, name: str, lease: Lease) -> bool:
+        """Find a committed snapshot and keep it alive, in one step.
+
+        Returns:
+            False when it is not there.
+        """
+        with self._db.write():
+            if not self.exists(name):
+                return False
+            lease.add("snapshot", name)
+        return True
+
+    def stat(self, name: str) -> SnapshotInfo:
+        """Tell about one snapshot; see the protocol."""
+        from scow.snapshot.staging import info
+
+        return info(self.records.get(name))
+
+    def usage(self, name: str) -> Usage:
+        """Count what a snapshot takes on disk; see the protocol."""
+        from scow.snapshot.staging import usage
+
+        return usage(self.records, self.records.get(name))
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove a snapshot; see the protocol."""
+        self.records.sweep([self.records.forget(name, force=force)])
+
+    def forget(self, names: list[str]) -> list[str]:
+        """Remove rows whatever owns them, within a transaction of the caller; for the collector.
+
+        Args:
+            names: Snapshots; each with all that stands on it.
+
+        Returns:
+            Directories for :meth:`sweep`, once the transaction is over.
+
+        Raises:
+            ConflictError: A snapshot that is not among them stands on one of them.
+        """
+        found = [record for name in names if (record := self.records.find(name)) is not None]
+        gone = [self.records.forget(record.name, force=True) for record in _children_first(found)]
+        return [path for path in gone if path is not None]
+
+    def sweep(self, directories: list[str]) -> None:
+        """Remove the directories that :meth:`forget` answered."""
+        self.records.sweep(directories)
+
+    def sync(self) -> None:
+        """Write all snapshots to the disk; see the protocol."""
+        from scow.linux import kernel
+
+        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            kernel.syncfs(fd)
+        except OSError as error:
+            raise storage_error(error, self.root) from error
+        finally:
+            os.close(fd)
+
+    def check(self, *, repair: bool = False) -> Iterator[Problem]:
+        """Look at every snapshot, index, directory and link; see the protocol."""
+        from scow.snapshot.check import check
+
+        return check(self, repair=repair)
+
+    def __iter__(self) -> Iterator[SnapshotInfo]:
+        """All snapshots, oldest first."""
+        from scow.snapshot.staging import info
+
+        return (info(record) for record in self.records)
+
+
+def _children_first(records: list[Record]) -> list[Record]:
+    known = {record.name: record for record in records}
+    depths: dict[str, int] = {}
+    for record in records:
+        path = []
+        at: Record | None = record
+        while at is not None and at.name not in depths:
+            path.append(at.name)
+            at = known.get(at.parent or "")
+        base = depths[at.name] if at is not None else 0
+        for height, name in enumerate(reversed(path), 1):
+            depths[name] = base + height
+    return sorted(records, key=lambda record: depths[record.name], reverse=True)
+
+
+def boot_id() -> str:
+    """This boot of the machine."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def root_of(path: str) -> str:
+    """The metadata of a directory as a record keeps them."""
+    info = os.stat(path, follow_symlinks=False)
+    return f"{info.st_mode & 0o7777} {info.st_uid} {info.st_gid} {info.st_mtime_ns}"
+
+
+def apply_root(path: str, root: str) -> None:
+    """Give a directory metadata that ``root_of`` took from another."""
+    mode, uid, gid, mtime = map(int, root.split())
+    if (uid, gid) != (os.geteuid(), os.getegid()):
+        try:
+            os.chown(path, uid, gid)
+        except PermissionError:  # not root: the ids belong to nobody we could name
+            pass
+    os.chmod(path, mode)
+    os.utime(path, ns=(mtime, mtime))
