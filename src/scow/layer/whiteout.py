@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How removed entries are written down: OCI's marker files in tar streams, overlayfs's devices and attribute in trees.
+
+Also which extended attributes may pass between the two: an attribute of overlayfs itself, coming from an image, could
+redirect a directory to another place.
+Source: OCI image-spec v1.1, layer.md, "Whiteouts"; kernel documentation, overlayfs, "whiteouts and opaque directories".
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from scow.layer.changeset import LayerError
+from scow.layer.names import show
+from scow.linux import xattr
+
+if TYPE_CHECKING:
+    from scow.layer.tarformat import Pairs
+
+PREFIX = b".wh."
+META_PREFIX = b".wh..wh."
+OPAQUE = b".wh..wh..opq"
+OPAQUE_XATTR = b"trusted.overlay.opaque"
+OPAQUE_XATTR_USER = b"user.overlay.opaque"
+_OVERLAY = (b"trusted.overlay.", b"user.overlay.")
+_SECURITY = b"security."
+_CAPABILITY = b"security.capability"
+_ACCESS_LISTS = frozenset({b"system.posix_acl_access", b"system.posix_acl_default"})
+
+
+def hidden_name(name: bytes) -> bytes | None:
+    """What a marker file removes.
+
+    Args:
+        name: A cleaned entry name whose last component starts with ``.wh.``.
+
+    Returns:
+        The removed entry's name; the directory's own name with a slash at its end for an opaque marker; ``None`` for
+        the other reserved names, which mean nothing any more.
+
+    Raises:
+        LayerError: The marker names nothing, or a directory itself.
+    """
+    above, slash, base = name.rpartition(b"/")
+    if base == OPAQUE:
+        return above + b"/"
+    if base.startswith(META_PREFIX):
+        return None
+    base = base[len(PREFIX) :]
+    if base in (b"", b".", b".."):
+        raise LayerError(f"the entry {show(name)} is a whiteout of nothing")
+    return above + slash + base
+
+
+def is_marker(name: bytes) -> bool:
+    """Whether a cleaned entry name is one of the reserved ones."""
+    position = name.rfind(b"/") + 1
+    return name.startswith(PREFIX, position)
+
+
+def accepted(xattrs: Pairs) -> Pairs:
+    """The attributes of an entry that are applied: all of users, capabilities and access lists, nothing of overlayfs.
+
+    Labels of security modules belong to the host that made them.
+    """
+    return tuple(pair for pair in xattrs if _passes(pair[0]))
+
+
+def _passes(name: bytes) -> bool:
+    if name.startswith(_OVERLAY):
+        return False
+    if name.startswith(_SECURITY):
+        return name == _CAPABILITY
+    return name.startswith((b"user.", b"trusted.")) or name in _ACCESS_LISTS
+
+
+def exported(path: str | bytes | int) -> Pairs:
+    """The attributes of a file in a tree that go into a layer.
+
+    Args:
+        path: The entry, itself, or an open descriptor.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    names = xattr.names(path)
+    if not names:
+        return ()
+    pairs = []
+    for text in names:
+        name = os.fsencode(text)
+        if _passes(name) and not name.startswith(b"trusted."):
+            value = xattr.get(path, name)
+            if value is not None:
+                pairs.append((name, value))
+    return tuple(sorted(pairs))
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    """Whether an entry of an overlay directory stands for a removed one."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def is_opaque(path: str | bytes | int) -> bool:
+    """Whether a directory of an overlay hides everything below it.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    return xattr.get(path, OPAQUE_XATTR) == b"y" or xattr.get(path, OPAQUE_XATTR_USER) == b"y"
+
+
+def make_opaque(fd: int, *, user: bool = False) -> None:
+    """Let a directory hide everything below it.
+
+    Args:
+        fd: The open directory.
+        user: Use the attribute that overlay mounts with ``userxattr`` look at.
+
+    Raises:
+        OSError: The file system cannot.
+    """
+    xattr.set_(fd, OPAQUE_XATTR_USER if user else OPAQUE_XATTR, b"y")
