@@ -87,9 +87,8 @@ class TlsPolicy:
         for path in self._paths(host, port):
             names = _list(path)
             files += [os.path.join(path, name) for name in names if name.endswith(".crt")]
-            for name in names:
-                if name.endswith(".cert"):
-                    pairs.append((os.path.join(path, name), os.path.join(path, name.removesuffix(".cert") + ".key")))
+            stems = [os.path.join(path, name.removesuffix(".cert")) for name in names if name.endswith(".cert")]
+            pairs += [(f"{stem}.cert", f"{stem}.key") for stem in stems]
         current = ""
         try:
             for current in files:
