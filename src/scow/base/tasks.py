@@ -8,6 +8,7 @@ calls ``check`` between chunks, which raises when the group is cancelled.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Generic, ParamSpec, Self, TypeVar
 
 from scow.errors import CancelledError
@@ -21,16 +22,24 @@ R = TypeVar("R")
 
 
 class Task(Generic[R]):
-    """One call on a thread of its own.
-
-    Args:
-        thread: The thread, not yet started.
-    """
+    """One call on a thread of its own; made by ``TaskGroup.spawn``."""
 
     def __init__(self) -> None:
         self._finished = threading.Event()
         self._value: list[R] = []
         self._error: BaseException | None = None
+
+    def finish(self, value: R) -> None:
+        """Keep what the call returned."""
+        self._value.append(value)
+
+    def fail(self, error: BaseException) -> None:
+        """Keep what the call raised."""
+        self._error = error
+
+    def end(self) -> None:
+        """Wake those who wait for the result."""
+        self._finished.set()
 
     def result(self) -> R:
         """Wait for the call and give what it returned.
@@ -62,14 +71,16 @@ class TaskGroup:
 
     def __init__(self, limit: int = 0) -> None:
         self._lock = threading.Lock()
-        self._slots = threading.Semaphore(limit) if limit else None
+        self._limit = limit
+        self._busy = 0
+        self._waiting: deque[Callable[[], None]] = deque()
         self._threads: list[threading.Thread] = []
         self._errors: list[BaseException] = []
         self._cancelled = threading.Event()
         self._on_cancel: list[Callable[[], None]] = []
 
     def spawn(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]:
-        """Begin a call; with a limit, it waits for its turn on its thread, in no promised order.
+        """Begin a call; with a limit, it waits until one of the calls before it has ended.
 
         Args:
             call: What to call.
@@ -83,24 +94,32 @@ class TaskGroup:
 
         def work() -> None:
             try:
-                if self._slots is not None:
-                    self._slots.acquire()
-                try:
-                    if not self._cancelled.is_set():
-                        task._value.append(call(*args, **kwargs))  # noqa: SLF001
-                finally:
-                    if self._slots is not None:
-                        self._slots.release()
+                if not self._cancelled.is_set():
+                    task.finish(call(*args, **kwargs))
             except BaseException as error:
-                task._error = error  # noqa: SLF001
+                task.fail(error)
                 self._fail(error)
             finally:
-                task._finished.set()  # noqa: SLF001
+                task.end()
 
-        thread = threading.Thread(target=work, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        with self._lock:
+            self._waiting.append(work)
+            if not self._limit or self._busy < self._limit:
+                self._busy += 1
+                thread = threading.Thread(target=self._serve, daemon=True)
+                self._threads.append(thread)
+                thread.start()
         return task
+
+    def _serve(self) -> None:
+        """Do calls until none waits."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._busy -= 1
+                    return
+                work = self._waiting.popleft()
+            work()
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:
