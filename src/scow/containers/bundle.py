@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A container's bundle: its root mounted, its files written, its ``config.json`` for the OCI runtime.
+
+Runs in the mount namespace the container will live in. Nothing here follows a link out of the root.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.errors import InvalidArgumentError, UnsupportedError
+from scow.linux import capabilities, process, seccomp
+from scow.linux.cgroups import is_unified
+from scow.linux.mount import mount_all
+from scow.runtime import inside, netfiles, spec, users
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from scow.containers.service import Containers
+    from scow.containers.store import Container
+
+_INITS = ("docker-init", "tini-static", "tini", "catatonit")
+_INIT_TARGET = "/sbin/docker-init"
+
+
+class Addresses(NamedTuple):
+    """What a container will have on its networks.
+
+    Args:
+        own: ``(address, names)`` for ``/etc/hosts``.
+        gateway: The host as the container sees it, or ``""``.
+        servers: Name servers that know the other containers, or nothing.
+    """
+
+    own: tuple[tuple[str, str], ...] = ()
+    gateway: str = ""
+    servers: tuple[str, ...] = ()
+
+
+def mount_root(service: Containers, container: Container) -> str:
+    """Mount a container's root in the calling thread's mount namespace; returns where."""
+    rootfs = os.path.join(service.directory(container.id), "rootfs")
+    mount_all(service.snapshots.mounts(container.id), rootfs)
+    return rootfs
+
+
+def write_bundle(
+    service: Containers, container: Container, rootfs: str, addresses: Addresses | None = None
+) -> list[str]:
+    """Write ``config.json`` and what it points to.
+
+    Args:
+        service: The room.
+        container: The container.
+        rootfs: Where its root is mounted.
+        addresses: What it will have on its networks.
+
+    Returns:
+        The stubs that were made in the root, as ``Container.stubs`` keeps them.
+
+    Raises:
+        UserNotFoundError: The image does not know the user.
+        InvalidArgumentError: Something cannot be mounted where it is wanted.
+    """
+    directory = service.directory(container.id)
+    config, host = container.config, container.host
+    with inside.Root(rootfs) as root:
+        identity = users.resolve(
+            config.get("User") or "",
+            root.read("/etc/passwd", users.MAX_FILE),
+            root.read("/etc/group", users.MAX_FILE),
+            host.get("GroupAdd") or (),
+        )
+        cwd = config.get("WorkingDir") or "/"
+        if not cwd.startswith("/"):
+            raise InvalidArgumentError(f"the working directory {cwd!r} is invalid, it needs to be an absolute path")
+        if cwd != "/" and not root.is_dir(cwd):
+            root.ensure(cwd, directory=True)
+        wanted = [*_files(container, directory, addresses or Addresses()), *_own_mounts(service, container, root)]
+        stubs: list[inside.Stub] = []
+        for target, is_directory in inside.places([(mount["destination"], is_dir) for mount, is_dir in wanted]):
+            stubs += root.ensure(target, directory=is_directory)
+        place = _place(service, container, rootfs, identity, tuple(mount for mount, _ in wanted))
+        document = spec.make_spec(config, host, place)
+    document["annotations"] = {"org.opencontainers.image.stopSignal": config.get("StopSignal") or "SIGTERM"}
+    with open(os.path.join(directory, "config.json"), "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    made = [stub.path + "/" if stub.directory else stub.path for stub in stubs]
+    return [*container.stubs, *(path for path in made if path not in container.stubs)]
+
+
+def _files(container: Container, directory: str, addresses: Addresses) -> list[tuple[dict[str, Any], bool]]:
+    """``hosts``, ``hostname`` and ``resolv.conf``, unless the user mounts there."""
+    config, host = container.config, container.host
+    on_host = host.get("NetworkMode") == "host"
+    name = hostname(container)
+    full = f"{name}.{config['Domainname']} {name}" if config.get("Domainname") else name
+    own = [(address, names or full) for address, names in addresses.own]
+    if on_host:
+        hosts = _read_host("/etc/hosts") + "".join(
+            f"{address}\t{entry}\n" for entry, address in map(netfiles.split_host, host.get("ExtraHosts") or ())
+        )
+    else:
+        hosts = netfiles.hosts(host.get("ExtraHosts") or (), own, addresses.gateway)
+    texts = {
+        "resolv.conf": netfiles.resolv_conf(
+            _read_host("/etc/resolv.conf"),
+            servers=addresses.servers or host.get("Dns") or (),
+            search=host.get("DnsSearch") or (),
+            options=host.get("DnsOptions") or (),
+            own_network=not on_host,
+        ),
+        "hostname": name + "\n",
+        "hosts": hosts,
+    }
+    taken = {mount["Destination"] for mount in container.mounts}
+    out: list[tuple[dict[str, Any], bool]] = []
+    for file_name, text in texts.items():
+        target = f"/etc/{file_name}"
+        if target in taken:
+            continue
+        path = os.path.join(directory, file_name)
+        # The file may be mounted in a running container already: written in place, not replaced.
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        os.chmod(path, 0o644)
+        out.append((spec.bind(target, path, readonly=bool(host.get("ReadonlyRootfs"))), False))
+    return out
+
+
+def hostname(container: Container) -> str:
+    """The name of the machine as the container's processes see it."""
+    return container.config.get("Hostname") or os.uname().nodename
+
+
+def _read_host(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(1 << 16)
+    except OSError:
+        return ""
+
+
+def _own_mounts(service: Containers, container: Container, root: inside.Root) -> list[tuple[dict[str, Any], bool]]:
+    out: list[tuple[dict[str, Any], bool]] = []
+    for mount in container.mounts:
+        target, kind = mount["Destination"], mount["Type"]
+        if kind == "tmpfs":
+            out.append((spec.tmpfs(target, (mount.get("Options") or "").split(",")), True))
+            continue
+        source = mount["Source"]
+        if kind == "volume":
+            source = _volume_source(service, mount, root)
+        elif kind != "bind":
+            raise UnsupportedError(f"mounts of type {kind!r} are not supported")
+        if not os.path.exists(source):
+            raise InvalidArgumentError(
+                f'invalid mount config for type "{kind}": bind source path does not exist: {source}'
+            )
+        propagation = mount.get("Propagation") or "rprivate"
+        bound = spec.bind(target, source, readonly=not mount["RW"], propagation=propagation)
+        out.append((bound, os.path.isdir(source)))
+    return out
+
+
+def _volume_source(service: Containers, mount: Mapping[str, Any], root: inside.Root) -> str:
+    """The directory behind a volume; filled from the image when nothing used it before."""
+    volume = service.volumes.get(mount["Name"])
+    os.makedirs(volume.path, mode=0o755, exist_ok=True)
+    if not volume.filled:
+        if not mount.get("NoCopy") and not os.listdir(volume.path):
+            from scow.containers.fill import fill
+
+            fill(root, mount["Destination"], volume.path)
+        service.volumes.mark_filled(volume.name)
+    if mount.get("Subpath"):
+        with inside.Root(volume.path) as top:
+            return volume.path + top.resolve(mount["Subpath"])
+    return volume.path
+
+
+def _place(
+    service: Containers,
+    container: Container,
+    rootfs: str,
+    identity: users.Identity,
+    mounts: tuple[dict[str, Any], ...],
+) -> spec.Place:
+    host = container.host
+    privileged = bool(host.get("Privileged"))
+    names = capabilities.resolve(
+        tuple(host.get("CapAdd") or ()),
+        tuple(host.get("CapDrop") or ()),
+        privileged=privileged,
+        last=capabilities.last_known(),
+    )
+    devices: list[dict[str, Any]] = []
+    rules: list[dict[str, Any]] = []
+    if privileged or host.get("Devices"):
+        from scow.containers.devices import find_devices
+
+        devices, rules = find_devices(host.get("Devices") or (), everything=privileged)
+    init = ""
+    args = [*(container.config.get("Entrypoint") or ()), *(container.config.get("Cmd") or ())]
+    if host.get("Init"):
+        init = _init_program()
+        args = [_INIT_TARGET, "--", *args]
+    network = host.get("NetworkMode") or "default"
+    if network.startswith("container:"):
+        network = _namespace(service, network, "net")
+    elif network != "host":
+        network = "none"
+    return spec.Place(
+        rootfs=rootfs,
+        hostname="" if host.get("UTSMode") == "host" else hostname(container),
+        identity=identity,
+        args=tuple(args),
+        mounts=mounts,
+        network=network,
+        cgroup=service.cgroup_of(container),
+        pid=_namespace(service, host.get("PidMode") or "", "pid"),
+        ipc=_namespace(service, host.get("IpcMode") or "", "ipc"),
+        uts="host" if host.get("UTSMode") == "host" else "",
+        unified=is_unified() and host.get("CgroupnsMode") != "host",
+        capabilities=names,
+        seccomp=None if privileged else _seccomp(host.get("SecurityOpt") or (), names),
+        devices=tuple(devices),
+        device_rules=tuple(rules),
+        init_mount=init,
+        nofile=process.most_files(),
+    )
+
+
+def _namespace(service: Containers, mode: str, kind: str) -> str:
+    """``host``, the path of another container's namespace, or ``""``."""
+    if mode == "host":
+        return "host"
+    if mode.startswith("container:"):
+        other = service.find(mode.removeprefix("container:"))
+        if not other.is_alive:
+            raise InvalidArgumentError(f"cannot join {kind} of a non running container: {other.id}")
+        return f"/proc/{other.pid}/ns/{kind}"
+    return ""
+
+
+def _seccomp(options: Iterable[str], names: tuple[str, ...]) -> dict[str, Any] | None:
+    machine = os.uname().machine
+    for option in options:
+        name, mark, value = option.partition("=") if "=" in option else option.partition(":")
+        if name == "seccomp" and mark:
+            if value == "unconfined":
+                return None
+            if value != "builtin":
+                return seccomp.custom_profile(value, names, machine)
+        elif name not in {"no-new-privileges", "apparmor", "label", "systempaths", "seccomp"}:
+            raise InvalidArgumentError(f"invalid --security-opt 2: {option!r}")
+    return seccomp.default_profile(names, machine)
+
+
+def _init_program() -> str:
+    for name in _INITS:
+        path = process.find_program(name, ("/usr/libexec/docker", "/usr/lib/podman", "/usr/libexec/podman"))
+        if path:
+            return path
+    raise UnsupportedError("no init program found for --init", hint="Install one: apt install tini")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of a container: what the runtime, the kernel and the network keep of it goes away, its row tells the result.
+
+Every step may be repeated: the process that watches, a monitor's exit command and any later scow command may all come
+to the same end.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from scow.base.clock import now
+from scow.base.files import remove_tree
+from scow.containers.store import CREATED, EXITED
+from scow.errors import ScowError
+from scow.linux import cgroups
+
+if TYPE_CHECKING:
+    from scow.containers.service import Containers
+    from scow.containers.store import Container
+
+_LOST = 137
+
+
+def ended(
+    service: Containers,
+    container: Container,
+    status: int,
+    *,
+    rootfs: str = "",
+    finished: float = 0.0,
+    remove: bool = True,
+) -> None:
+    """Write down that a container has ended, and take away what is left of it.
+
+    Args:
+        service: The room.
+        container: The container, as it was when it ran.
+        status: Its exit status.
+        rootfs: Where its root is mounted in this process's namespace, or ``""``.
+        finished: When, seconds since the epoch; 0 for now.
+        remove: Whether a container with ``--rm`` goes away.
+    """
+    oom = cgroups.out_of_memory(service.cgroup_of(container)) if status == _LOST else False
+    if rootfs:
+        from scow.linux.mount import umount
+
+        umount(rootfs, detach=True)
+    clean(service, container)
+    service.note("die", container, exitCode=str(status))
+    if remove and container.auto_remove:
+        forget(service, container, volumes=True)
+        return
+    service.store.update(
+        container.id, status=EXITED, pid=0, exit_code=status, finished=finished or now(), oom=int(oom), error=""
+    )
+
+
+def failed(service: Containers, container: Container, message: str, *, status: int = 125) -> None:
+    """Write down that a container could not be started; one with ``--rm`` goes away."""
+    clean(service, container)
+    if container.auto_remove:
+        forget(service, container, volumes=True)
+        return
+    service.store.update(
+        container.id,
+        status=CREATED if not container.started else EXITED,
+        pid=0,
+        exit_code=status,
+        error=message,
+        finished=container.finished,
+    )
+
+
+def clean(service: Containers, container: Container) -> None:
+    """Take away what runtime, kernel and network keep of a container that has ended."""
+    state = os.path.join(service.runtime.state, container.id)
+    if cgroups.remove(service.cgroup_of(container)):
+        if os.path.isdir(state):
+            remove_tree(state)
+    else:
+        # Processes are left in its groups: it shared the host's process ids.
+        service.runtime.delete(container.id)
+
+
+def forget(service: Containers, container: Container, *, volumes: bool) -> None:
+    """Remove a container that has ended, row first.
+
+    Args:
+        service: The room.
+        container: The container.
+        volumes: Whether its anonymous volumes go too.
+    """
+    with service.db.write():
+        there = service.store.delete(container.id)
+        service.leases.unlink(container.owner)
+        service.snapshots.remove(container.id, force=True)
+    remove_tree(service.directory(container.id))
+    if volumes:
+        drop_anonymous(service, container)
+    if there:
+        service.note("destroy", container)
+
+
+def drop_anonymous(service: Containers, container: Container) -> None:
+    """Remove those volumes of a container that nobody named and nobody else has."""
+    for mount in container.mounts:
+        if mount["Type"] == "volume":
+            try:
+                if service.volumes.get(mount["Name"]).anonymous:
+                    service.volumes.remove(mount["Name"])
+            except ScowError:
+                continue

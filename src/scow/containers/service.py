@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The room's door: everything that can be done with containers, each verb in a module of its own.
+
+The object holds what every verb needs (the store's services) and nothing else; verbs are loaded when they are used,
+because ``run`` pays for every module.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from scow.containers.store import ContainerStore
+from scow.containers.volumes import Volumes
+from scow.errors import UnavailableError
+from scow.runtime.oci import OciRuntime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from scow.base.database import Database
+    from scow.base.leases import Leases
+    from scow.containers.store import Container
+    from scow.content.local import LocalContentStore
+    from scow.images.store import ImageRecord, ImageStore
+    from scow.snapshot.snapshotter import Snapshotter
+
+
+class Containers:
+    """Containers of one store.
+
+    Args:
+        root: The store's directory.
+        run_root: Directory for what a reboot may lose.
+        db: The store's database.
+        leases: Its references.
+        images: Its images.
+        content: Its blobs.
+        open_snapshots: Opens the snapshotter when it is first needed.
+        unpack: Makes an image's snapshots and returns the name of the top one.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        run_root: str,
+        db: Database,
+        leases: Leases,
+        images: ImageStore,
+        content: LocalContentStore,
+        open_snapshots: Callable[[], Snapshotter],
+    ) -> None:
+        self.root = root
+        self.run_root = run_root
+        self.db = db
+        self.leases = leases
+        self.images = images
+        self.content = content
+        self._open_snapshots = open_snapshots
+        self.store = ContainerStore(db)
+        self.volumes = Volumes(root, db)
+        self.runtime = OciRuntime(os.path.join(run_root, "runc"))
+
+    @property
+    def snapshots(self) -> Snapshotter:
+        """The snapshotter."""
+        return self._open_snapshots()
+
+    def directory(self, identity: str) -> str:
+        """Where a container's files are."""
+        return f"{self.root}/containers/{identity}"
+
+    @staticmethod
+    def cgroup_of(container: Container) -> str:
+        """A container's control group."""
+        return (container.host.get("CgroupParent") or "/scow").rstrip("/") + "/" + container.id
+
+    def find(self, text: str) -> Container:
+        """Find the container a user means, with its state as it is now.
+
+        Raises:
+            ContainerNotFoundError: Nothing matches.
+        """
+        return self.store.find(text)
+
+    def unpacked(self, image: ImageRecord) -> str | None:
+        """Make sure that an image can be mounted.
+
+        Returns:
+            The name of its snapshot; ``None`` for an image without layers.
+
+        Raises:
+            UnavailableError: Its snapshot vanished while it was being made.
+        """
+        if image.chain is None:
+            return None
+        snapshots = self.snapshots
+        if not snapshots.exists(image.chain):
+            from scow.images.unpack import unpack
+
+            with self.leases.hold(f"unpack {image.id}") as lease:
+                unpack(image, self.images, self.content, snapshots, lease)
+            if not snapshots.exists(image.chain):
+                raise UnavailableError("the image's layers were removed while they were being unpacked")
+        return image.chain
+
+    def note(self, action: str, container: Container, **attributes: str) -> None:
+        """Write an event down for ``scow events``."""
+
+    # ------------------------------------------------------------------ verbs
+
+    def create(self, request: Mapping[str, Any], name: str = "") -> Container:
+        """Make a container; see :func:`scow.containers.creating.create`."""
+        from scow.containers.creating import create
+
+        return create(self, request, name)

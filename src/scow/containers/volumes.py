@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes: directories of the store with names, which outlive containers.
+
+::
+
+    <root>/volumes/<name>/_data     what containers see
+
+A volume that a container uses is known by the container's ``Mounts``; a volume is dangling when no container has it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.base.clock import now
+from scow.base.files import make_dir, remove_tree
+from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scow.base.database import Database
+
+SCHEMA = """
+CREATE TABLE volumes (
+  name TEXT PRIMARY KEY, created REAL NOT NULL, labels TEXT NOT NULL, options TEXT NOT NULL, anonymous INTEGER NOT NULL,
+  filled INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+"""
+_NAME_START = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_NAME_REST = _NAME_START | frozenset("_.-")
+
+
+class VolumeNotFoundError(NotFoundError):
+    """No volume has this name."""
+
+    code = "volume-not-found"
+
+
+class VolumeInUseError(ConflictError):
+    """A container has the volume."""
+
+    code = "volume-in-use"
+
+
+class Volume(NamedTuple):
+    """One volume.
+
+    Args:
+        name: Its name.
+        created: Seconds since the epoch.
+        labels: From ``--label``.
+        options: From ``--opt``.
+        anonymous: Whether it was made for one container without being named.
+        filled: Whether a container has used it (it is filled from an image only before).
+        path: Directory with its content.
+    """
+
+    name: str
+    created: float
+    labels: dict[str, str]
+    options: dict[str, str]
+    anonymous: bool
+    filled: bool
+    path: str
+
+
+class Volumes:
+    """The volumes of a store.
+
+    Args:
+        root: The store's directory.
+        db: The store's database.
+    """
+
+    def __init__(self, root: str, db: Database) -> None:
+        self._top = os.path.join(root, "volumes")
+        self.db = db
+        db.ensure("volumes", 1, SCHEMA)
+
+    def create(
+        self,
+        name: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
+        anonymous: bool = False,
+    ) -> Volume:
+        """Make a volume; one that exists is returned as it is.
+
+        Args:
+            name: Its name, or ``""`` for a random one.
+            labels: To find it by.
+            options: Of the local driver; kept, and refused where scow cannot follow them.
+            anonymous: Whether nobody named it.
+
+        Raises:
+            InvalidArgumentError: The name has characters that are not allowed.
+        """
+        if not name:
+            name, anonymous = os.urandom(32).hex(), True
+        if len(name) < 2 or name[0] not in _NAME_START or not _NAME_REST.issuperset(name):
+            raise InvalidArgumentError(
+                f'create {name}: "{name}" includes invalid characters for a local volume name, only'
+                ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
+            )
+        if options and set(options) - {"type", "o", "device"}:
+            bad = min(set(options) - {"type", "o", "device"})
+            raise InvalidArgumentError(f'create {name}: invalid option: "{bad}"')
+        make_dir(os.path.join(self._top, name, "_data"), 0o755)
+        row = (name, now(), json.dumps(dict(labels or {})), json.dumps(dict(options or {})), int(anonymous), 0)
+        with self.db.write() as connection:
+            connection.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?, ?, ?)", row)
+        return self.get(name)
+
+    def get(self, name: str) -> Volume:
+        """Find a volume.
+
+        Raises:
+            VolumeNotFoundError: There is none.
+        """
+        with self.db.read() as connection:
+            row = connection.execute("SELECT * FROM volumes WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise VolumeNotFoundError(f"get {name}: no such volume")
+        return self._volume(row)
+
+    def all(self) -> list[Volume]:
+        """All volumes, sorted by name."""
+        with self.db.read() as connection:
+            rows = connection.execute("SELECT * FROM volumes ORDER BY name").fetchall()
+        return [self._volume(row) for row in rows]
+
+    def mark_filled(self, name: str) -> None:
+        """Note that a container has used the volume."""
+        with self.db.write() as connection:
+            connection.execute("UPDATE volumes SET filled = 1 WHERE name = ?", (name,))
+
+    def users(self) -> dict[str, list[str]]:
+        """Which containers have which volume: name -> ids."""
+        found: dict[str, list[str]] = {}
+        with self.db.read() as connection:
+            known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'containers'").fetchone()
+            rows = connection.execute("SELECT id, mounts FROM containers").fetchall() if known else []
+        for identity, mounts in rows:
+            for mount in json.loads(mounts):
+                if mount.get("Type") == "volume":
+                    found.setdefault(mount["Name"], []).append(identity)
+        return found
+
+    def remove(self, name: str) -> None:
+        """Remove a volume with its content.
+
+        Raises:
+            VolumeNotFoundError: There is none.
+            VolumeInUseError: A container has it.
+        """
+        with self.db.write() as connection:
+            self.get(name)
+            users = self.users().get(name)
+            if users:
+                raise VolumeInUseError(f"remove {name}: volume is in use - [{', '.join(users)}]")
+            connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
+        remove_tree(os.path.join(self._top, name))
+
+    def _volume(self, row: tuple[str, float, str, str, int, int]) -> Volume:
+        name, created, labels, options, anonymous, filled = row
+        path = os.path.join(self._top, name, "_data")
+        return Volume(name, created, json.loads(labels), json.loads(options), bool(anonymous), bool(filled), path)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moving bytes between a container's pipes, the user's and the log, until the container has ended."""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scow.runtime.logs import LogWriter
+
+_CHUNK = 1 << 16
+_HIGH_WATER = 1 << 20
+_LINGER_MILLISECONDS = 250
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write everything, whether the descriptor blocks or not.
+
+    Raises:
+        OSError: As ``os.write``.
+    """
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            waiter = select.poll()
+            waiter.register(fd, select.POLLOUT)
+            waiter.poll()
+
+
+class Pump:
+    """Carries a container's streams; made before the container starts, so that the pipes exist.
+
+    Output is held back until :meth:`release`: what the OCI runtime says when it cannot start a command comes through
+    the same pipe, and is not output.
+
+    Args:
+        stdin: Descriptor to read input from, or ``None`` for no input.
+        stdout: Where output goes, or ``None`` for nowhere.
+        stderr: Where error output goes, or ``None``.
+        log: Gets both outputs, or ``None``.
+    """
+
+    def __init__(
+        self, *, stdin: int | None, stdout: int | None, stderr: int | None, log: LogWriter | None = None
+    ) -> None:
+        self._input = stdin
+        self._log = log
+        self._holding = True
+        self._held: list[tuple[int, bytes]] = []
+        self._pending = bytearray()
+        self._goals: dict[int, int | None] = {1: stdout, 2: stderr}
+        self._feed: int | None = None
+        self.child_stdin: int | None = None
+        if stdin is not None:
+            self.child_stdin, self._feed = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(self._feed, False)
+        out_reader, self.child_stdout = os.pipe2(os.O_CLOEXEC)
+        err_reader, self.child_stderr = os.pipe2(os.O_CLOEXEC)
+        self._readers = {out_reader: 1, err_reader: 2}
+        self._poll = select.poll()
+        for fd in self._readers:
+            self._poll.register(fd, select.POLLIN)
+
+    def started(self) -> None:
+        """The child has its ends of the pipes; close ours."""
+        for fd in (self.child_stdin, self.child_stdout, self.child_stderr):
+            if fd is not None:
+                os.close(fd)
+
+    def held(self) -> str:
+        """What was held back, as text."""
+        return b"".join(data for _, data in self._held).decode("utf-8", "replace")
+
+    def release(self) -> None:
+        """From now on output is output, and input is carried."""
+        self._holding = False
+        held, self._held = self._held, []
+        for stream, data in held:
+            self._write(stream, data)
+        if self._input is not None:
+            self._poll.register(self._input, select.POLLIN)
+
+    def until(self, pidfd: int, *, drain: bool) -> None:
+        """Carry on until a process has ended.
+
+        Args:
+            pidfd: The process.
+            drain: Whether to go on until the outputs are at their end, or quiet for a quarter of a second: another
+                process may hold them open.
+        """
+        self._poll.register(pidfd, select.POLLIN)
+        ended = False
+        while True:
+            ready = self._poll.poll(_LINGER_MILLISECONDS if ended else None)
+            carried = False
+            for fd, event in ready:
+                if fd == pidfd:
+                    self._poll.unregister(pidfd)
+                    ended = True
+                elif fd in self._readers:
+                    self._carry(fd)
+                    carried = True
+                elif fd == self._input:
+                    self._take()
+                elif fd == self._feed:
+                    self._give(broken=not event & select.POLLOUT)
+            if ended and (not drain or not self._readers or not (carried or ready)):
+                return
+
+    def _carry(self, fd: int) -> None:
+        """Carry one piece of output."""
+        data = os.read(fd, _CHUNK)
+        if not data:
+            self._poll.unregister(fd)
+            os.close(fd)
+            del self._readers[fd]
+        elif self._holding:
+            self._held.append((self._readers[fd], data))
+        else:
+            self._write(self._readers[fd], data)
+
+    def _write(self, stream: int, data: bytes) -> None:
+        if self._log is not None:
+            self._log.write(stream, data)
+        goal = self._goals[stream]
+        if goal is not None:
+            try:
+                write_all(goal, data)
+            except OSError:
+                # The reader is gone; the container goes on, as with docker.
+                self._goals[stream] = None
+
+    def _take(self) -> None:
+        """Take a piece of the user's input and pass on what can be passed on."""
+        if self._input is None:
+            return
+        try:
+            data = os.read(self._input, _CHUNK)
+        except OSError:
+            data = b""
+        self._pending += data
+        if not data:
+            self._poll.unregister(self._input)
+            self._input = None
+        elif len(self._pending) >= _HIGH_WATER:
+            self._poll.unregister(self._input)
+        self._give()
+
+    def _give(self, *, broken: bool = False) -> None:
+        """Pass input on to the container."""
+        if self._feed is None:
+            return
+        try:
+            while self._pending and not broken:
+                del self._pending[: os.write(self._feed, self._pending[:_CHUNK])]
+        except BlockingIOError:
+            self._poll.register(self._feed, select.POLLOUT)
+            return
+        except BrokenPipeError:
+            broken = True
+        self._forget(self._feed)
+        if self._input is not None and not broken:
+            self._poll.register(self._input, select.POLLIN)
+            return
+        # Either all is passed on and the user's input is at its end, or nobody reads any more.
+        if self._input is not None:
+            self._forget(self._input)
+            self._input = None
+        os.close(self._feed)
+        self._feed = None
+
+    def _forget(self, fd: int) -> None:
+        try:
+            self._poll.unregister(fd)
+        except KeyError:
+            return
