@@ -36,7 +36,10 @@ def _write(value: Any, out: list[str]) -> None:
         out.append(_number(value))
     elif isinstance(value, dict):
         mark = "{"
+        present = getattr(value, "present", None)
         for name, item in fields(value):
+            if present is not None and name not in present:
+                continue
             out.append(f"{mark}{string(name)}:")
             _write(item, out)
             mark = ","

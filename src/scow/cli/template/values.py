@@ -11,7 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
     from typing import Any
 
 
@@ -30,13 +30,17 @@ class Struct(dict[str, "Any"]):
     Args:
         fields: Names and values.
         type_name: As error messages name it: ``*formatter.imageContext``.
+        present: The fields that JSON shows; ``None`` for all. The others were empty and left out where it came from.
     """
 
-    __slots__ = ("type_name",)
+    __slots__ = ("present", "type_name")
 
-    def __init__(self, fields: Iterable[tuple[str, Any]], type_name: str) -> None:
+    def __init__(
+        self, fields: Iterable[tuple[str, Any]], type_name: str, present: Container[str] | None = None
+    ) -> None:
         super().__init__(fields)
         self.type_name = type_name
+        self.present = present
 
 
 class Method:
