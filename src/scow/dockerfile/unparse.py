@@ -25,26 +25,25 @@ def unparse(dockerfile: Dockerfile) -> str:
     if nodes and nodes[0].comments:
         parts.append("\n")  # a first comment must not become a directive
     previous = ""
-    for index, node in enumerate(nodes):
+    for node in nodes:
         if previous and (node.name == "FROM" or node.comments):
             parts.append("\n")
-        parts.append(unparse_instruction(node, dockerfile.escape, last=index == len(nodes) - 1))
+        parts.append(unparse_instruction(node, dockerfile.escape))
         previous = node.name
     return "".join(parts)
 
 
-def unparse_instruction(node: Node, escape: str = "\\", *, last: bool = False) -> str:
+def unparse_instruction(node: Node, escape: str = "\\") -> str:
     """The text of one instruction, with a line end.
 
     Args:
         node: The instruction.
         escape: The Dockerfile's escape character.
-        last: Nothing follows; only there can an instruction end in an escape character that stands for itself.
     """
     parts = [f"# {comment}\n" for comment in node.comments]
     parts.append(_line(node.source, escape))
-    if last and node.source.endswith(escape) and not node.source.endswith(escape * 2):
-        parts.append(f" {escape}")
+    if node.source.endswith(escape) and not node.source.endswith(escape * 2):
+        parts.append("\f")  # space that ends no continuation line, so that the escape character stands for itself
     parts.append("\n")
     for doc in node.heredocs:
         parts += (doc.content, doc.name, "\n")

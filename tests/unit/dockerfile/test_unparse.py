@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from scow.dockerfile.parser import parse
 from scow.dockerfile.unparse import unparse, unparse_instruction
 
@@ -27,10 +29,12 @@ def test_a_line_without_a_place_to_break_is_left():
     assert unparse_instruction(node).replace("\\\n", "") == node.source + "\n"
 
 
-def test_an_escape_character_at_the_end_of_the_file():
-    parsed = parse("FROM a\nRUN a\\ \\")
+@pytest.mark.parametrize("text", ["FROM a\nRUN a\\ \\", "FROM a\nRUN a\\\xa0\nCMD b\n"])
+def test_an_escape_character_at_the_end(text: str):
+    parsed = parse(text)
     assert parsed.stages[0].instructions[0].source == "RUN a\\"
-    assert parse(unparse(parsed)).stages[0].instructions[0].source == "RUN a\\"
+    again = parse(unparse(parsed))
+    assert [node.source for node in again.instructions] == [node.source for node in parsed.instructions]
 
 
 def test_comments_do_not_become_directives():
