@@ -214,6 +214,13 @@ class Snapshotter(Protocol):
     def exists(self, name: str) -> bool:
         """Whether a committed snapshot has this name."""
 
+    def hold(self, name: str, lease: Lease) -> bool:
+        """Find a committed snapshot and keep it alive, in one step.
+
+        Returns:
+            False when it is not there.
+        """
+
     def stat(self, name: str) -> SnapshotInfo:
         """Tell about one snapshot.
 
