@@ -96,7 +96,8 @@ def _committed(snapshots: Snapshots, record: Record, *, repair: bool) -> Iterato
     known = {other.id for other in records}
     for part in record.stack.split():
         if int(part[1:]) not in known and records.find(record.name) == record:
-            yield Problem("corrupt", record.name, f"snapshot {record.name!r} needs directory {part[1:]}, which is gone", False)
+            message = f"snapshot {record.name!r} needs directory {part[1:]}, which is gone"
+            yield Problem("corrupt", record.name, message, repaired=False)
     if record.kind == "staged":
         return
     if record.form == "index":
@@ -105,23 +106,27 @@ def _committed(snapshots: Snapshots, record: Record, *, repair: bool) -> Iterato
         yield Problem("missing", record.name, f"the files of snapshot {record.name!r} are gone", repaired=False)
 
 
-def _links(snapshots: Snapshots, record: Record, *, repair: bool) -> Iterator[Problem]:
+def _links(snapshots: Snapshots, record: Record, *, repair: bool) -> list[Problem]:
     records = snapshots.records
+    found = []
     needed = [("snapshot", record.parent)] if record.parent else []
     if record.form == "index" and record.diff_id:
         needed.append(("blob", record.diff_id))
     with records.db.write():
         if records.find(record.name) != record:
-            return
+            return []
         held = records.leases.owned(f"snapshot:{record.name}")
         for kind, key in needed:
             if (kind, key) not in held:
                 if repair:
                     records.leases.link(f"snapshot:{record.name}", kind, key)
-                yield Problem("link", record.name, f"snapshot {record.name!r} did not own its {kind} {key}", repair)
+                found.append(
+                    Problem("link", record.name, f"snapshot {record.name!r} did not own its {kind} {key}", repair)
+                )
         if record.parent and records.find(record.parent) is None:
             message = f"snapshot {record.name!r} stands on {record.parent!r}, which is gone"
-            yield Problem("missing", record.name, message, repaired=False)
+            found.append(Problem("missing", record.name, message, repaired=False))
+    return found
 
 
 def _index(snapshots: Snapshots, record: Record, *, repair: bool) -> Iterator[Problem]:

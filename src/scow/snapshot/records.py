@@ -41,7 +41,7 @@ CREATE INDEX snapshots_by_parent ON snapshots (parent);
 CREATE INDEX snapshots_by_diff ON snapshots (diff_id);
 """
 _COLUMNS = "id, name, kind, parent, form, stack, root, diff_id, devices, checksum, size, entries, boot, created"
-_SELECT = f"SELECT {_COLUMNS} FROM snapshots "
+_SELECT = f"SELECT {_COLUMNS} FROM snapshots "  # noqa: S608
 _CHANGEABLE = frozenset(
     {"name", "kind", "parent", "form", "stack", "root", "diff_id", "devices", "checksum", "size", "entries", "boot"}
 )

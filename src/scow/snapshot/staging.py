@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from scow.base.streams import BlobMismatchError
 from scow.errors import NotFoundError
-from scow.oci.digest import Digest, DiffID
+from scow.oci.digest import DiffID, Digest
 from scow.snapshot.snapshotter import SnapshotInfo, Staged, Usage
 
 if TYPE_CHECKING:
