@@ -127,10 +127,8 @@ class _Run:
         before = self._text[: node.offset]
         line = before.count("\n") + 1
         column = len(before[before.rfind("\n") + 1 :].encode("utf-8", "surrogateescape"))
-        source = str(node)
-        shown = source[:20] + "..." if len(source.encode("utf-8", "surrogateescape")) > 20 else source
         return TemplateError(
-            f"template parsing error: template: :{line}:{column}: executing {quote(self._name)} at <{shown}>: {message}"
+            f"template parsing error: template: :{line}:{column}: executing {quote(self._name)} at <{node}>: {message}"
         )
 
     # Statements.
@@ -275,7 +273,8 @@ class _Run:
         if isinstance(first, Chain):
             return self._chain_node(dot, first, args, final)
         if isinstance(first, Identifier):
-            return self._function(dot, first, args, final)
+            self._node = first
+            return self._apply(dot, call, first.name, self._functions[first.name], args, final)
         if isinstance(first, Pipeline):
             self._refuse_arguments(call, final)
             return self._pipeline(dot, first)
@@ -284,7 +283,7 @@ class _Run:
         self._node = first
         self._refuse_arguments(call, final)
         if isinstance(first, Constant):
-            return first.value
+            return self._constant(first, "any")
         if isinstance(first, Dot):
             return dot
         if isinstance(first, Nil):
@@ -357,10 +356,6 @@ class _Run:
             return INVALID
         raise self._fault(f"can't evaluate field {name} in type {kind}")
 
-    def _function(self, dot: Any, node: Identifier, args: list[Node], final: Any) -> Any:
-        self._node = node
-        return self._apply(dot, node, node.name, self._functions[node.name], args, final)
-
     def _apply(self, dot: Any, node: Node, name: str, function: Function, args: list[Node], final: Any) -> Any:
         """Evaluate the arguments and call; ``and`` and ``or`` stop at the argument that decides."""
         types, variadic = function.types, function.variadic
@@ -393,7 +388,7 @@ class _Run:
         if isinstance(node, Nil):
             if kind in ("string", "int"):
                 raise self._fault(f"cannot assign nil to {kind}")
-            return None
+            return None if kind == "any" else INVALID
         if isinstance(node, Dot):
             value = dot
         elif isinstance(node, Field):
@@ -403,7 +398,7 @@ class _Run:
         elif isinstance(node, Pipeline):
             value = self._pipeline(dot, node)
         elif isinstance(node, Identifier):
-            value = self._function(dot, node, [], ABSENT)
+            value = self._apply(dot, node, node.name, self._functions[node.name], [], ABSENT)
         elif isinstance(node, Chain):
             value = self._chain_node(dot, node, [], ABSENT)
         else:
@@ -411,6 +406,8 @@ class _Run:
         return self._fit(value, kind)
 
     def _constant(self, node: Constant, kind: str) -> Any:
+        if node.kind == "overflow":
+            raise self._fault(f"{node} overflows int")
         if kind == "string" and node.kind != "string":
             raise self._fault(f"expected string; found {node}")
         if kind == "int":
@@ -429,5 +426,5 @@ class _Run:
                 raise self._fault(f"invalid value; expected {kind}")
             return None if kind == "any" else value
         if kind in ("string", "int") and type_name(value) != kind:
-            raise self._fault(f"wrong type for value; expected {kind}; found {type_name(value)}")
+            raise self._fault(f"wrong type for value; expected {kind}; got {type_name(value)}")
         return value

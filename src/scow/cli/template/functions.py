@@ -52,9 +52,10 @@ def _length(value: Any) -> int:
         return len(_octets(value))
     if isinstance(value, (list, dict)):
         return len(value)
-    if value is None or isinstance(value, Invalid):
-        raise CallError("len of untyped nil")
-    raise CallError("len of nil pointer" if isinstance(value, NilPointer) else f"len of type {type_name(value)}")
+    if isinstance(value, Invalid):
+        raise CallError("reflect: call of reflect.Value.Type on zero Value")
+    nil = value is None or isinstance(value, NilPointer)
+    raise CallError("len of nil pointer" if nil else f"len of type {type_name(value)}")
 
 
 def _position(index: Any, size: int) -> int:
@@ -138,13 +139,22 @@ def _equal(first: Any, *others: Any) -> bool:
         if kind:
             same = first == other
         else:
-            for value in (first, other):
-                if isinstance(value, (list, dict)) and not isinstance(value, Struct):
-                    raise CallError(f"non-comparable type {printing.plain(value)}: {type_name(value)}")
-            same = is_nil(first) == is_nil(other) if is_nil(first) or is_nil(other) else first == other
+            same = _same_composite(first, other)
         if same:
             return True
     return False
+
+
+def _same_composite(first: Any, other: Any) -> bool:
+    """Compare what has no basic kind: only nil with nil, and structs."""
+    if is_nil(first) or is_nil(other):
+        return is_nil(first) and is_nil(other)
+    left, right = printing.sprintf("%s", (first,)), printing.sprintf("%s", (other,))
+    if isinstance(first, list) != isinstance(other, list) or isinstance(first, Struct) != isinstance(other, Struct):
+        raise CallError(f"non-comparable types {left}: {type_name(first)}, {type_name(other)}: {right}")
+    if not isinstance(other, Struct):
+        raise CallError(f"non-comparable type {right}: {type_name(other)}")
+    return bool(first == other)
 
 
 def _less(first: Any, second: Any) -> bool:
@@ -177,7 +187,9 @@ def _greater_equal(first: Any, second: Any) -> bool:
 def _text_of(values: tuple[Any, ...]) -> str:
     if len(values) == 1 and isinstance(values[0], str):
         return values[0]
-    return printing.sprint(values)
+    return printing.sprint(
+        ["<no value>" if is_nil(value) and type_name(value) == "interface {}" else value for value in values]
+    )
 
 
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;", "\0": "\ufffd"}
@@ -261,7 +273,9 @@ def _title(text: str) -> str:
 
 def _case(text: str, *, upper: bool) -> str:
     """Change case rune by rune, as Go does; Python maps some to several characters."""
-    mapped = ((char, char.upper() if upper else char.lower()) for char in text)
+    if not upper:
+        return "".join(char.lower()[0] for char in text)
+    mapped = ((char, char.upper()) for char in text)
     return "".join(new if len(new) == 1 else char for char, new in mapped)
 
 

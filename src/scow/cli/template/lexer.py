@@ -107,10 +107,7 @@ class Lexer:
         text = self._text
         opening = self._start
         trimmed = text[opening + 2 : opening + 3] == "-" and text[opening + 3 : opening + 4] in tuple(_SPACES)
-        after = opening + (3 if trimmed else 2)
-        if trimmed and text.startswith("/*", after + 1):
-            self._comment(after + 1)
-            return
+        after = opening + (4 if trimmed else 2)
         if text.startswith("/*", after):
             self._comment(after)
             return

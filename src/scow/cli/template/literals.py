@@ -12,34 +12,50 @@ _BASES = {"x": 16, "o": 8, "b": 2}
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 
-def read_number(text: str, *, character: bool = False) -> int | float | complex:
+def read_number(text: str, *, character: bool = False) -> int | float | complex | None:
     """Read a number or, with ``character``, a character literal.
+
+    Returns:
+        The number; ``None`` for one that only an unsigned integer could hold, which is refused when it is used.
 
     Raises:
         ValueError: Malformed or too large, in Go's words.
     """
     if character:
-        try:
-            return ord(unquote(text))
-        except ValueError:
-            raise ValueError(f"malformed character constant: {text}") from None
+        return _character(text)
     fault = ValueError(f"illegal number syntax: {quote(text)}")
     if text[-1] == "i":
+        if text[-2:-1] in ("+", "-"):
+            raise ValueError("syntax error scanning complex number")
         try:
             return complex(text.replace("_", "").replace("i", "j"))
         except ValueError:
             raise fault from None
     whole = _integer(text)
-    if whole is None:
-        value = _real(text)
-        if value is None:
-            raise fault
-        return value
-    if not _INT_MIN <= whole <= _INT_MAX:
-        if -(1 << 64) < whole < 1 << 64:
-            raise ValueError(f"{text} overflows int" if whole > 0 else f"integer overflow: {quote(text)}")
+    if whole is not None and _INT_MIN <= whole <= _INT_MAX:
+        return whole
+    if whole is not None and 0 < whole < 1 << 64 and text[0] != "+":
+        return None
+    value = _real(text)
+    if value is None:
+        raise fault
+    if not set(text) & set(".eEpP"):
         raise ValueError(f"integer overflow: {quote(text)}")
-    return whole
+    return value
+
+
+def _character(text: str) -> int:
+    try:
+        return ord(unquote(text))
+    except ValueError:
+        pass
+    try:
+        several = len(unquote('"' + text[1:-1].replace("\\'", "'").replace('"', '\\"') + '"')) > 1
+    except ValueError:
+        several = False
+    if several and not text.startswith("'\\\""):
+        raise ValueError(f"malformed character constant: {text}")
+    raise ValueError("invalid syntax")
 
 
 def _sign(text: str) -> tuple[int, str]:

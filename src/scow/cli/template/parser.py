@@ -193,9 +193,9 @@ class Parser:
             self._expect(lexer.RIGHT, "end")
             return Jump(token.offset, kind)
         if kind == "template":
-            return self._include(token)
+            return self._include()
         if kind == "block":
-            return self._block(token)
+            return self._block()
         self._push(token)
         return Action(token.offset, self._pipeline("command", lexer.RIGHT))
 
@@ -235,11 +235,9 @@ class Parser:
         return Branch(token.offset, kind, pipeline, body, otherwise)
 
     def _definition(self) -> None:
-        name = self._next_word()
-        if name.kind not in (lexer.STRING, lexer.RAW):
-            raise self._unexpected(name, "define clause")
+        _, name = self._clause_name("define clause")
         self._expect(lexer.RIGHT, "define clause")
-        self._add(self._unquoted(name), self._separate("define clause"))
+        self._add(name, self._separate("define clause"))
 
     def _separate(self, context: str) -> Body:
         """Parse the body of a template of its own: no variables and no loop around it."""
@@ -251,26 +249,26 @@ class Parser:
         self._variables, self._ranges = variables, ranges
         return body
 
-    def _clause_name(self, context: str) -> str:
+    def _clause_name(self, context: str) -> tuple[int, str]:
         token = self._next_word()
         if token.kind not in (lexer.STRING, lexer.RAW):
             raise self._unexpected(token, context)
-        return self._unquoted(token)
+        return token.offset, self._unquoted(token)
 
-    def _include(self, token: Token) -> Include:
-        name = self._clause_name("template clause")
+    def _include(self) -> Include:
+        offset, name = self._clause_name("template clause")
         pipeline = None
         after = self._next_word()
         if after.kind != lexer.RIGHT:
             self._push(after)
             pipeline = self._pipeline("template clause", lexer.RIGHT)
-        return Include(token.offset, name, pipeline)
+        return Include(offset, name, pipeline)
 
-    def _block(self, token: Token) -> Include:
-        name = self._clause_name("block clause")
+    def _block(self) -> Include:
+        offset, name = self._clause_name("block clause")
         pipeline = self._pipeline("block clause", lexer.RIGHT)
         self._add(name, self._separate("block clause"))
-        return Include(token.offset, name, pipeline)
+        return Include(offset, name, pipeline)
 
     # Pipelines.
 
@@ -385,11 +383,10 @@ class Parser:
             return Constant(offset, "string", self._unquoted(token), token.text)
         if kind in (lexer.CHARACTER, lexer.COMPLEX, lexer.NUMBER):
             try:
-                return Constant(
-                    offset, "number", read_number(token.text, character=kind == lexer.CHARACTER), token.text
-                )
+                number = read_number(token.text, character=kind == lexer.CHARACTER)
             except ValueError as error:
                 raise self._fault(str(error)) from None
+            return Constant(offset, "overflow" if number is None else "number", number, token.text)
         self._push(token)
         return None
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MAX_WIDTH = 1_000_000
+_SHORTEST = {False: 6, True: 21}  # digits before the point from which on an exponent is written
 
 
 class Spec:
@@ -189,13 +190,11 @@ class _Printer:
 def _format(value: Any, spec: Spec) -> str:
     verb = spec.verb
     if value is None or isinstance(value, (Invalid, NilPointer)):
-        if verb == "v":
-            return spec.pad("<nil>")
-        return spec.pad("<nil>") if verb == "T" else f"%!{verb}(<nil>)"
+        return spec.pad("<nil>") if verb in "vT" else f"%!{verb}(<nil>)"
     if verb == "T":
         return _text(type_name(value), spec)
     if isinstance(value, bool):
-        return spec.pad("true" if value else "false") if verb in "tv" else _bad(value, verb)
+        return spec.pad("true" if value else "false") if verb in "tv" else _bad(value, spec)
     if isinstance(value, int):
         return _integer(value, spec)
     if isinstance(value, float):
@@ -208,11 +207,14 @@ def _format(value: Any, spec: Spec) -> str:
         return _mapping(value, spec)
     if isinstance(value, list):
         return _sequence(value, spec)
-    return _bad(plain(str(value)), verb)
+    return _bad(str(value), spec)
 
 
-def _bad(value: Any, verb: str) -> str:
-    return f"%!{verb}({type_name(value)}={plain(value)})"
+def _bad(value: Any, spec: Spec) -> str:
+    """Complain about a verb that does not fit; the flags stay in force."""
+    shown = Spec("v")
+    shown.width, shown.precision, shown.zero, shown.minus = spec.width, spec.precision, spec.zero, spec.minus
+    return f"%!{spec.verb}({type_name(value)}={_format(value, shown)})"
 
 
 def _sequence(value: list[Any], spec: Spec) -> str:
@@ -220,7 +222,7 @@ def _sequence(value: list[Any], spec: Spec) -> str:
         if is_nil(value):
             return f"{type_name(value)}(nil)"
         return type_name(value) + "{" + ", ".join(_sharp(item, spec) for item in value) + "}"
-    return "[" + " ".join(_format(item, spec) for item in value) + "]"
+    return "[" + " ".join(_element(item, spec) for item in value) + "]"
 
 
 def _mapping(value: dict[str, Any], spec: Spec) -> str:
@@ -237,8 +239,14 @@ def _mapping(value: dict[str, Any], spec: Spec) -> str:
         )
     if struct:
         named = spec.plus and spec.verb == "v"
-        return "{" + " ".join((f"{name}:" if named else "") + _format(item, spec) for name, item in rows) + "}"
-    return "map[" + " ".join(f"{_format(name, spec)}:{_format(item, spec)}" for name, item in rows) + "]"
+        return "{" + " ".join((f"{name}:" if named else "") + _element(item, spec) for name, item in rows) + "}"
+    return "map[" + " ".join(f"{_format(name, spec)}:{_element(item, spec)}" for name, item in rows) + "]"
+
+
+def _element(value: Any, spec: Spec) -> str:
+    """Write a part of a composite: nil is nil whatever the verb."""
+    nil = value is None or isinstance(value, NilPointer)
+    return spec.pad("<nil>") if nil else _format(value, spec)
 
 
 def _sharp(value: Any, spec: Spec) -> str:
@@ -266,7 +274,7 @@ def _string(value: str, spec: Spec) -> str:
         lead = "0x" if spec.sharp and data else ""
         text = " ".join(f"{lead}{byte:02x}" for byte in data) if spec.space else lead + data.hex()
         return spec.pad(text.upper() if verb == "X" else text)
-    return _bad(value, verb)
+    return _bad(value, spec)
 
 
 def _integer(value: int, spec: Spec) -> str:
@@ -281,7 +289,7 @@ def _integer(value: int, spec: Spec) -> str:
         return spec.pad(f"U+{value:0{max(4, spec.precision or 0)}X}{shown}")
     formats = {"v": "d", "d": "d", "b": "b", "o": "o", "O": "o", "x": "x", "X": "X"}
     if verb not in formats:
-        return _bad(value, verb)
+        return _bad(value, spec)
     digits = format(abs(value), formats[verb])
     if spec.precision is not None:
         digits = "" if spec.precision == 0 and value == 0 else digits.rjust(spec.precision, "0")
@@ -292,7 +300,7 @@ def _integer(value: int, spec: Spec) -> str:
         lead = "0o"
     elif spec.sharp and verb in "boxX":
         lead = {"b": "0b", "o": "" if digits[:1] == "0" else "0", "x": "0x", "X": "0X"}[verb]
-    sign = "-" if value < 0 else "+" if spec.plus else " " if spec.space else ""
+    sign = "-" if value < 0 else "+" if spec.plus and verb != "v" else " " if spec.space else ""
     if spec.zero and spec.width is not None and spec.precision is None:
         digits = digits.rjust(spec.width - len(sign), "0")
         return sign + lead + digits
@@ -305,26 +313,38 @@ def _integer(value: int, spec: Spec) -> str:
 def _real(value: float, spec: Spec) -> str:
     verb = spec.verb
     if verb not in "vgGeEfFxX":
-        return _bad(value, verb)
-    text = format_float(value, "g" if verb == "v" else verb, spec.precision, sharp=spec.sharp and verb != "v")
+        return _bad(value, spec)
+    text = format_float(
+        value, "g" if verb == "v" else verb, spec.precision, sharp=spec.sharp and verb != "v", literal=spec.sharp
+    )
     special = text.lstrip("+-") in ("Inf", "NaN")
-    if text[0] not in "+-" and (spec.plus or spec.space or text == "Inf"):
-        text = ("+" if spec.plus or text == "Inf" else " ") + text
+    plus = (spec.plus and verb != "v") or text == "Inf"
+    if text[0] not in "+-" and (plus or spec.space):
+        text = ("+" if plus else " ") + text
     if special and spec.zero:
         return text.rjust(spec.width or 0)
     return spec.pad(text, numeric=True)
 
 
 def _complex(value: complex, spec: Spec) -> str:
-    signed = Spec(spec.verb)
+    verb = "g" if spec.verb == "v" else spec.verb
+    signed = Spec(verb)
     signed.plus, signed.precision = True, spec.precision
-    unsigned = Spec(spec.verb)
+    unsigned = Spec(verb)
     unsigned.plus, unsigned.precision = spec.plus, spec.precision
     return f"({_real(value.real, unsigned)}{_real(value.imag, signed)}i)"
 
 
-def format_float(value: float, verb: str, precision: int | None, *, sharp: bool = False) -> str:
-    """Format as Go's ``strconv.FormatFloat``; ``None`` is the verb's default precision."""
+def format_float(value: float, verb: str, precision: int | None, *, sharp: bool = False, literal: bool = False) -> str:
+    """Format as Go's fmt does a float64.
+
+    Args:
+        value: The number.
+        verb: One of ``eEfFgGxX``.
+        precision: ``None`` for the verb's default: as many digits as identify the number for ``g``.
+        sharp: Keep the point and the zeros after it.
+        literal: ``%#v``, which writes up to 21 digits before it takes to exponents.
+    """
     if value != value:  # noqa: PLR0124 - the only float that differs from itself
         return "NaN"
     if value in (float("inf"), float("-inf")):
@@ -341,7 +361,9 @@ def format_float(value: float, verb: str, precision: int | None, *, sharp: bool 
         return format(value, f"{'#' if sharp else ''}.{precision or 1}{verb}")
     sign, digits, point = shortest(value)
     exponent = point - 1
-    if exponent < -4 or exponent >= 21:
+    if sharp:
+        return format(value, f"#.{max(6, len(digits))}{verb}")
+    if exponent < -4 or exponent >= _SHORTEST[literal]:
         fraction = "." + digits[1:] if len(digits) > 1 else ""
         return f"{sign}{digits[0]}{fraction}{'e' if verb == 'g' else 'E'}{exponent:+03d}"
     if point <= 0:

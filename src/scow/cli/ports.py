@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports on the command line: ``-p [address:][host:]container[/protocol]`` and ``--expose``, with ranges. Pure.
+
+Source: docker/go-connections, nat; the long syntax of docker 28.
+"""
+
+from __future__ import annotations
+
+from scow.cli.flags import CommandError
+
+_PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
+_MAX_PORT = 65535
+
+
+def read_publish(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Read one ``--publish``.
+
+    Returns:
+        ``("80/tcp", {"HostIp": "", "HostPort": "8080"})`` for every port of the range.
+
+    Raises:
+        CommandError: Malformed.
+    """
+    if "=" in text and ":" not in text.partition("=")[0]:
+        text = _long(text)
+    body, _, protocol = text.partition("/")
+    protocol = (protocol or "tcp").lower()
+    if protocol not in _PROTOCOLS:
+        raise CommandError(f"invalid publish opts format (should be name=value but got '{text}')")
+    address, host, container = _split(body, text)
+    if not container:
+        raise CommandError(f"no port specified: {text}<empty>")
+    low, high = read_range(container, f"invalid containerPort: {container}")
+    if not host:
+        return [(f"{port}/{protocol}", {"HostIp": address, "HostPort": ""}) for port in range(low, high + 1)]
+    first, last = read_range(host, f"invalid hostPort: {host}", zero=True)
+    if last - first != high - low:
+        if low != high:
+            raise CommandError(f"invalid ranges specified for container and host Ports: {container} and {host}")
+        return [(f"{low}/{protocol}", {"HostIp": address, "HostPort": host})]
+    return [
+        (f"{low + step}/{protocol}", {"HostIp": address, "HostPort": str(first + step)})
+        for step in range(high - low + 1)
+    ]
+
+
+def _split(body: str, text: str) -> tuple[str, str, str]:
+    """Address, host port and container port, each maybe empty."""
+    rest, _, container = body.rpartition(":")
+    if not rest and not body.startswith(":"):
+        return "", "", container
+    if rest.startswith("["):
+        address, bracket, host = rest[1:].partition("]")
+        if not bracket:
+            raise CommandError(f"invalid IP address: {rest}")
+        return _address(address, text), host.removeprefix(":"), container
+    address, _, host = rest.rpartition(":")
+    return _address(address, text), host, container
+
+
+def _address(address: str, text: str) -> str:
+    if not address:
+        return ""
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise CommandError(f"invalid IP address: {address} in {text!r}") from None
+    return address
+
+
+def read_expose(text: str) -> list[str]:
+    """Read one ``--expose``: ``80``, ``80/udp``, ``3000-3010``.
+
+    Raises:
+        CommandError: Malformed.
+    """
+    body, _, protocol = text.partition("/")
+    protocol = (protocol or "tcp").lower()
+    if ":" in text or protocol not in _PROTOCOLS:
+        raise CommandError(f"invalid port format for --expose: {text}")
+    low, high = read_range(body, f"invalid range format for --expose: {text}")
+    return [f"{port}/{protocol}" for port in range(low, high + 1)]
+
+
+def read_range(text: str, fault: str, *, zero: bool = False) -> tuple[int, int]:
+    """Read a port or a range of ports.
+
+    Args:
+        text: Such as ``80`` or ``80-90``.
+        fault: The message when it is neither.
+        zero: Whether port 0 (any) is allowed.
+
+    Raises:
+        CommandError: It is neither.
+    """
+    first, dash, last = text.partition("-")
+    if not first.isdigit() or (dash and not last.isdigit()):
+        raise CommandError(fault)
+    low, high = int(first), int(last if dash else first)
+    if not (0 if zero else 1) <= low <= high <= _MAX_PORT:
+        raise CommandError(fault)
+    return low, high
+
+
+def _long(text: str) -> str:
+    """Turn ``published=8080,target=80,protocol=udp`` into the short form."""
+    values = {"protocol": "tcp"}
+    for field in text.split(","):
+        name, equals, value = field.partition("=")
+        if not equals or name not in {"published", "target", "protocol", "mode"}:
+            raise CommandError(f"invalid field key {name}" if equals else f"invalid field {field}")
+        values[name] = value
+    if "target" not in values:
+        raise CommandError("missing mandatory field 'target'")
+    published = values.get("published", "")
+    return f"{published + ':' if published else ''}{values['target']}/{values['protocol']}"
