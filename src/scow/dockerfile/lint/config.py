@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which rules are silenced: by the ``check`` directive, by comments above instructions, by the caller.
+
+Source: BuildKit v0.32, "Build checks"; hadolint, "Inline ignores".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from scow.dockerfile.errors import DockerfileError
+from scow.dockerfile.lines import parse_directive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scow.dockerfile.ast import Dockerfile
+    from scow.dockerfile.lint.rule import Rule
+
+_HADOLINT: Final = re.compile(
+    r"[ \t]*hadolint[ \t]+(?:(global|stage)[ \t]+)?ignore[ \t]*=[ \t]*([\w, \t]+?)[ \t]*(?:#.*)?"
+)
+_TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+
+@dataclass(frozen=True, slots=True)
+class LintConfig:
+    """What is switched on and off.
+
+    Attributes:
+        skip: Names or numbers of rules that are silent; ``all`` for every rule.
+        experimental: Names of experimental rules that run; ``all`` for every one.
+        error: Findings are errors: a build stops.
+    """
+
+    skip: frozenset[str] = frozenset()
+    experimental: frozenset[str] = frozenset()
+    error: bool = False
+
+    def merged(self, other: LintConfig) -> LintConfig:
+        """Both together."""
+        return LintConfig(self.skip | other.skip, self.experimental | other.experimental, self.error or other.error)
+
+    def runs(self, rule: Rule) -> bool:
+        """Whether an ordinary rule may speak."""
+        if rule.experimental and "all" not in self.experimental and not rule.answers_to(self.experimental):
+            return False
+        return "all" not in self.skip and not rule.answers_to(self.skip)
+
+
+def parse_check(text: str) -> LintConfig:
+    """Read ``skip=A,B;error=true;experimental=all``.
+
+    Raises:
+        ValueError: An option is unknown or malformed; the message says which.
+    """
+    skip: frozenset[str] = frozenset()
+    experimental: frozenset[str] = frozenset()
+    error = False
+    for part in text.strip().split(";") if text.strip() else ():
+        key, sign, value = part.partition("=")
+        key = key.strip()
+        if not sign or key not in ("skip", "experimental", "error"):
+            raise ValueError(f"invalid check option {part.strip()!r}")
+        if key == "error":
+            if value.strip() not in _TRUE | _FALSE:
+                raise ValueError(f"invalid value {value.strip()!r} of check option 'error'")
+            error = value.strip() in _TRUE
+            continue
+        names = frozenset(name.strip() for name in value.split(",") if name.strip())
+        if key == "skip":
+            skip = names
+        else:
+            experimental = names
+    return LintConfig(skip, experimental, error)
+
+
+def of_file(dockerfile: Dockerfile) -> LintConfig:
+    """What the directive and the file-wide comments say.
+
+    Raises:
+        DockerfileError: The ``check`` directive is malformed.
+    """
+    config = LintConfig()
+    for directive in dockerfile.directives:
+        if directive.name == "check":
+            try:
+                config = parse_check(directive.value.split(" ")[0])
+            except ValueError as error:
+                raise DockerfileError(
+                    str(error),
+                    filename=dockerfile.filename,
+                    line=directive.line,
+                    source=dockerfile.text.removeprefix("\ufeff").split("\n")[directive.line - 1].rstrip("\r"),
+                    kind="bad-directive",
+                    hint="known are skip, experimental and error, parted by ';'",
+                ) from None
+    for line in dockerfile.text.split("\n"):
+        if "hadolint" in line and (match := _HADOLINT.fullmatch(line.strip().lstrip("#"))) and match[1] == "global":
+            config = config.merged(LintConfig(_names(match[2])))
+    return config
+
+
+def of_comments(comments: Iterable[str], *, stage: bool = False) -> LintConfig:
+    """What the comments above an instruction say about it, or with ``stage`` those above FROM about its stage."""
+    config = LintConfig()
+    for comment in comments:
+        if match := _HADOLINT.fullmatch(comment):
+            if (match[1] == "stage") == stage and match[1] != "global":
+                config = config.merged(LintConfig(_names(match[2])))
+            continue
+        directive = parse_directive(comment, "")
+        if not stage and directive is not None and directive[0] == "check":
+            try:
+                config = config.merged(parse_check(directive[1].split(" ")[0]))
+            except ValueError:
+                continue
+    return config
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(re.split(r"[, \t]+", text.strip(", \t")))

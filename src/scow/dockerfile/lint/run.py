@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running rules over a Dockerfile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scow.dockerfile import ast
+from scow.dockerfile.lint import config as configs
+from scow.dockerfile.lint.commands import of_run
+from scow.dockerfile.lint.dryrun import DryRun
+from scow.dockerfile.lint.rule import LEVELS
+from scow.dockerfile.lint.rules import RULES
+from scow.dockerfile.lint.subject import RunCommands, Subject, Surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scow.dockerfile.lint.rule import Edit, Finding, Level, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to tell.
+
+    Attributes:
+        rule: The rule that is broken.
+        message: What is wrong here.
+        line: Its first line.
+        end_line: Its last line.
+        edits: A safe repair, if there is one.
+    """
+
+    rule: Rule
+    message: str
+    line: int
+    end_line: int
+    edits: tuple[Edit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the rules said about a file.
+
+    Attributes:
+        filename: The file.
+        problems: By line.
+        error: The file asks for findings to stop a build.
+    """
+
+    filename: str
+    problems: tuple[Problem, ...]
+    error: bool = False
+
+    def reaches(self, level: Level) -> bool:
+        """Whether a problem is at least that bad."""
+        return any(LEVELS.index(problem.rule.level) <= LEVELS.index(level) for problem in self.problems)
+
+
+def lint(
+    dockerfile: ast.Dockerfile,
+    around: Surroundings | None = None,
+    *,
+    rules: Iterable[Rule] | None = None,
+    config: configs.LintConfig | None = None,
+) -> Report:
+    """Run rules over a Dockerfile.
+
+    Args:
+        dockerfile: The tree.
+        around: What is known beside it.
+        rules: Those to run, also when they are off by default; ``None`` for all that are on.
+        config: What the caller switches on or off, in addition to what the file says.
+
+    Raises:
+        DockerfileError: The ``check`` directive is malformed.
+    """
+    whole = configs.of_file(dockerfile).merged(config or configs.LintConfig())
+    chosen = tuple(rule for rule in RULES if rule.on) if rules is None else tuple(rules)
+    subject = _subject(dockerfile, around or Surroundings())
+    silenced = _silenced(dockerfile)
+    problems: list[Problem] = []
+    for rule in chosen:
+        if not whole.runs(rule):
+            continue
+        for found in rule.check(subject):
+            local = silenced.get(found.span.first) if found.node is not None else None
+            if local is None or whole.merged(local).runs(rule):
+                problems.append(_problem(rule, found))
+    problems.sort(key=lambda problem: (problem.line, not problem.rule.buildkit, problem.rule.name))
+    return Report(dockerfile.filename, tuple(problems), whole.error)
+
+
+def _problem(rule: Rule, found: Finding) -> Problem:
+    return Problem(rule, found.message, found.span.first, found.span.last, found.edits)
+
+
+def _subject(dockerfile: ast.Dockerfile, around: Surroundings) -> Subject:
+    stages = DryRun(dockerfile, around).stages
+    runs = [
+        RunCommands(stage, node, stage.shells.get(id(node), ()), of_run(node))
+        for stage in stages
+        for node in stage.nodes
+        if isinstance(node, ast.Run)
+    ]
+    lines = tuple(line.rstrip("\r") for line in dockerfile.text.removeprefix("\ufeff").split("\n"))
+    return Subject(dockerfile, lines, around, tuple(stages), tuple(runs))
+
+
+def _silenced(dockerfile: ast.Dockerfile) -> dict[int, configs.LintConfig]:
+    """What comments switch off, by the first line of the instruction that they stand above."""
+    out: dict[int, configs.LintConfig] = {}
+    for argument in dockerfile.args:
+        out[argument.span.first] = configs.of_comments(argument.comments)
+    for stage in dockerfile.stages:
+        shared = configs.of_comments(stage.from_.comments, stage=True)
+        for node in (stage.from_, *stage.instructions):
+            out[node.span.first] = shared.merged(configs.of_comments(node.comments))
+    return out
