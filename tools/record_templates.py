@@ -83,7 +83,8 @@ def main() -> None:
         templates = json.load(file)
     rows = record(templates)
     with open(sys.argv[2], "w", encoding="utf-8") as file:
-        file.write(json.dumps({"data": DATA, "prefix": PREFIX, "suffix": SUFFIX, "cases": rows}, ensure_ascii=True, indent=1))
+        document = {"data": DATA, "prefix": PREFIX, "suffix": SUFFIX, "cases": rows}
+        file.write(json.dumps(document, separators=(",", ":")).replace('{"template"', '\n{"template"'))
         file.write("\n")
 
 

@@ -136,10 +136,7 @@ def _equal(first: Any, *others: Any) -> bool:
             ):
                 raise CallError("incompatible types for comparison")
             continue
-        if kind:
-            same = first == other
-        else:
-            same = _same_composite(first, other)
+        same = first == other if kind else _same_composite(first, other)
         if same:
             return True
     return False
@@ -149,11 +146,11 @@ def _same_composite(first: Any, other: Any) -> bool:
     """Compare what has no basic kind: only nil with nil, and structs."""
     if is_nil(first) or is_nil(other):
         return is_nil(first) and is_nil(other)
-    left, right = printing.sprintf("%s", (first,)), printing.sprintf("%s", (other,))
+    left = printing.sprintf("%s", (first,))
     if isinstance(first, list) != isinstance(other, list) or isinstance(first, Struct) != isinstance(other, Struct):
-        raise CallError(f"non-comparable types {left}: {type_name(first)}, {type_name(other)}: {right}")
+        raise CallError(f"non-comparable types {left}: {type_name(first)}, {type_name(other)}: {printing.plain(other)}")
     if not isinstance(other, Struct):
-        raise CallError(f"non-comparable type {right}: {type_name(other)}")
+        raise CallError(f"non-comparable type {printing.sprintf('%s', (other,))}: {type_name(other)}")
     return bool(first == other)
 
 
