@@ -15,8 +15,14 @@ from scow.settings import Settings
 if TYPE_CHECKING:
     from scow.base.database import Database
     from scow.base.leases import Leases
+    from scow.base.progress import Progress
+    from scow.containers.service import Containers
     from scow.content.local import LocalContentStore
-    from scow.images.store import ImageStore
+    from scow.distribution.client import ClientOptions
+    from scow.images.pulling import Pulled
+    from scow.images.sending import Pushed
+    from scow.images.store import ImageRecord, ImageStore
+    from scow.images.transfer import Transfers
     from scow.snapshot.snapshotter import Snapshotter
 
 
@@ -35,6 +41,7 @@ class Engine:
         self._content: LocalContentStore | None = None
         self._images: ImageStore | None = None
         self._snapshots: Snapshotter | None = None
+        self._containers: Containers | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Engine:
@@ -90,3 +97,65 @@ class Engine:
                 self.settings.root, self.db, self.content, self.leases, self.settings.snapshotter
             )
         return self._snapshots
+
+    @property
+    def containers(self) -> Containers:
+        """Containers, their volumes and networks."""
+        if self._containers is None:
+            from scow.containers.service import Containers
+
+            self._containers = Containers(
+                self.settings.root,
+                self.settings.run_root,
+                self.db,
+                self.leases,
+                self.images,
+                self.content,
+                lambda: self.snapshots,
+            )
+        return self._containers
+
+    # ------------------------------------------------------------------ registries
+
+    def transfers(self, options: ClientOptions | None = None, progress: Progress | None = None) -> Transfers:
+        """Everything that talks to registries; use it in a ``with`` block.
+
+        Args:
+            options: Certificates, credentials and plain HTTP for this operation only.
+            progress: Told what happens.
+        """
+        from scow import __version__
+        from scow.base.progress import silent
+        from scow.images.transfer import Transfers, TransferSettings
+        from scow.layer.changeset import Limits
+
+        here = self.settings
+        limits = Limits(here.max_layer_size, here.max_layer_entries, here.max_ratio)
+        how = TransferSettings(here.config_dir, here.environ, here.default_platform, limits, f"scow/{__version__}")
+        return Transfers(
+            self.images, self.content, lambda: self.snapshots, self.leases, how, options, progress or silent
+        )
+
+    def pull(self, name: str, *, platform: str = "", progress: Progress | None = None) -> Pulled:
+        """Bring an image here from its registry."""
+        with self.transfers(progress=progress) as transfers:
+            return transfers.pull(name, platform=platform)
+
+    def push(self, name: str, *, progress: Progress | None = None) -> Pushed:
+        """Send a local image to the registry that its name says."""
+        with self.transfers(progress=progress) as transfers:
+            return transfers.push(name)
+
+    def ensure_image(
+        self, name: str, policy: str = "missing", platform: str = "", progress: Progress | None = None
+    ) -> ImageRecord:
+        """The image of a name, pulled when the policy (``missing``, ``always`` or ``never``) says so."""
+        if policy == "missing" and not platform:
+            from scow.images.store import ImageNotFoundError
+
+            try:
+                return self.images.resolve(name)
+            except ImageNotFoundError:
+                pass
+        with self.transfers(progress=progress) as transfers:
+            return transfers.ensure(name, policy, platform=platform)

@@ -16,6 +16,7 @@ from scow.base.ids import friendly_name, random_id
 from scow.containers import merge, mounts
 from scow.containers.store import CREATED, Container, check_name
 from scow.errors import ConflictError, InvalidArgumentError
+from scow.linux import process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +66,7 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
         network={"Endpoints": (request.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}},
         mounts=mounts.resolve(config, host, service.volumes, others),
         status=CREATED,
+        monitor=f"run {process.self_mark()}" if service.dedicated and host.get("AutoRemove") else "",
         auto_remove=int(bool(host.get("AutoRemove"))),
     )
     directory = service.directory(identity)

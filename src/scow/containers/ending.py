@@ -28,7 +28,6 @@ def ended(
     container: Container,
     status: int,
     *,
-    rootfs: str = "",
     finished: float = 0.0,
     remove: bool = True,
 ) -> None:
@@ -38,15 +37,10 @@ def ended(
         service: The room.
         container: The container, as it was when it ran.
         status: Its exit status.
-        rootfs: Where its root is mounted in this process's namespace, or ``""``.
         finished: When, seconds since the epoch; 0 for now.
         remove: Whether a container with ``--rm`` goes away.
     """
     oom = cgroups.out_of_memory(service.cgroup_of(container)) if status == _LOST else False
-    if rootfs:
-        from scow.linux.mount import umount
-
-        umount(rootfs, detach=True)
     clean(service, container)
     service.note("die", container, exitCode=str(status))
     if remove and container.auto_remove:
@@ -57,7 +51,7 @@ def ended(
     )
 
 
-def failed(service: Containers, container: Container, message: str, *, status: int = 125) -> None:
+def failed(service: Containers, container: Container, message: str, *, status: int = 125, rootfs: str = "") -> None:
     """Write down that a container could not be started; one with ``--rm`` goes away."""
     clean(service, container)
     if container.auto_remove:
@@ -75,6 +69,7 @@ def failed(service: Containers, container: Container, message: str, *, status: i
 
 def clean(service: Containers, container: Container) -> None:
     """Take away what runtime, kernel and network keep of a container that has ended."""
+    service.unmount_root(container)
     state = os.path.join(service.runtime.state, container.id)
     if cgroups.remove(service.cgroup_of(container)):
         if os.path.isdir(state):

@@ -16,7 +16,6 @@ from scow.base.clock import now
 from scow.containers import bundle, ending
 from scow.containers.store import RUNNING
 from scow.linux import process
-from scow.linux.namespaces import private_mounts
 from scow.runtime.deadman import Deadman
 from scow.runtime.logs import LogWriter
 from scow.runtime.oci import StartError, start_error
@@ -78,7 +77,6 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
     Raises:
         StartError: Its command could not be started.
     """
-    private_mounts()
     process.adopt_orphans()
     directory = service.directory(container.id)
     log = None
@@ -86,13 +84,18 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
         log = LogWriter(os.path.join(directory, "log"))
     pump = Pump(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr, log=log)
     try:
-        rootfs = bundle.mount_root(service, container)
+        service.dedicated = True
+        rootfs = service.privately(lambda: bundle.mount_root(service, container))
         stubs = bundle.write_bundle(service, container, rootfs)
-    except BaseException:
-        ending.failed(service, container, "the container's root could not be prepared")
+    except BaseException as error:
+        ending.failed(service, container, str(error))
         raise
     with Deadman(service.runtime.words("delete", "--force", container.id)):
-        pid = _start(service, container, pump)
+        try:
+            pid = _start(service, container, pump)
+        except StartError as error:
+            ending.failed(service, container, error.message, status=error.status)
+            raise
         pidfd = os.pidfd_open(pid)
         if proxy:
             _proxy_signals(pidfd)
@@ -102,7 +105,7 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
             pid=pid,
             pid_start=process.start_time(pid),
             boot=process.boot_id(),
-            monitor=f"direct {os.getpid()} {process.start_time(os.getpid())}",
+            monitor=f"direct {process.self_mark()}",
             started=now(),
             **({"stubs": stubs} if stubs != container.stubs else {}),
         )
@@ -110,7 +113,7 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
         pump.release()
         pump.until(pidfd, drain=True)
         status = process.exit_status(os.waitpid(pid, 0)[1])
-        ending.ended(service, container, status, rootfs=rootfs)
+        ending.ended(service, container, status)
     return status
 
 
@@ -125,9 +128,7 @@ def _start(service: Containers, container: Container, pump: Pump) -> int:
     pump.until(pidfd, drain=False)
     os.close(pidfd)
     if process.wait_status(child) != 0:
-        error = start_error(pump.held())
-        ending.failed(service, container, error.message, status=error.status)
-        raise error
+        raise start_error(pump.held())
     try:
         with open(pid_file, encoding="ascii") as file:
             return int(file.read())

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from scow.containers.events import Events
 from scow.containers.store import ContainerStore
 from scow.containers.volumes import Volumes
-from scow.errors import UnavailableError
+from scow.errors import ScowError, UnavailableError
 from scow.runtime.oci import OciRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, TypeVar
 
     from scow.base.database import Database
     from scow.base.leases import Leases
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
     from scow.snapshot.snapshotter import Snapshotter
+
+    T = TypeVar("T")
 
 
 class Containers:
@@ -38,7 +41,9 @@ class Containers:
         images: Its images.
         content: Its blobs.
         open_snapshots: Opens the snapshotter when it is first needed.
-        unpack: Makes an image's snapshots and returns the name of the top one.
+
+    Attributes:
+        dedicated: Whether this process does nothing else, so that it may change itself (mounts, signals).
     """
 
     def __init__(
@@ -58,8 +63,11 @@ class Containers:
         self.images = images
         self.content = content
         self._open_snapshots = open_snapshots
+        self.dedicated = False
+        self._private = False
         self.store = ContainerStore(db)
         self.volumes = Volumes(root, db)
+        self.events = Events(db)
         self.runtime = OciRuntime(os.path.join(run_root, "runc"))
 
     @property
@@ -76,13 +84,47 @@ class Containers:
         """A container's control group."""
         return (container.host.get("CgroupParent") or "/scow").rstrip("/") + "/" + container.id
 
+    def privately(self, work: Callable[[], T]) -> T:
+        """Call something where mounts are seen by nobody else.
+
+        A process that is ``dedicated`` to one command gets private mounts itself, which is cheaper than a thread.
+        """
+        from scow.linux import namespaces
+
+        if not self.dedicated:
+            return namespaces.run_private(work)
+        if not self._private:
+            namespaces.private_mounts()
+            self._private = True
+        return work()
+
+    def unmount_root(self, container: Container) -> None:
+        """Take a container's root away again where this process has mounted it for itself."""
+        if not self._private:
+            return
+        from scow.linux.mount import umount
+
+        try:
+            umount(f"{self.directory(container.id)}/rootfs", detach=True)
+        except ScowError:
+            return
+
     def find(self, text: str) -> Container:
         """Find the container a user means, with its state as it is now.
 
         Raises:
             ContainerNotFoundError: Nothing matches.
         """
-        return self.store.find(text)
+        from scow.containers.settling import settle
+
+        return settle(self, self.store.find(text)) or self.store.find(text)
+
+    def all(self) -> list[Container]:
+        """All containers, the newest first, with their states as they are now."""
+        from scow.containers.settling import settle_all
+
+        settle_all(self)
+        return self.store.all()
 
     def unpacked(self, image: ImageRecord) -> str | None:
         """Make sure that an image can be mounted.
@@ -107,6 +149,18 @@ class Containers:
 
     def note(self, action: str, container: Container, **attributes: str) -> None:
         """Write an event down for ``scow events``."""
+        labels = container.config.get("Labels") or {}
+        self.events.add(
+            "container",
+            action,
+            container.id,
+            {**labels, "image": container.image_name, "name": container.name, **attributes},
+        )
+
+    def last_status(self, identity: str) -> int:
+        """Exit status of the latest run of a container, also of one that was removed at its end."""
+        event = self.events.last(identity, "die")
+        return int(event.attributes.get("exitCode", 0)) if event else 0
 
     # ------------------------------------------------------------------ verbs
 

@@ -241,6 +241,12 @@ class ContainerStore:
         with self.db.read() as connection:
             return connection.execute(sql).fetchall()
 
+    def unstarted(self) -> list[tuple[str, str]]:
+        """Containers that a ``run --rm`` made and did not start yet: id, and who is at it."""
+        sql = "SELECT id, monitor FROM containers WHERE status = 'created' AND auto_remove AND monitor <> ''"
+        with self.db.read() as connection:
+            return connection.execute(sql).fetchall()
+
     def free_name(self, propose: Callable[[int], str]) -> str:
         """Find a name that no container has.
 

@@ -172,6 +172,18 @@ def start_time(pid: int) -> int:
     return 0 if len(fields) < 20 or fields[0] in {b"Z", b"X"} else int(fields[19])
 
 
+def self_mark() -> str:
+    """This process as text: its number and its start."""
+    pid = os.getpid()
+    return f"{pid} {start_time(pid)}"
+
+
+def mark_lives(mark: str) -> bool:
+    """Whether the process that :func:`self_mark` described still runs (in this boot)."""
+    pid, _, started = mark.partition(" ")
+    return pid.isdigit() and started.isdigit() and is_alive(int(pid), int(started))
+
+
 def boot_id() -> str:
     """Identity of this boot of the machine."""
     try:

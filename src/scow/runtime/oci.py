@@ -139,6 +139,9 @@ def start_error(text: str) -> StartError:
     if message.startswith("{"):
         message = _logged(message) or message
     message = message.removeprefix("ERRO[0000] ")
+    mark = ' level=error msg="'
+    if mark in message:
+        message = message.partition(mark)[2].removesuffix('"').replace('\\"', '"').replace("\\\\", "\\")
     status = FAILED
     lowered = message.lower()
     if "executable file not found" in lowered or "no such file or directory" in lowered:

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``scow run``: create a container from an image and run it; the hottest path of the program."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from scow.cli.containerflags import FLAGS, RUN_FLAGS
+from scow.cli.containerrequest import request
+from scow.cli.flags import Command, CommandError, parse
+from scow.errors import NotFoundError, ScowError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from scow.cli.flags import Parsed
+    from scow.containers.service import Containers
+    from scow.containers.store import Container
+    from scow.engine import Engine
+
+COMMAND = Command(
+    name="run",
+    usage="[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    summary="Create and run a new container from an image",
+    min_args=1,
+    interspersed=False,
+    aliases=("container run", "run"),
+    flags=tuple(sorted((*FLAGS, *RUN_FLAGS), key=lambda flag: flag.name)),
+)
+_FAILED = 125
+
+
+def main(argv: list[str]) -> int:
+    """Run a container; the exit status is the container's, or 125, 126, 127 as docker's."""
+    options = parse(COMMAND, argv)
+    detached: bool = options.detach
+    body = request(options, detached=detached)
+    if options.tty and body["AttachStdin"] and not os.isatty(0) and not detached:
+        raise CommandError("the input device is not a TTY", status=1)
+    from scow.cli.context import engine as open_engine
+
+    engine = open_engine()
+    try:
+        containers = engine.containers
+        containers.dedicated = True
+        container = create(engine, options, body)
+        if detached:
+            from scow.containers.detached import start
+
+            start(containers, container)
+            sys.stdout.write(container.id + "\n")
+            return 0
+        if body["Tty"] or not is_simple(container):
+            from scow.cli.attaching import run_attached
+
+            return run_attached(
+                containers, container, keys=options["detach-keys"], proxy=options["sig-proxy"], start=True
+            )
+        return _foreground(containers, container, body, proxy=options["sig-proxy"])
+    except CommandError:
+        raise
+    except ScowError as error:
+        raise CommandError(
+            f"Error response from daemon: {error.message}", status=getattr(error, "status", _FAILED), hint=error.hint
+        ) from error
+
+
+def is_simple(container: Container) -> bool:
+    """Whether this process can be the container's only monitor."""
+    host = container.host
+    if (host.get("RestartPolicy") or {}).get("Name") not in {None, "", "no"}:
+        return False
+    return "Healthcheck" not in container.config and host.get("NetworkMode") in {"none", "host"}
+
+
+def create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
+    """Create the container, pulling the image when it is not here; write the ``--cidfile``.
+
+    Raises:
+        CommandError: The file exists already.
+    """
+    cidfile = options.cidfile
+    if cidfile and os.path.exists(cidfile):
+        raise CommandError("container ID file found, make sure the other container isn't running or delete " + cidfile)
+    policy = options.pull
+    if policy not in {"always", "missing", "never"}:
+        raise CommandError(f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"')
+    if policy == "always":
+        _pull(engine, options, body["Image"])
+    try:
+        container = engine.containers.create(body, options.name)
+    except NotFoundError as error:
+        if error.code != "image-not-found" or policy == "never":
+            raise
+        _note_missing(body["Image"])
+        _pull(engine, options, body["Image"])
+        container = engine.containers.create(body, options.name)
+    if cidfile:
+        with open(cidfile, "w", encoding="ascii") as file:
+            file.write(container.id)
+    return container
+
+
+def _note_missing(image: str) -> None:
+    from scow.oci.reference import Reference
+
+    sys.stderr.write(f"Unable to find image '{Reference.parse(image).with_default_tag().familiar}' locally\n")
+    sys.stderr.flush()
+
+
+def _pull(engine: Engine, options: Parsed, image: str) -> None:
+    engine.pull(image, platform=options.platform)
+
+
+def _foreground(containers: Containers, container: Container, body: dict[str, Any], *, proxy: bool) -> int:
+    from scow.containers.foreground import Streams, run
+
+    streams = Streams(
+        stdin=0 if body["OpenStdin"] and body["AttachStdin"] else None,
+        stdout=1 if body["AttachStdout"] else None,
+        stderr=2 if body["AttachStderr"] else None,
+    )
+    return run(containers, container, streams, proxy=proxy)

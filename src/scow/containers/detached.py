@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting a container under a monitor of its own, so that it outlives the command that started it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from scow.base.clock import now
+from scow.containers import bundle, ending
+from scow.containers.store import RUNNING
+from scow.linux import process
+from scow.runtime import monitor
+from scow.runtime.oci import StartError, start_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scow.containers.service import Containers
+    from scow.containers.store import Container
+
+
+def start(service: Containers, container: Container, before: Callable[[Container], None] | None = None) -> Container:
+    """Start a container.
+
+    Args:
+        service: The room.
+        container: One that does not run.
+        before: Called when the container exists and its command does not run yet: the moment to attach.
+
+    Returns:
+        Its record.
+
+    Raises:
+        StartError: Its command could not be started; the record says why.
+        UnsupportedError: runc or conmon is missing.
+    """
+    directory = service.directory(container.id)
+    monitor.forget(directory, container.id)
+    service.runtime.delete(container.id)
+    try:
+        pid, stubs = service.privately(lambda: _create(service, container))
+        running = container._replace(pid=pid, pid_start=process.start_time(pid), stubs=stubs)
+        service.store.update(
+            container.id, pid=pid, pid_start=running.pid_start, boot=process.boot_id(), monitor="conmon", stubs=stubs
+        )
+        if before is not None:
+            before(running)
+        status, _, complaint = process.run(service.runtime.words("start", container.id))
+        if status:
+            raise start_error(complaint)
+    except BaseException as error:
+        message = str(error)
+        code = error.status if isinstance(error, StartError) else 125
+        ending.failed(service, container, message, status=code)
+        raise
+    service.store.update(
+        container.id,
+        status=RUNNING,
+        started=now(),
+        finished=0.0,
+        exit_code=0,
+        error="",
+        oom=0,
+        stopped=0,
+    )
+    service.note("start", container)
+    return service.store.get(container.id) or running
+
+
+def _create(service: Containers, container: Container) -> tuple[int, list[str]]:
+    """Runs in the mount namespace that monitor and container will keep alive."""
+    rootfs = bundle.mount_root(service, container)
+    stubs = bundle.write_bundle(service, container, rootfs)
+    config, logging = container.config, container.host.get("LogConfig") or {}
+    watch = monitor.Watch(
+        identity=container.id,
+        name=container.name,
+        bundle=service.directory(container.id),
+        stdin=bool(config.get("OpenStdin")),
+        terminal=bool(config.get("Tty")),
+        leave_stdin_open=not config.get("StdinOnce"),
+        log=logging.get("Type") != "none",
+        log_size=_log_size((logging.get("Config") or {}).get("max-size", "")),
+        exit_command=(sys.executable, "-I", "-m", "scow", "container", "ended", container.id),
+        environment={"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath},
+    )
+    return monitor.create(service.runtime, watch), stubs
+
+
+def _log_size(text: str) -> int:
+    """Bytes behind ``--log-opt max-size=10m``."""
+    units = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+    number, unit = text[:-1], text[-1:].lower()
+    if unit in units and number.isdigit():
+        return int(number) * units[unit]
+    return int(text) if text.isdigit() else 0

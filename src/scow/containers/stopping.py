@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ending containers, and halting them: stop, kill, pause, remove, prune."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from scow.containers import ending, settling
+from scow.containers.store import CREATED, EXITED, PAUSED, RUNNING, check_name
+from scow.errors import ConflictError, InvalidArgumentError, UnavailableError
+from scow.linux import process
+
+if TYPE_CHECKING:
+    from scow.containers.service import Containers
+    from scow.containers.store import Container
+
+_STOP_SECONDS = 10
+_KILL_SECONDS = 10.0
+
+
+class NotRunningError(ConflictError):
+    """The container does not run."""
+
+    code = "not-running"
+
+
+def signal_number(text: str) -> int:
+    """Read a signal: a number, or a name with or without ``SIG``.
+
+    Raises:
+        InvalidArgumentError: No such signal.
+    """
+    if text.isdigit():
+        if 0 < int(text) < signal.NSIG:
+            return int(text)
+        raise InvalidArgumentError(f"Invalid signal: {text}")
+    name = text.upper().removeprefix("SIG")
+    base, plus, offset = name.partition("+")
+    if base == "RTMIN" and plus and offset.isdigit():
+        return int(signal.SIGRTMIN) + int(offset)
+    if base.startswith("RTMAX-") and base[6:].isdigit():
+        return int(signal.SIGRTMAX) - int(base[6:])
+    try:
+        return int(signal.Signals[f"SIG{name}"])
+    except KeyError:
+        raise InvalidArgumentError(f"Invalid signal: {text}") from None
+
+
+def send(container: Container, number: int) -> None:
+    """Send a signal to a container's first process; one that is gone is fine."""
+    try:
+        fd = os.pidfd_open(container.pid)
+    except OSError:
+        return
+    try:
+        if process.is_alive(container.pid, container.pid_start):
+            signal.pidfd_send_signal(fd, number)
+    except OSError:
+        return
+    finally:
+        os.close(fd)
+
+
+def stop(service: Containers, container: Container, seconds: int | None = None, name: str = "") -> None:
+    """Ask a container to end, and kill it when it does not.
+
+    Args:
+        service: The room.
+        container: The container; one that does not run is fine.
+        seconds: Time it has; ``None`` for its own setting, negative for all it needs.
+        name: A signal to ask with, or ``""`` for its own setting.
+    """
+    service.store.update(container.id, stopped=1)
+    if container.status == "restarting":
+        service.store.update(container.id, status=EXITED)
+        return
+    if not container.is_alive:
+        return
+    if container.status == PAUSED:
+        unpause(service, container)
+    asked = signal_number(name or container.config.get("StopSignal") or "SIGTERM")
+    patience = container.config.get("StopTimeout") if seconds is None else seconds
+    if patience is None:
+        patience = _STOP_SECONDS
+    send(container, asked)
+    left = settling.wait_end(service, container, None if patience < 0 else float(patience))
+    if left is not None and left.is_alive:
+        kill_and_wait(service, left)
+    service.note("stop", container)
+
+
+def kill_and_wait(service: Containers, container: Container) -> None:
+    """Kill a container's processes and wait for their end.
+
+    Raises:
+        UnavailableError: They do not end: the kernel holds them.
+    """
+    if container.status == PAUSED:
+        send(container, signal.SIGKILL)
+        unpause(service, container)
+    send(container, signal.SIGKILL)
+    left = settling.wait_end(service, container, _KILL_SECONDS)
+    if left is not None and left.is_alive:
+        raise UnavailableError(f"container {container.id} does not end although it was killed")
+
+
+def kill(service: Containers, container: Container, name: str) -> None:
+    """Send a signal.
+
+    Args:
+        service: The room.
+        container: The container.
+        name: The signal, a name or a number.
+
+    Raises:
+        NotRunningError: It does not run.
+        InvalidArgumentError: No such signal.
+    """
+    number = signal_number(name or "KILL")
+    if not container.is_alive:
+        raise NotRunningError(f"Container {container.id} is not running")
+    if number in {signal.SIGKILL, signal.SIGTERM, signal_number(container.config.get("StopSignal") or "TERM")}:
+        service.store.update(container.id, stopped=1)
+    service.note("kill", container, signal=str(number))
+    if number == signal.SIGKILL:
+        kill_and_wait(service, container)
+    else:
+        send(container, number)
+
+
+def pause(service: Containers, container: Container) -> None:
+    """Halt a container's processes.
+
+    Raises:
+        NotRunningError: It does not run.
+        ConflictError: It is halted already.
+    """
+    if container.status == PAUSED:
+        raise ConflictError(f"Container {container.id} is already paused")
+    if container.status != RUNNING:
+        raise NotRunningError(f"Container {container.id} is not running")
+    service.runtime.call("pause", container.id)
+    service.store.update(container.id, status=PAUSED)
+    service.note("pause", container)
+
+
+def unpause(service: Containers, container: Container) -> None:
+    """Let a halted container go on.
+
+    Raises:
+        ConflictError: It is not halted.
+    """
+    if container.status != PAUSED:
+        raise ConflictError(f"Container {container.id} is not paused")
+    service.runtime.call("resume", container.id)
+    service.store.update(container.id, status=RUNNING)
+    service.note("unpause", container)
+
+
+def remove(service: Containers, container: Container, *, force: bool = False, volumes: bool = False) -> None:
+    """Remove a container with its writable layer, its log and its files.
+
+    Args:
+        service: The room.
+        container: The container.
+        force: Kill it first when it runs.
+        volumes: Remove its anonymous volumes too.
+
+    Raises:
+        ConflictError: It runs, and ``force`` was not given.
+    """
+    if container.is_alive or container.status == "restarting":
+        if not force:
+            how = "Unpause and then stop" if container.status == PAUSED else "Stop"
+            raise ConflictError(
+                f'cannot remove container "{container.name}": container is {container.status}:'
+                f" {how} the container before removing or force remove"
+            )
+        service.store.update(container.id, stopped=1)
+        if container.is_alive:
+            kill_and_wait(service, container)
+    service.runtime.delete(container.id)
+    ending.forget(service, container, volumes=volumes or bool(container.auto_remove))
+
+
+def rename(service: Containers, container: Container, name: str) -> None:
+    """Give a container another name.
+
+    Raises:
+        InvalidArgumentError: A character is not allowed, or it has that name already.
+        NameTakenError: Another container has it.
+    """
+    plain = check_name(name)
+    if plain == container.name:
+        raise InvalidArgumentError("Renaming a container with the same name as its current name")
+    service.store.rename(container.id, plain)
+    service.note("rename", container._replace(name=plain), oldName=f"/{container.name}")
+
+
+def prunable(containers: list[Container]) -> list[Container]:
+    """Those that do not run."""
+    return [container for container in containers if container.status in {CREATED, EXITED, "dead"}]

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Being attached to a container that a monitor watches: terminal or pipes here, its socket there."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+from scow.errors import UnavailableError
+from scow.linux.terminal import DetachKeys, RawMode, size
+from scow.runtime import monitor
+from scow.runtime.stdio import write_all
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_CHUNK = 1 << 14
+_PACKET = 1 << 13
+_MAX_PATH = 100
+
+
+class Detached(Exception):  # noqa: N818 - an event, not a failure
+    """The user typed the keys that mean "leave"."""
+
+
+def connect(bundle: str) -> socket.socket:
+    """Open the attach socket of a container.
+
+    Args:
+        bundle: The container's directory.
+
+    Raises:
+        UnavailableError: Nobody listens: it has ended, or runs in another command's foreground.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    try:
+        path = f"{bundle}/attach"
+        if len(path) <= _MAX_PATH:
+            connection.connect(path)
+        else:
+            directory = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                connection.connect(f"/proc/self/fd/{directory}/attach")
+            finally:
+                os.close(directory)
+    except OSError as error:
+        connection.close()
+        raise UnavailableError(f"cannot attach to the container: {(error.strerror or '').lower()}") from error
+    return connection
+
+
+class Session:
+    """One attachment.
+
+    Args:
+        connection: From :func:`connect`.
+        bundle: The container's directory.
+        terminal: Whether the container has a terminal.
+        stdin: Descriptor to read input from, or ``None``.
+        stdout: Where output goes, or ``None``.
+        stderr: Where error output goes, or ``None``.
+        keys: The sequence that means "leave"; looked for only with a terminal.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        bundle: str,
+        *,
+        terminal: bool,
+        stdin: int | None = None,
+        stdout: int | None = 1,
+        stderr: int | None = 2,
+        keys: bytes = b"",
+    ) -> None:
+        self._connection = connection
+        self._bundle = bundle
+        self._terminal = terminal
+        self._stdin = stdin
+        self._goals: dict[int, int | None] = {2: stdout, 3: stderr}
+        self._keys = DetachKeys(keys if terminal else b"")
+
+    def run(self) -> None:
+        """Carry bytes both ways until the container has ended.
+
+        Raises:
+            Detached: The user left; the container goes on.
+        """
+        if not self._terminal:
+            self._carry()
+            return
+        tty = self._stdin if self._stdin is not None else 1
+        self.resize(tty)
+        before = None
+        try:
+            before = signal.signal(signal.SIGWINCH, lambda _number, _frame: self.resize(tty))
+        except ValueError:
+            pass  # not the main thread: the size stays as it is
+        try:
+            if self._stdin is None:
+                self._carry()
+            else:
+                with RawMode(self._stdin):
+                    self._carry()
+        finally:
+            if before is not None:
+                signal.signal(signal.SIGWINCH, before)
+
+    def resize(self, tty: int) -> None:
+        """Give the container's terminal the size of the user's."""
+        rows, columns = size(tty)
+        if rows and columns:
+            monitor.resize(self._bundle, rows, columns)
+
+    def _carry(self) -> None:
+        poll = select.poll()
+        poll.register(self._connection.fileno(), select.POLLIN)
+        if self._stdin is not None:
+            poll.register(self._stdin, select.POLLIN)
+        with self._connection:
+            while True:
+                for fd, _ in poll.poll():
+                    if fd == self._connection.fileno():
+                        if not self._receive():
+                            return
+                    elif fd == self._stdin and not self._send():
+                        poll.unregister(fd)
+
+    def _receive(self) -> bool:
+        """Take one packet; false at the end."""
+        try:
+            packet = self._connection.recv(_CHUNK)
+        except ConnectionResetError:
+            return False
+        if not packet:
+            return False
+        goal = self._goals.get(packet[0])
+        if goal is not None:
+            try:
+                write_all(goal, packet[1:])
+            except OSError:
+                self._goals[packet[0]] = None
+        return True
+
+    def _send(self) -> bool:
+        """Pass on a piece of input; false at its end."""
+        if self._stdin is None:
+            return False
+        try:
+            data = os.read(self._stdin, _PACKET)
+        except OSError:
+            data = b""
+        try:
+            if not data:
+                self._connection.shutdown(socket.SHUT_WR)
+                return False
+            passed, leave = self._keys.feed(data)
+            if passed:
+                self._connection.sendall(passed)
+        except OSError:
+            return False
+        if leave:
+            raise Detached
+        return True
+
+
+def forward_signals(pid: int) -> None:
+    """Pass signals that reach this process on to the container (``--sig-proxy``).
+
+    Args:
+        pid: Its first process.
+    """
+    pidfd = os.pidfd_open(pid)
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        try:
+            signal.pidfd_send_signal(pidfd, number)
+        except OSError:
+            return
+
+    for number in PROXIED:
+        try:
+            signal.signal(number, pass_on)
+        except (OSError, ValueError):
+            continue
+
+
+PROXIED = frozenset(
+    {
+        signal.SIGHUP,
+        signal.SIGINT,
+        signal.SIGQUIT,
+        signal.SIGTERM,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGCONT,
+        signal.SIGTSTP,
+    }
+)
