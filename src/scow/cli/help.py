@@ -85,12 +85,17 @@ def help_text(path: str, command: Command, *, width: int = _PLAIN_WIDTH) -> str:
         parts += [_command_list(group, _group(group)) for group in (table.COMMON, table.MANAGEMENT, table.OTHER)]
     elif path in table.FAMILIES:
         parts.append(_command_list("Commands", _members(path)))
-    flags = [flag for flag in command.flags if not (flag.hidden or flag.deprecated)]
+    flags = visible_flags(command)
     if flags:
         parts.append(("Global Options" if not path else "Options") + ":\n" + flag_usages(flags, width=width))
     if not path or path in table.FAMILIES:
         parts.append(f"Run '{f'scow {path}'.rstrip()} COMMAND --help' for more information on a command.")
     return "\n\n".join(parts) + "\n"
+
+
+def visible_flags(command: Command) -> list[Flag]:
+    """The flags that help, completion and the reference pages show."""
+    return [flag for flag in command.flags if not (flag.hidden or flag.deprecated)]
 
 
 def _group(group: str) -> list[tuple[str, str]]:

@@ -1,23 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``scow version``: what is running, in docker's shape."""
+"""``scow version``: what is running, with the fields that scripts ask docker for."""
 
 from __future__ import annotations
 
 from scow.cli.flags import Command, Flag, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 COMMAND = Command(
     name="version",
     usage="[OPTIONS]",
     summary="Show the scow version information",
     max_args=0,
-    flags=(Flag("format", "f", kind="string", help="Format output using a custom template"),),
+    flags=(
+        Flag(
+            "format",
+            "f",
+            kind="string",
+            help="Format output using a custom template:\n'json':             Print in JSON format\n"
+            "'TEMPLATE':         Print output using the given Go template.",
+        ),
+    ),
 )
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+_PAGE = """scow
+ Version:    {{.Client.Version}}
+ Python:     {{.Client.PythonVersion}}
+ OS/Arch:    {{.Client.Os}}/{{.Client.Arch}}
+ Kernel:     {{.Server.KernelVersion}}
+"""
 
 
 def main(argv: list[str]) -> int:
-    """Print the versions."""
-    from scow import __version__
+    """Print the versions; client and server are one program here, and both names work in templates."""
+    options = parse(COMMAND, argv)
+    from scow.cli.template.evaluator import Template
 
-    parse(COMMAND, argv)
-    print(f"scow version {__version__}")
+    template = options.format or _PAGE.rstrip("\n")
+    print(Template("{{json .}}" if template == "json" else template).render(_versions()))
     return 0
+
+
+def _versions() -> dict[str, Any]:
+    import os
+    import sys
+
+    from scow import __version__
+    from scow.cli.template.values import Struct
+
+    host = os.uname()
+    common = [
+        ("Platform", Struct([("Name", "scow")], "struct { Name string }")),
+        ("Version", __version__),
+        ("PythonVersion", ".".join(map(str, sys.version_info[:3]))),
+        ("Os", host.sysname.lower()),
+        ("Arch", _ARCHITECTURES.get(host.machine, host.machine)),
+    ]
+    client = Struct([*common, ("Context", "default")], "command.clientVersion")
+    server = Struct([*common, ("KernelVersion", host.release)], "*types.Version")
+    return Struct([("Client", client), ("Server", server)], "command.versionInfo")
