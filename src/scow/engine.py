@@ -13,16 +13,30 @@ from typing import TYPE_CHECKING
 from scow.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
     from scow.base.database import Database
     from scow.base.leases import Leases
     from scow.base.progress import Progress
+    from scow.base.streams import Readable
     from scow.containers.service import Containers
     from scow.content.local import LocalContentStore
     from scow.distribution.client import ClientOptions
+    from scow.images.archive import Loaded
+    from scow.images.fsck import Finding
+    from scow.images.history import Step
+    from scow.images.listing import Listed
+    from scow.images.prune import Freed, Pruned
     from scow.images.pulling import Pulled
+    from scow.images.remove import Removal, User
+    from scow.images.saving import Sink
     from scow.images.sending import Pushed
     from scow.images.store import ImageRecord, ImageStore
     from scow.images.transfer import Transfers
+    from scow.layer.changeset import Limits
+    from scow.oci.digest import ImageID
+    from scow.oci.model import Platform
     from scow.snapshot.snapshotter import Snapshotter
 
 
@@ -159,3 +173,122 @@ class Engine:
                 pass
         with self.transfers(progress=progress) as transfers:
             return transfers.ensure(name, policy, platform=platform)
+
+    @property
+    def limits(self) -> Limits:
+        """What one layer may be at most."""
+        from scow.layer.changeset import Limits
+
+        return Limits(self.settings.max_layer_size, self.settings.max_layer_entries, self.settings.max_ratio)
+
+    # ------------------------------------------------------------------ images
+
+    def list_images(self, filters: Iterable[tuple[str, str]] = (), *, every: bool = False) -> list[Listed]:
+        """List images, the newest first; see ``images.listing``."""
+        from scow.images.listing import list_images
+
+        return list_images(self.images, filters, every=every)
+
+    def tag(self, source: str, target: str) -> ImageRecord:
+        """Give an image another name."""
+        from scow.oci.reference import Reference
+
+        reference = Reference.parse(target)
+        record = self.images.resolve(source)
+        self.images.tag(reference, record.id)
+        return record
+
+    def history(self, name: str) -> list[Step]:
+        """How an image was made, the newest step first."""
+        from scow.images.history import history
+
+        return history(self.images, self.images.resolve(name))
+
+    def inspect_image(self, name: str) -> dict[str, Any]:
+        """An image as docker's JSON."""
+        from scow.images.inspect import inspect
+
+        return inspect(self.images, self.content, self.snapshots, self.images.resolve(name))
+
+    def image_users(self, identity: ImageID) -> list[User]:
+        """The containers made from an image."""
+        from scow.containers.store import ContainerStore
+        from scow.images.remove import User
+
+        return [User(row.id, row.is_alive) for row in ContainerStore(self.db).all() if row.image == identity]
+
+    def remove_image(self, name: str, *, force: bool = False, prune_parents: bool = True) -> list[Removal]:
+        """Take a name away, and the image with it when it was the last; see ``images.remove``."""
+        from scow.images.remove import remove_image
+
+        removed = remove_image(self.images, name, self.image_users, force=force, prune_parents=prune_parents)
+        if any(removal.kind == "Deleted" for removal in removed):
+            self.collect()
+        return removed
+
+    def prune_images(self, *, every: bool = False, filters: Iterable[tuple[str, str]] = ()) -> Pruned:
+        """Remove images without a tag, or ``every`` one, that no container uses."""
+        from scow.images.listing import prune_filter
+        from scow.images.prune import prune_images
+
+        dangling, wanted = prune_filter(self.images, filters)
+        every = every if dangling is None else not dangling
+        return prune_images(self.images, self.content, self.snapshots, self.image_users, every=every, wanted=wanted)
+
+    def collect(self) -> Freed:
+        """Free blobs and layers that nothing needs."""
+        from scow.images.prune import collect
+
+        return collect(self.images, self.content, self.snapshots)
+
+    def save(self, names: Sequence[str], out: Sink, *, form: str = "docker") -> None:
+        """Write images as an archive; see ``images.saving``."""
+        from scow.images.saving import save
+
+        save(self.images, self.content, names, out, form=form)
+
+    def load(self, source: int | str, *, platform: str = "", progress: Progress | None = None) -> list[Loaded]:
+        """Bring the images of an archive (a file descriptor) or layout directory (a path) in, ready to run."""
+        from scow.base.progress import silent
+        from scow.images.archive import load
+
+        wanted = self.platform(platform or self.settings.default_platform)
+        report = progress or silent
+        return load(
+            self.images, self.content, self.snapshots, source, limits=self.limits, platform=wanted, progress=report
+        )
+
+    def import_image(
+        self, source: Readable, name: str = "", *, changes: Sequence[str] = (), message: str = "", platform: str = ""
+    ) -> ImageRecord:
+        """Make an image of a file system's tarball; see ``images.importing``."""
+        from scow.base.clock import now
+        from scow.images.importing import import_tar
+        from scow.oci.reference import Reference
+
+        names = [Reference.parse(name).with_default_tag()] if name else []
+        return import_tar(
+            self.images,
+            self.content,
+            self.snapshots,
+            source,
+            self.platform(platform),
+            created=float(self.settings.environ.get("SOURCE_DATE_EPOCH") or now()),
+            names=names,
+            changes=changes,
+            message=message,
+            limits=self.limits,
+        )
+
+    def platform(self, text: str = "") -> Platform:
+        """The platform a user names; this host's for ``""``."""
+        from scow.oci.platform import host_platform, parse_platform
+
+        host = host_platform(os.uname().machine)
+        return parse_platform(text, host) if text else host
+
+    def fsck(self, *, repair: bool = False) -> Iterator[Finding]:
+        """Check every digest and every link of the store; see ``images.fsck``."""
+        from scow.images.fsck import fsck
+
+        return fsck(self.settings.root, self.images, self.content, self.snapshots, repair=repair)
