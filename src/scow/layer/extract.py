@@ -14,6 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scow.base.streams import HashingReader
+from scow.layer.admit import admit
 from scow.layer.changeset import Applied, LayerError, Limits, Pending, too_large, too_many
 from scow.layer.names import clean, show
 from scow.layer.resolve import Look, resolve
@@ -136,6 +137,7 @@ class Unpacker:
         Raises:
             ScowError: It cannot be.
         """
+        admit(entry)
         name = clean(entry.name)
         try:
             if not name:

@@ -65,10 +65,11 @@ def accepted(xattrs: Pairs) -> Pairs:
 
     Labels of security modules belong to the host that made them.
     """
-    return tuple(pair for pair in xattrs if _passes(pair[0]))
+    return tuple(pair for pair in xattrs if passes(pair[0]))
 
 
-def _passes(name: bytes) -> bool:
+def passes(name: bytes) -> bool:
+    """Whether an attribute of this name may come from an image."""
     if name.startswith(_OVERLAY):
         return False
     if name.startswith(_SECURITY):
@@ -91,7 +92,7 @@ def exported(path: str | bytes | int) -> Pairs:
     pairs = []
     for text in names:
         name = os.fsencode(text)
-        if _passes(name) and not name.startswith(b"trusted."):
+        if passes(name) and not name.startswith(b"trusted."):
             value = xattr.get(path, name)
             if value is not None:
                 pairs.append((name, value))
