@@ -63,6 +63,7 @@ class Job:
         self.position = position
         self.plan = plan
         self.file = GrowingFile()
+        self.arrived = plan.has_blob
         self.staged: Staged | None = None
 
     @property
@@ -235,6 +236,7 @@ class Fetch:
 
         download(self.repository, desc, ingest, report=report)
         place.progress(Event(job.task, "Download complete", desc.size, desc.size))
+        job.arrived = True
         job.file.verified()
         ingest.commit(desc.digest, desc.size, lease=place.lease)
 
@@ -304,7 +306,8 @@ class Fetch:
 
         def report(position: int) -> None:
             group.check()
-            progress(Event(task, "Extracting", position, total))
+            if job.arrived:  # while it is still coming, the download is what people wait for
+                progress(Event(task, "Extracting", position, total))
 
         return report
 

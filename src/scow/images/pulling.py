@@ -20,6 +20,7 @@ from scow.images.records import NotAnImageError
 from scow.oci.decode import MAX_CONFIG_SIZE, decode_config, decode_index, decode_manifest
 from scow.oci.digest import chain_ids
 from scow.oci.mediatype import DOCKER_MANIFEST_V2, OCI_INDEX_V1, OCI_MANIFEST_V1, is_index, is_layer
+from scow.oci.model import Platform
 from scow.oci.platform import score
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from scow.images.store import ImageRecord, ImageStore
     from scow.layer.changeset import Limits
     from scow.oci.digest import ChainID, DiffID, Digest
-    from scow.oci.model import Descriptor, Document, ImageConfig, Manifest, Platform
+    from scow.oci.model import Descriptor, Document, ImageConfig, Manifest
     from scow.oci.reference import Reference
     from scow.snapshot.snapshotter import Snapshotter
 
 _NESTING = 4
+_EXACT = 100
 
 
 class NoPlatformError(NotFoundError):
@@ -244,10 +246,32 @@ class Puller:
             ScowError: It could not be had; the store is as before, but for bytes that the next attempt continues from.
         """
         with self.leases.hold(f"pull {reference.familiar}") as lease:
+            current = self.current(repository, reference, platform, lease)
+            if current is not None:
+                self._say_from(repository, reference)
+                return current
             plan = self.plan(repository, reference, platform, strict=strict, lease=lease)
-            self.progress(Event("", f"{reference.tag or reference.digest}: Pulling from {repository.reference.path}"))
+            self._say_from(repository, reference)
             sizes = self._fetch(repository, plan, lease)
             return self._enter(repository, plan, lease, sizes)
+
+    def _say_from(self, repository: Repository, reference: Reference) -> None:
+        self.progress(Event("", f"{reference.digest or reference.tag}: Pulling from {repository.reference.path}"))
+
+    def current(self, repository: Repository, reference: Reference, platform: Platform, lease: Lease) -> Pulled | None:
+        """The image, when the name means what it meant before and all of it is here; ``None`` otherwise.
+
+        One HEAD request, which registries do not count as a pull, and none for a digest.
+        """
+        record = self._record_of(reference)
+        if record is None or score(platform, Platform(record.os, record.architecture, record.variant)) < _EXACT:
+            return None
+        digest = reference.digest or repository.resolve(reference.tag or "latest").digest
+        if not self._is_current(reference, digest):
+            return None
+        if record.chain is not None and not self.snapshots.hold(record.chain, lease):
+            return None
+        return Pulled(reference, digest, record, changed=False)
 
     def _enter(self, repository: Repository, plan: PullPlan, lease: Lease, sizes: dict[ChainID, int]) -> Pulled:
         reference = plan.reference

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the store into a registry: what is there already is not sent, what can be taken over is mounted.
+
+Promises: an image that was pulled is pushed with the identical manifest; plain layers of images made here are
+compressed, the same way every time; the tag moves last, when everything it needs is there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from scow.base.progress import Event, silent
+from scow.base.tasks import TaskGroup
+from scow.content.store import BlobNotFoundError
+from scow.distribution.blobs import download
+from scow.distribution.pushing import EXISTS, MOUNTED, push_blob
+from scow.errors import NotFoundError, ScowError
+from scow.images.origins import TransferRecords
+from scow.images.packing import Compression, pack
+from scow.oci import mediatype
+from scow.oci.encode import encode_manifest
+from scow.oci.model import Descriptor
+from scow.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scow.base.leases import Lease, Leases
+    from scow.base.progress import Progress
+    from scow.content.local import LocalContentStore
+    from scow.distribution.client import RegistryClient
+    from scow.distribution.repository import Repository
+    from scow.images.store import ImageRecord, ImageStore
+    from scow.oci.digest import DiffID, Digest
+    from scow.oci.model import Document, Manifest
+
+UPLOADS = 5
+
+
+class Pushed(NamedTuple):
+    """What a push did.
+
+    Attributes:
+        reference: Where the image is now.
+        digest: Its manifest's digest there.
+        size: Its manifest's size in bytes.
+        sent: Bytes of blobs that were sent.
+    """
+
+    reference: Reference
+    digest: Digest
+    size: int
+    sent: int
+
+
+class Pusher:
+    """Pushes images of one store.
+
+    Args:
+        images: The images.
+        content: Their blobs.
+        leases: What holds compressed layers meanwhile.
+        client: For fetching blobs that were dropped here.
+        progress: Told what happens.
+    """
+
+    def __init__(
+        self,
+        images: ImageStore,
+        content: LocalContentStore,
+        leases: Leases,
+        client: RegistryClient,
+        progress: Progress = silent,
+    ) -> None:
+        self.images = images
+        self.content = content
+        self.leases = leases
+        self.client = client
+        self.progress = progress
+        self.records = TransferRecords(images.db)
+
+    def push(
+        self,
+        repository: Repository,
+        reference: Reference,
+        record: ImageRecord,
+        compression: Compression | None = None,
+    ) -> Pushed:
+        """Push one image under one tag.
+
+        Args:
+            repository: Where to.
+            reference: With the tag.
+            record: The image.
+            compression: Compress every layer so; ``None`` leaves compressed layers alone and uses gzip for others.
+
+        Raises:
+            ScowError: The registry refuses, or cannot be reached; the tag is as before.
+        """
+        with self.leases.hold(f"push {reference.familiar}") as lease:
+            manifest = self.images.manifest(record.id)
+            diffs = self.images.config(record.id).value.diff_ids
+            sending = _Sending(self, repository, lease, compression)
+            layers = sending.layers(manifest.value.layers, diffs)
+            sending.blob(manifest.value.config, "")
+            document = rewritten(manifest, layers)
+            raw = document.raw
+            repository.push_manifest(document.descriptor, raw, reference.tag or "")
+            self._note(repository, reference, record, document, lease)
+        return Pushed(reference, document.descriptor.digest, len(raw), sending.sent)
+
+    def _note(
+        self,
+        repository: Repository,
+        reference: Reference,
+        record: ImageRecord,
+        document: Document[Manifest],
+        lease: Lease,
+    ) -> None:
+        digest = document.descriptor.digest
+        endpoint = repository.origin.endpoint
+        blobs = {layer.digest for layer in document.value.layers} | {document.value.config.digest}
+        with self.images.db.write():
+            self.content.put(document.raw, lease)
+            self.leases.link(f"image:{record.id}", "blob", digest)
+            self.images.add_digest(reference.with_digest(digest), record.id)
+            self.records.seen(blobs, endpoint.host, endpoint.path)
+
+
+class _Sending:
+    """The threads of one push."""
+
+    def __init__(self, pusher: Pusher, repository: Repository, lease: Lease, compression: Compression | None) -> None:
+        self.pusher = pusher
+        self.repository = repository
+        self.lease = lease
+        self.compression = compression
+        self.sent = 0
+        self._lock = threading.Lock()
+        self._packing = threading.Semaphore(os.cpu_count() or 1)
+
+    def layers(self, layers: Sequence[Descriptor], diffs: Sequence[DiffID]) -> list[Descriptor]:
+        """Send all layers, several at once.
+
+        Returns:
+            What they are called in the registry.
+        """
+        first: dict[str, int] = {}
+        for position, layer in enumerate(layers):
+            if layer.digest not in first:
+                first[layer.digest] = position
+                self.pusher.progress(Event(_short(diffs[position]), "Preparing"))
+        group = TaskGroup(UPLOADS)
+        group.on_cancel(self.repository.origin.stopper.stop)
+        with group:
+            tasks = {
+                digest: group.spawn(self.layer, layers[position], diffs[position], group.check)
+                for digest, position in first.items()
+            }
+        return [tasks[layer.digest].result() for layer in layers]
+
+    def layer(self, layer: Descriptor, diff_id: DiffID, check: Callable[[], None]) -> Descriptor:
+        """Send one layer, compressed when it is not.
+
+        Returns:
+            What it is called in the registry.
+        """
+        task = _short(diff_id)
+        wanted = self._wanted(layer)
+        if wanted is None:
+            self.blob(layer, task)
+            return layer
+        pusher = self.pusher
+        known = pusher.records.packed(diff_id, wanted.method)
+        if known is not None:
+            packed = _packed(layer, wanted, *known)
+            if pusher.content.hold(packed.digest, self.lease):
+                self.blob(packed, task)
+                return packed
+            if self.repository.exists(packed):
+                pusher.progress(Event(task, "Layer already exists"))
+                return packed
+        with self._packing:
+            check()
+
+            def report(done: int) -> None:
+                check()
+                pusher.progress(Event(task, "Compressing", done, layer.size))
+
+            packed = _packed(
+                layer, wanted, *pack(pusher.content, pusher.records, layer, diff_id, wanted, self.lease, report)
+            )
+        self.blob(packed, task)
+        return packed
+
+    def _wanted(self, layer: Descriptor) -> Compression | None:
+        if not mediatype.is_layer(layer.media_type) or mediatype.is_nondistributable(layer.media_type):
+            return None
+        found = mediatype.compression_of(layer.media_type)
+        if self.compression is not None:
+            return None if self.compression.name in {"none", found} else self.compression
+        return Compression() if found == "none" else None
+
+    def blob(self, desc: Descriptor, task: str) -> None:
+        """Send one blob."""
+        progress = self.pusher.progress
+        if mediatype.is_nondistributable(desc.media_type) and desc.urls:
+            progress(Event(task, "Skipped foreign layer"))
+            return
+        endpoint = self.repository.origin.endpoint
+        records = self.pusher.records
+        mounts = records.candidates(desc.digest, endpoint.host, endpoint.path)
+        started = -1
+
+        def report(sent: int) -> None:
+            nonlocal started
+            started = sent if started < 0 else started
+            if task:
+                progress(Event(task, "Pushing", sent, desc.size))
+
+        def opened(offset: int) -> BinaryIO:
+            stream = self._open(desc)
+            stream.seek(offset)
+            return stream
+
+        how = push_blob(self.repository, desc, opened, mounts=mounts, memory=records, report=report)
+        if how not in {EXISTS, MOUNTED}:
+            with self._lock:
+                self.sent += desc.size
+        if task:
+            said = {EXISTS: "Layer already exists", MOUNTED: f"Mounted from {mounts[0] if mounts else ''}"}
+            progress(Event(task, said.get(how, "Pushed")))
+
+    def _open(self, desc: Descriptor) -> BinaryIO:
+        """Open a blob; one that was dropped here is fetched again from where it came."""
+        content = self.pusher.content
+        try:
+            return content.open(desc)
+        except BlobNotFoundError:
+            self._fetch_again(desc)
+            return content.open(desc)
+
+    def _fetch_again(self, desc: Descriptor) -> None:
+        failure: ScowError = NotFoundError(
+            f"the store no longer has blob {desc.digest}, and nothing tells where it came from",
+            hint="Pull the image again.",
+        )
+        for registry, path in self.pusher.records.origins(desc.digest):
+            domain = "docker.io" if registry == "registry-1.docker.io" else registry
+            try:
+                source = self.pusher.client.repository(Reference(domain, path))
+                with self.pusher.content.ingest(desc.digest, desc.digest.algorithm) as ingest:
+                    download(source, desc, ingest, report=lambda _: None)
+                    ingest.commit(desc.digest, desc.size, lease=self.lease)
+            except ScowError as error:
+                failure = error
+                continue
+            return
+        raise failure
+
+
+def _short(diff_id: Digest) -> str:
+    return diff_id.encoded[:12]
+
+
+def _packed(layer: Descriptor, compression: Compression, digest: Digest, size: int) -> Descriptor:
+    docker = mediatype.is_docker(layer.media_type) and compression.name != "zstd"
+    kept = {name: value for name, value in layer.annotations.items() if not name.startswith(_BYTE_NOTES)}
+    return Descriptor(mediatype.layer_type(compression.name, docker=docker), digest, size, kept)
+
+
+_BYTE_NOTES = ("io.github.containers.zstd-chunked.", "containerd.io/snapshot/stargz/")
+"""Annotations that speak of the compressed bytes, and are wrong for other ones."""
+
+
+def rewritten(manifest: Document[Manifest], layers: Sequence[Descriptor]) -> Document[Manifest]:
+    """The manifest with other layers; the very same bytes when they are the same.
+
+    Docker's types know no zstd: with such layers the whole manifest speaks OCI.
+    """
+    value = manifest.value
+    if tuple(layers) == value.layers:
+        return manifest
+    if not mediatype.is_docker(value.media_type) or all(mediatype.is_docker(layer.media_type) for layer in layers):
+        return encode_manifest(replace(value, layers=tuple(layers)))
+    renamed = tuple(replace(layer, media_type=_as_oci(layer.media_type)) for layer in layers)
+    config = replace(value.config, media_type=mediatype.OCI_CONFIG_V1)
+    return encode_manifest(replace(value, media_type=mediatype.OCI_MANIFEST_V1, config=config, layers=renamed))
+
+
+def _as_oci(media_type: str) -> str:
+    if not mediatype.is_docker(media_type) or mediatype.is_nondistributable(media_type):
+        return media_type
+    return mediatype.layer_type(mediatype.compression_of(media_type))

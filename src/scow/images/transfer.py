@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moving images between this store and registries: the verbs behind ``pull``, ``push`` and their relatives.
+
+A :class:`Transfers` belongs to one operation of one engine: it holds connections, which it closes at the end of its
+``with`` block. Nothing here prints.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.base.progress import silent
+from scow.distribution.client import RegistryClient
+from scow.errors import InvalidArgumentError, NotFoundError
+from scow.images.store import ImageNotFoundError
+from scow.layer.changeset import Limits
+from scow.oci.platform import host_platform, parse_platform
+from scow.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
+
+    from scow.base.leases import Leases
+    from scow.base.progress import Progress
+    from scow.content.local import LocalContentStore
+    from scow.distribution.client import ClientOptions
+    from scow.distribution.registry import Found
+    from scow.images.packing import Compression
+    from scow.images.pulling import Pulled, Puller, PullPlan
+    from scow.images.sending import Pushed
+    from scow.images.store import ImageRecord, ImageStore
+    from scow.oci.model import Platform
+    from scow.snapshot.snapshotter import Snapshotter
+
+POLICIES = ("missing", "always", "never")
+
+
+class TransferSettings(NamedTuple):
+    """What the engine's settings say about transfers.
+
+    Attributes:
+        config_dir: docker's client configuration.
+        environ: For proxies, credential helpers and the places of configuration files.
+        default_platform: Wanted when nothing else is said; ``""`` for this machine's.
+        limits: Bounds for each layer.
+        user_agent: What scow calls itself.
+    """
+
+    config_dir: str
+    environ: Mapping[str, str]
+    default_platform: str = ""
+    limits: Limits = Limits()
+    user_agent: str = "scow"
+
+
+class Transfers:
+    """Moves images between one store and registries.
+
+    Args:
+        images: The store's images.
+        content: Its blobs.
+        snapshots: Gives its snapshots when they are needed.
+        leases: Its references.
+        settings: What the engine's settings say.
+        options: What the command says.
+        progress: Told what happens.
+        client: Instead of one made from the settings, for tests.
+    """
+
+    def __init__(
+        self,
+        images: ImageStore,
+        content: LocalContentStore,
+        snapshots: Callable[[], Snapshotter],
+        leases: Leases,
+        settings: TransferSettings,
+        options: ClientOptions | None = None,
+        progress: Progress = silent,
+        client: RegistryClient | None = None,
+    ) -> None:
+        self.images = images
+        self.content = content
+        self.leases = leases
+        self.progress = progress
+        self.settings = settings
+        self._snapshots = snapshots
+        self.client = client or RegistryClient(
+            settings.config_dir, settings.environ, options, user_agent=settings.user_agent
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.client.close()
+
+    @property
+    def snapshots(self) -> Snapshotter:
+        """The store's snapshots."""
+        return self._snapshots()
+
+    def platform(self, text: str = "") -> Platform:
+        """The platform that is meant: as given, or as the settings say, or this machine's.
+
+        Raises:
+            InvalidPlatformError: ``text`` is not a platform.
+        """
+        here = host_platform(os.uname().machine)
+        wanted = text or self.settings.default_platform
+        return parse_platform(wanted, here) if wanted else here
+
+    # ------------------------------------------------------------------ pulling
+
+    def puller(self) -> Puller:
+        """What pulls one image."""
+        from scow.images.pulling import Puller
+
+        return Puller(self.images, self.content, self.snapshots, self.leases, self.settings.limits, self.progress)
+
+    def pull(self, name: str, *, platform: str = "") -> Pulled:
+        """Bring an image here.
+
+        Args:
+            name: What the user typed; ``latest`` is implied.
+            platform: Wanted; ``""`` for the usual.
+
+        Raises:
+            InvalidReferenceError: ``name`` is not a reference.
+            NotFoundError: There is no such image, or not for this platform.
+            UnauthenticatedError: The registry wants credentials.
+            UnavailableError: It cannot be reached.
+            CorruptError: What came is not what was promised.
+        """
+        reference = Reference.parse(name).with_default_tag()
+        repository = self.client.repository(reference)
+        wanted = self.platform(platform)
+        return self.puller().pull(repository, reference, wanted, strict=bool(platform))
+
+    def pull_all(self, name: str, *, platform: str = "", each: Callable[[Pulled], None]) -> list[Pulled]:
+        """Bring every tag of a repository here.
+
+        Args:
+            name: A repository, without tag.
+            platform: Wanted; ``""`` for the usual.
+            each: Told of each image when it is there.
+
+        Raises:
+            InvalidArgumentError: ``name`` has a tag or a digest.
+        """
+        reference = Reference.parse(name)
+        if reference.tag or reference.digest:
+            raise InvalidArgumentError("tag can't be used with --all-tags/-a")
+        repository = self.client.repository(reference)
+        puller, wanted, done = self.puller(), self.platform(platform), []
+        for tag in sorted(repository.tags()):
+            pulled = puller.pull(repository, reference.with_tag(tag), wanted, strict=bool(platform))
+            done.append(pulled)
+            each(pulled)
+        if not done:
+            raise NotFoundError(f"repository {reference.familiar} has no tags")
+        return done
+
+    def plan(self, name: str, *, platform: str = "") -> PullPlan:
+        """Say what a pull would do, and fetch no layer."""
+        reference = Reference.parse(name).with_default_tag()
+        repository = self.client.repository(reference)
+        with self.leases.hold(f"plan {reference.familiar}") as lease:
+            wanted = self.platform(platform)
+            return self.puller().plan(repository, reference, wanted, strict=bool(platform), lease=lease)
+
+    def ensure(self, name: str, policy: str = "missing", *, platform: str = "") -> ImageRecord:
+        """Give the image of a name, pulled when the policy says so.
+
+        Args:
+            name: A name, digest or ID.
+            policy: ``missing``, ``always`` or ``never``.
+            platform: Wanted; an image here for another one counts as missing.
+
+        Raises:
+            InvalidArgumentError: There is no such policy.
+            ImageNotFoundError: It is not here and may not be pulled.
+            ScowError: Pulling failed.
+        """
+        if policy not in POLICIES:
+            raise InvalidArgumentError(
+                f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"'
+            )
+        if policy != "always":
+            try:
+                record = self.images.resolve(name)
+            except ImageNotFoundError:
+                if policy == "never":
+                    raise
+            else:
+                if policy == "never" or not platform or self._fits(record, platform):
+                    return record
+        return self.pull(name, platform=platform).record
+
+    def _fits(self, record: ImageRecord, platform: str) -> bool:
+        from scow.oci.model import Platform
+        from scow.oci.platform import score
+
+        return score(self.platform(platform), Platform(record.os, record.architecture, record.variant)) > 1
+
+    # ------------------------------------------------------------------ pushing
+
+    def push(self, name: str, *, compression: Compression | None = None, platform: str = "") -> Pushed:
+        """Send an image to the registry that its name says.
+
+        Args:
+            name: A name of a local image.
+            compression: Compress all layers so; ``None`` for gzip where there is none.
+            platform: The image must be for this one.
+
+        Raises:
+            ImageNotFoundError: There is no such image.
+            ScowError: The registry refuses, or cannot be reached.
+        """
+        reference = Reference.parse(name).with_default_tag()
+        if reference.digest:
+            raise InvalidArgumentError("cannot push a digest reference")
+        return self._push(reference, compression, platform)
+
+    def push_all(
+        self, name: str, *, compression: Compression | None = None, platform: str = "", each: Callable[[Pushed], None]
+    ) -> list[Pushed]:
+        """Send every local tag of a repository.
+
+        Args:
+            name: A repository, without tag.
+            compression: As for :meth:`push`.
+            platform: As for :meth:`push`.
+            each: Told of each image when it is there.
+
+        Raises:
+            InvalidArgumentError: ``name`` has a tag or a digest.
+            ImageNotFoundError: No local image has such a name.
+        """
+        reference = Reference.parse(name)
+        if reference.tag or reference.digest:
+            raise InvalidArgumentError("tag can't be used with --all-tags/-a")
+        names = [ref for refs in self.images.all_names().values() for ref in refs]
+        mine = sorted(ref for ref in names if ref.repository == reference.repository)
+        if not mine:
+            raise ImageNotFoundError(f"An image does not exist locally with the tag: {reference.familiar_repository}")
+        done = []
+        for ref in mine:
+            pushed = self._push(ref, compression, platform)
+            done.append(pushed)
+            each(pushed)
+        return done
+
+    def _push(self, reference: Reference, compression: Compression | None, platform: str) -> Pushed:
+        from scow.images.sending import Pusher
+
+        try:
+            record = self.images.resolve(reference.familiar)
+        except ImageNotFoundError:
+            raise ImageNotFoundError(
+                f"An image does not exist locally with the tag: {reference.familiar_repository}",
+                hint=f"'scow images {reference.familiar_repository}' lists the tags that exist",
+            ) from None
+        if platform and not self._fits(record, platform):
+            raise NotFoundError(
+                f"image {reference.familiar} is for {record.os}/{record.architecture}, not for {platform}"
+            )
+        repository = self.client.repository(reference, push=True)
+        pusher = Pusher(self.images, self.content, self.leases, self.client, self.progress)
+        return pusher.push(repository, reference, record, compression)
+
+    # ------------------------------------------------------------------ registries
+
+    def login_domain(self, server: str) -> str:
+        """The registry that a user means, Docker Hub when ``server`` is empty."""
+        from scow.distribution.accounts import login_domain
+
+        return login_domain(server)
+
+    def stored_username(self, domain: str) -> str:
+        """Who the stored credentials of a registry are for, or ``""``."""
+        known = self.client.credentials.get(domain)
+        return known.username if known else ""
+
+    def login(self, domain: str, username: str, password: str) -> str:
+        """Check credentials and keep them; see ``distribution.accounts.login``."""
+        from scow.distribution.accounts import login
+
+        return login(self.client, domain, username, password)
+
+    def logout(self, domain: str) -> str:
+        """Forget credentials; gives the name they were kept under."""
+        from scow.distribution.accounts import logout
+
+        return logout(self.client, domain)
+
+    def search(self, term: str, limit: int = 0, filters: Sequence[str] = ()) -> list[Found]:
+        """Find repositories.
+
+        Args:
+            term: Words, or ``registry/words``.
+            limit: Most results, 0 for 25.
+            filters: Such as ``is-official=true`` and ``stars=3``.
+
+        Raises:
+            InvalidArgumentError: A filter or the limit is wrong.
+            NoSearchError: The registry offers no search.
+        """
+        from scow.distribution.accounts import split_term
+        from scow.distribution.registry import DEFAULT_RESULTS, parse_filters
+
+        wanted = parse_filters(filters)
+        domain, words = split_term(term)
+        return self.client.registry(domain).search(words, limit or DEFAULT_RESULTS, wanted)
+
+    def tags(self, name: str) -> list[str]:
+        """All tags of a repository, sorted.
+
+        Raises:
+            RegistryNotFoundError: There is no such repository.
+        """
+        reference = Reference.parse(name)
+        return sorted(self.client.repository(reference).tags())
