@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking before something is removed, as docker asks."""
+
+from __future__ import annotations
+
+import sys
+
+
+def confirm(warning: str) -> bool:
+    """Ask on stdout, read the answer from stdin.
+
+    Args:
+        warning: What is about to happen.
+
+    Returns:
+        Whether the answer is yes; the end of input means no.
+    """
+    sys.stdout.write(f"{warning}\nAre you sure you want to continue? [y/N] ")
+    sys.stdout.flush()
+    answer = sys.stdin.readline()
+    return answer.strip().lower() in ("y", "yes")
