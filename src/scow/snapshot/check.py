@@ -144,7 +144,7 @@ def _index(snapshots: Snapshots, record: Record, *, repair: bool) -> Iterator[Pr
         return
     for digest in missing:
         yield Problem("missing", record.name, f"snapshot {record.name!r} needs layer {digest}, which is gone", False)
-    if found == record.checksum:
+    if found == record.checksum or not record.stack:
         return
     repaired = False
     if repair and not missing:

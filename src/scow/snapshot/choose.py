@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import InvalidArgumentError, ScowError, UnsupportedError
+from scow.linux.mount import Mount, mount_all
 from scow.snapshot.overlay import Snapshots
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from scow.content.local import LocalContentStore
 
 KINDS = ("erofs", "overlay")
+_PROBE = b"scow\n" * 200
 
 
 class Choice(NamedTuple):
@@ -82,9 +84,47 @@ def describe(root: str, kind: str = "") -> Choice:
 
 
 def _try_erofs(root: str) -> None:
-    """Make a layer, mount it and read it back.
+    """Make a layer, mount it below an overlay and read it back.
 
     Raises:
         ScowError: It does not work here.
     """
-    raise UnsupportedError("this version keeps no indexes")
+    from scow.base.files import temporary_directory
+    from scow.layer.erofs import Source, write_index
+    from scow.layer.tarformat import TarEntry
+    from scow.layer.tarwrite import TarWriter
+    from scow.layer.toc import scan_file
+    from scow.linux.namespaces import run_private
+    from scow.oci.digest import DiffID, Digest
+
+    with temporary_directory(os.path.join(root, "tmp"), "try-") as top:
+        for name in ("upper", "work", "index.d", "seen"):
+            os.mkdir(f"{top}/{name}")
+        with open(f"{top}/tar", "wb") as file:
+            writer = TarWriter(file)
+            writer.add(TarEntry(b"probe", size=len(_PROBE)), (_PROBE,))
+            writer.close()
+        with open(f"{top}/tar", "rb") as tar, open(f"{top}/table", "wb") as table:
+            scan_file(tar, DiffID(Digest("sha256:" + "0" * 64)), table)
+        write_index([Source(f"{top}/tar", f"{top}/table")], f"{top}/index")
+        mounts = (
+            Mount("erofs", f"{top}/index", f"{top}/index.d", ("ro", f"device={top}/tar")),
+            Mount(
+                "overlay",
+                "scow",
+                "",
+                (f"lowerdir+={top}/index.d", f"upperdir={top}/upper", f"workdir={top}/work", "index=off"),
+            ),
+        )
+
+        def look() -> bytes:
+            mount_all(mounts, f"{top}/seen")
+            with open(f"{top}/seen/probe", "rb") as file:
+                return file.read()
+
+        try:
+            seen = run_private(look)
+        except OSError as error:
+            raise UnsupportedError(f"reading through it fails: {error.strerror}") from error
+        if seen != _PROBE:
+            raise UnsupportedError("it shows other bytes than were written")

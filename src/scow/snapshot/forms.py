@@ -6,10 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
     from scow.base.leases import Lease
-    from scow.layer.changeset import Applied, Limits, Pending
+    from scow.layer.changeset import Applied, Limits, Pending, Readable
     from scow.oci.digest import DiffID
     from scow.snapshot.records import Record
 
@@ -18,18 +16,12 @@ class Linked(NamedTuple):
     """What linking a layer onto a parent made of it.
 
     Attributes:
-        stack: What to mount, the top first.
+        stack: What to mount, the top first; ``""`` when that is decided later.
         root: Metadata of the root directory, or ``""``.
-        devices: Of an index: the layers it points into.
-        checksum: Of an index: its SHA-256.
-        size: Bytes of the index, or of the unpacked files.
     """
 
     stack: str
     root: str
-    devices: str = ""
-    checksum: str = ""
-    size: int = 0
 
 
 class LayerForm(Protocol):
@@ -40,7 +32,7 @@ class LayerForm(Protocol):
         """``tree`` or ``index``."""
 
     def fill(
-        self, directory: str, tar: BinaryIO, *, lease: Lease, expected: DiffID | None, limits: Limits | None
+        self, directory: str, tar: Readable, *, lease: Lease, expected: DiffID | None, limits: Limits | None
     ) -> Applied:
         """Read a layer's tar to its end and keep it.
 
@@ -52,7 +44,7 @@ class LayerForm(Protocol):
             limits: Bounds.
         """
 
-    def fill_from_blob(self, directory: str, diff_id: DiffID, *, limits: Limits | None) -> Applied:
+    def fill_from_blob(self, directory: str, diff_id: DiffID, *, lease: Lease | None, limits: Limits | None) -> Applied:
         """Keep a layer whose tar is a blob."""
 
     def place(self, record: Record, parent: Record | None, pending: Pending) -> Linked:

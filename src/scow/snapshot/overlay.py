@@ -21,12 +21,11 @@ from scow.snapshot.records import Records, SnapshotNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
     from scow.base.database import Database
     from scow.base.leases import Lease, Leases
     from scow.content.local import LocalContentStore
-    from scow.layer.changeset import Limits
+    from scow.layer.changeset import Limits, Readable
     from scow.oci.digest import DiffID
     from scow.snapshot.forms import LayerForm
     from scow.snapshot.records import Record
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 
 _PLAIN = ("index=off", "metacopy=off", "redirect_dir=off")
 _BLOBS = "blobs/sha256"
+DEFAULT_ROOT = "493 0 0 0"
+"""What the root directory of an image is like when no layer describes it: 0755, root's, from 1970."""
 
 
 class Snapshots:
@@ -77,14 +78,15 @@ class Snapshots:
         return self._begin(key, "view", parent, lease, "")
 
     def _begin(self, key: str, kind: str, parent: str | None, lease: Lease | None, boot: str) -> tuple[Mount, ...]:
+        if parent is not None and not self.records.get(parent, "committed").stack:
+            self.ready(parent)
         with self._db.write():
             record = self.records.add(key, kind, "upper", parent=parent, boot=boot)
             self.records.keep(key, lease)
             directory = self.records.directory(record.id)
             try:
                 os.mkdir(f"{directory}/fs", 0o755)
-                if record.root:
-                    apply_root(f"{directory}/fs", record.root)
+                apply_root(f"{directory}/fs", record.root or DEFAULT_ROOT)
                 if kind == "active":
                     os.mkdir(f"{directory}/work", 0o700)
             except OSError as error:
@@ -190,7 +192,7 @@ class Snapshots:
         return Trees(self)
 
     def stage(
-        self, tar: BinaryIO, *, lease: Lease, diff_id: DiffID | None = None, limits: Limits | None = None
+        self, tar: Readable, *, lease: Lease, diff_id: DiffID | None = None, limits: Limits | None = None
     ) -> Staged:
         """Read an uncompressed layer; see the protocol."""
         from scow.snapshot.staging import stage
@@ -208,6 +210,15 @@ class Snapshots:
         from scow.snapshot.staging import link
 
         link(self.records, self._form(), name, staged, parent, lease)
+
+    def ready(self, name: str) -> Record:
+        """Make sure that a committed snapshot can be stood on at once; see the protocol."""
+        record = self.records.get(name, "committed")
+        if record.stack:
+            return record
+        from scow.snapshot.erofs import Indexes
+
+        return Indexes(self).ready(name)
 
     # ------------------------------------------------------------------ all of them
 

@@ -6,7 +6,7 @@
     <root>/snapshots/<id>/          one directory for each row; ids are never used twice
     ├── fs/                         form "upper" or "tree": files in overlayfs form; also the upper of active snapshots
     ├── work/                       overlayfs' scratch space of an active snapshot
-    ├── index                       form "index": EROFS metadata over the layer tars among the blobs
+    ├── table, index                form "index": contents of the tar, EROFS metadata over tars among the blobs
     └── mnt/                        form "index": an empty place, for kernels that take layers by path only
 
 A row is only there when its directory is complete (for a staged layer: when it may be incomplete, and says so). A
@@ -42,6 +42,7 @@ CREATE INDEX snapshots_by_diff ON snapshots (diff_id);
 """
 _COLUMNS = "id, name, kind, parent, form, stack, root, diff_id, devices, checksum, size, entries, boot, created"
 _SELECT = f"SELECT {_COLUMNS} FROM snapshots "  # noqa: S608
+_QUALIFIED = ", ".join(f"snapshots.{column}" for column in _COLUMNS.split(", "))
 _CHANGEABLE = frozenset(
     {"name", "kind", "parent", "form", "stack", "root", "diff_id", "devices", "checksum", "size", "entries", "boot"}
 )
@@ -62,7 +63,8 @@ class Record(NamedTuple):
         kind: ``committed``, ``active``, ``view`` or ``staged``.
         parent: Name of the snapshot below, or ``None``.
         form: ``upper``, ``tree`` or ``index``.
-        stack: Of a committed one: what to mount, the top first, as ``d<id>`` (a directory) and ``i<id>`` (an index).
+        stack: What to mount, the top first, as ``d<id>`` (a directory) and ``i<id>`` (an index); ``""`` for a committed
+            one whose index has not been written yet.
         root: Metadata of the root directory, "mode uid gid mtime_ns"; ``""`` when nothing ever set them.
         diff_id: The layer it was made from, or ``""``.
         devices: Of an index: the layers it points into, in the order of its device table, separated by blanks.
@@ -154,12 +156,12 @@ class Records:
 
     def lineage(self, name: str | None) -> list[Record]:
         """A snapshot and what it stands on, the top first."""
-        found = []
-        while name:
-            record = self.get(name)
-            found.append(record)
-            name = record.parent
-        return found
+        sql = f"""WITH RECURSIVE line(height, name) AS (
+          SELECT 0, ? UNION ALL
+          SELECT height + 1, parent FROM line JOIN snapshots USING (name) WHERE parent IS NOT NULL
+        ) SELECT {_QUALIFIED} FROM line JOIN snapshots USING (name) ORDER BY height"""  # noqa: S608
+        with self.db.read() as connection:
+            return [Record._make(row) for row in connection.execute(sql, (name,)).fetchall()]
 
     def __iter__(self) -> Iterator[Record]:
         with self.db.read() as connection:

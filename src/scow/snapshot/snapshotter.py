@@ -28,10 +28,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
     from scow.base.leases import Lease
-    from scow.layer.changeset import Limits, Pending
+    from scow.layer.changeset import Limits, Pending, Readable
     from scow.linux.mount import Mount
     from scow.oci.digest import DiffID
 
@@ -46,7 +45,7 @@ class SnapshotInfo(NamedTuple):
         created: Seconds since the epoch.
         form: ``upper`` (a directory of differences), ``tree`` (a layer unpacked) or ``index`` (EROFS over a tar).
         diff_id: The layer it was made from, or ``None``.
-        size: Bytes of its own on disk, index and blob; 0 when it was never counted.
+        size: Bytes of file data in its layer; 0 when it was never counted.
         entries: Number of entries of its layer; 0 when it was never counted.
     """
 
@@ -175,7 +174,7 @@ class Snapshotter(Protocol):
         """
 
     def stage(
-        self, tar: BinaryIO, *, lease: Lease, diff_id: DiffID | None = None, limits: Limits | None = None
+        self, tar: Readable, *, lease: Lease, diff_id: DiffID | None = None, limits: Limits | None = None
     ) -> Staged:
         """Read an uncompressed layer and keep it in the form this snapshotter mounts.
 
@@ -209,6 +208,18 @@ class Snapshotter(Protocol):
 
         Raises:
             NotFoundError: There is no such parent or staged layer.
+        """
+
+    def ready(self, name: str) -> object:
+        """Do now what standing on a committed snapshot would do first: write its index.
+
+        Linking a stack of layers stays cheap this way; whoever has linked the top one calls this, so that errors show
+        and time is spent there and not in the first ``prepare``.
+
+        Raises:
+            NotFoundError: There is no such snapshot.
+            LayerError: Its layers do not fit together.
+            CorruptError: A layer is damaged.
         """
 
     def exists(self, name: str) -> bool:

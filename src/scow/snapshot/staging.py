@@ -16,10 +16,8 @@ from scow.oci.digest import DiffID, Digest
 from scow.snapshot.snapshotter import SnapshotInfo, Staged, Usage
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
     from scow.base.leases import Lease
-    from scow.layer.changeset import Applied, Limits
+    from scow.layer.changeset import Applied, Limits, Readable
     from scow.snapshot.forms import LayerForm, Linked
     from scow.snapshot.records import Record, Records
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 def stage(
     records: Records,
     form: LayerForm,
-    tar: BinaryIO | None,
+    tar: Readable | None,
     *,
     lease: Lease,
     diff_id: DiffID | None,
@@ -69,7 +67,7 @@ def _fill(
     records: Records,
     form: LayerForm,
     record: Record,
-    tar: BinaryIO | None,
+    tar: Readable | None,
     *,
     lease: Lease,
     diff_id: DiffID | None,
@@ -81,7 +79,7 @@ def _fill(
     elif diff_id is None:
         raise NotFoundError("a layer without a stream needs a digest")
     else:
-        applied = form.fill_from_blob(directory, diff_id, limits=limits)
+        applied = form.fill_from_blob(directory, diff_id, lease=lease, limits=limits)
     if diff_id is not None and applied.diff_id != diff_id:
         raise BlobMismatchError(f"layer {diff_id} has the digest {applied.diff_id}")
     return applied

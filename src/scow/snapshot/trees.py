@@ -7,20 +7,20 @@ import os
 from typing import TYPE_CHECKING
 
 from scow.base.files import storage_error
+from scow.layer.extract import extract
+from scow.layer.settle import settle
 from scow.snapshot.forms import Linked
-from scow.snapshot.overlay import root_of
+from scow.snapshot.overlay import DEFAULT_ROOT, apply_root, root_of
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
     from scow.base.leases import Lease
-    from scow.layer.changeset import Applied, Limits, Pending
+    from scow.layer.changeset import Applied, Limits, Pending, Readable
     from scow.oci.digest import DiffID
     from scow.snapshot.overlay import Snapshots
     from scow.snapshot.records import Record
 
-_UNTOUCHED = 0o700
-"""Mode of a layer's root until an entry describes it; then it is ``_DEFAULT`` or what the entry says."""
+_UNTOUCHED = 0o5701
+"""Mode of a layer's root that no entry has described: none would ask for this one."""
 
 
 class Trees:
@@ -36,36 +36,60 @@ class Trees:
         self._snapshots = snapshots
 
     def fill(
-        self, directory: str, tar: BinaryIO, *, lease: Lease, expected: DiffID | None, limits: Limits | None
+        self, directory: str, tar: Readable, *, lease: Lease, expected: DiffID | None, limits: Limits | None
     ) -> Applied:
         """Unpack a stream; see the protocol."""
         del lease, expected
-        from scow.layer.extract import extract
-
         into = f"{directory}/fs"
         try:
-            os.mkdir(into, 0o755)
-            os.utime(into, ns=(0, 0))
+            os.mkdir(into, 0o700)
+            os.chmod(into, _UNTOUCHED)
         except OSError as error:
             raise storage_error(error, into) from error
         return extract(tar, into, limits=limits, user_xattrs=os.geteuid() != 0)
 
-    def fill_from_blob(self, directory: str, diff_id: DiffID, *, limits: Limits | None) -> Applied:
+    def fill_from_blob(self, directory: str, diff_id: DiffID, *, lease: Lease | None, limits: Limits | None) -> Applied:
         """Unpack a blob; see the protocol."""
-        from scow.layer.extract import extract
-
+        del lease
         into = f"{directory}/fs"
         with self._snapshots.content.open(diff_id) as tar:
             try:
-                os.mkdir(into, 0o755)
-                os.utime(into, ns=(0, 0))
+                os.mkdir(into, 0o700)
+                os.chmod(into, _UNTOUCHED)
             except OSError as error:
                 raise storage_error(error, into) from error
             return extract(tar, into, limits=limits, user_xattrs=os.geteuid() != 0)
 
     def place(self, record: Record, parent: Record | None, pending: Pending) -> Linked:
         """Complete what the layer only implied; see the protocol."""
-        del pending
-        own = f"{self._snapshots.records.directory(record.id)}/fs"
+        if parent is not None and not parent.stack:
+            parent = self._snapshots.ready(parent.name)
         below = parent.stack if parent else ""
-        return Linked(f"{record.own} {below}".rstrip(), root_of(own))
+        own = f"{self._snapshots.records.directory(record.id)}/fs"
+        if pending:
+            self._settle(own, below, pending)
+        try:
+            root = root_of(own)
+            if int(root.split()[0]) == _UNTOUCHED:
+                root = (parent.root if parent else "") or DEFAULT_ROOT
+            apply_root(own, root)  # settling may have changed its time
+        except OSError as error:
+            raise storage_error(error, own) from error
+        return Linked(f"{record.own} {below}".rstrip(), root)
+
+    def _settle(self, upper: str, stack: str, pending: Pending) -> None:
+        """Complete a layer from those below; indexes among them are mounted where nobody else sees it."""
+        indexes, options = self._snapshots.lowers(stack)
+        lowers = [option.removeprefix("lowerdir+=") for option in options]
+        if not indexes:
+            settle(upper, lowers, pending)
+            return
+        from scow.linux.mount import mount_all
+        from scow.linux.namespaces import run_private
+
+        def work() -> None:
+            for index in indexes:
+                mount_all([index._replace(target="")], index.target)
+            settle(upper, lowers, pending)
+
+        run_private(work)

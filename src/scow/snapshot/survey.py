@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a set of layers leaves to be answered by what lies below it, read from their tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.layer.erofsformat import FT_DIRECTORY, INODE
+from scow.layer.toc import KIND_LINK, KIND_OPAQUE, KIND_WHITEOUT, read_records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scow.layer.erofs import Source
+
+
+class Survey(NamedTuple):
+    """What was found.
+
+    Attributes:
+        open: Whether an entry lies in a directory that no layer of the set describes, or links to a file that none
+            has: then the set means something only together with what is below.
+        hides_all: Whether the root is opaque, so that nothing below is seen.
+        root: Metadata of the root directory as records keep them, ``""`` when no layer describes it.
+    """
+
+    open: bool
+    hides_all: bool
+    root: str
+
+
+def survey(layers: Sequence[Source]) -> Survey:
+    """Look through tables.
+
+    Args:
+        layers: The lowest first.
+
+    Raises:
+        CorruptError: A table is damaged.
+    """
+    described = {b""}
+    others: set[bytes] = set()
+    needed: set[bytes] = set()
+    targets: set[bytes] = set()
+    hides_all = False
+    root = b""
+    for layer in layers:
+        with open(layer.table, "rb", buffering=256 * 1024) as file:
+            for kind, name, body in read_records(file):
+                if kind == FT_DIRECTORY:
+                    described.add(name)
+                    if not name:
+                        root = body
+                elif kind == KIND_OPAQUE:
+                    needed.add(name)
+                    hides_all = hides_all or not name
+                elif kind != KIND_WHITEOUT:
+                    others.add(name)
+                    if kind == KIND_LINK:
+                        targets.add(body)
+                needed.add(name.rpartition(b"/")[0])
+    # A directory that another layer replaces by a link leads to who knows where.
+    is_open = bool(needed - described) or bool(needed & others) or bool(targets - others)
+    return Survey(is_open, hides_all, _root(root) if root else "")
+
+
+def _root(inode: bytes) -> str:
+    _, _, mode, _, _, _, _, uid, gid, seconds, nanoseconds, _ = INODE.unpack_from(inode)
+    return f"{mode & 0o7777} {uid} {gid} {seconds * 1_000_000_000 + nanoseconds}"
