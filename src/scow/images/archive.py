@@ -186,10 +186,10 @@ class _Loader:
         self._snapshots.link(chain, staged, parent, lease=self._lease)
 
     def tidy(self) -> None:
-        """Drop staged layers that found their place taken."""
-        for layer in self._layers.values():
-            if layer.staged is not None and layer.staged.token not in self._used:
-                self._snapshots.remove(layer.staged.token, force=True)
+        """Drop staged layers that found no place, or found it taken."""
+        for token in self._intake.tokens:
+            if token not in self._used:
+                self._snapshots.remove(token, force=True)
 
     # ------------------------------------------------------------------ images
 
@@ -223,6 +223,8 @@ class _Loader:
                 sizes[chain] = layer.usage
             layers.append(layer)
             parent = chain
+        if parent is not None:
+            self._snapshots.ready(parent)
         self._content.put(plan.config.raw, self._lease)
         keep = [self._content.put(raw, self._lease) for raw in plan.indexes]
         return _Ready(plan, self._manifest(plan, layers), keep, sizes)

@@ -324,6 +324,8 @@ class Fetch:
             sizes[chain] = snapshots.stat(staged.token).size
             snapshots.link(chain, staged, parent, lease=self.place.lease)
             self.place.progress(Event(job.task, "Pull complete"))
+        if self.jobs:
+            snapshots.ready(self.jobs[-1].plan.chain)
 
     def _leads(self, job: Job) -> bool:
         return any(job is leader for leader in self.leaders[job.plan.desc.digest])

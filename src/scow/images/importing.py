@@ -78,6 +78,7 @@ def import_tar(
                 lease.add("snapshot", chain)
             if layer.staged is not None and not there:
                 snapshots.link(chain, layer.staged, None, lease=lease)
+                snapshots.ready(chain)
             elif layer.staged is not None:
                 snapshots.remove(layer.staged.token, force=True)
             when = rfc3339(created)
