@@ -83,7 +83,7 @@ def _create(service: Containers, container: Container) -> tuple[int, list[str]]:
         leave_stdin_open=not config.get("StdinOnce"),
         log=logging.get("Type") != "none",
         log_size=_log_size((logging.get("Config") or {}).get("max-size", "")),
-        exit_command=(sys.executable, "-I", "-m", "scow", "container", "ended", container.id),
+        exit_command=(sys.executable, "-I", "-m", "scow.cli.ended", container.id),
         environment={"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath},
     )
     return monitor.create(service.runtime, watch), stubs

@@ -51,7 +51,7 @@ def ended(
     )
 
 
-def failed(service: Containers, container: Container, message: str, *, status: int = 125, rootfs: str = "") -> None:
+def failed(service: Containers, container: Container, message: str, *, status: int = 125) -> None:
     """Write down that a container could not be started; one with ``--rm`` goes away."""
     clean(service, container)
     if container.auto_remove:

@@ -169,3 +169,23 @@ class Containers:
         from scow.containers.creating import create
 
         return create(self, request, name)
+
+    def start(self, container: Container) -> Container:
+        """Start a container in the background; one that runs is fine.
+
+        Raises:
+            StartError: Its command could not be started.
+        """
+        if container.is_alive:
+            return container
+        from scow.containers.detached import start
+
+        return start(self, container)
+
+    def restart(self, container: Container, seconds: int | None = None, signal: str = "") -> Container:
+        """Stop a container and start it again; see :func:`scow.containers.stopping.stop`."""
+        from scow.containers.stopping import stop
+
+        stop(self, container, seconds, signal)
+        current = self.store.get(container.id) or container
+        return self.start(current)

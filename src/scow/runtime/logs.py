@@ -107,16 +107,22 @@ def utc(stamp: str) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{fraction or '0'}Z"
 
 
-def read_log(path: str) -> Iterator[Line]:
+def read_log(path: str, limit: int | None = None) -> Iterator[Line]:
     """All that was logged, rotated files first.
 
     Args:
         path: The newest file.
+        limit: Bytes of the newest file to read; ``None`` for all.
     """
+    done = 0
     for name in [*_rotated(path), path]:
         try:
             with open(name, "rb") as file:
                 for raw in file:
+                    if name == path and limit is not None:
+                        done += len(raw)
+                        if done > limit:
+                            return
                     line = parse_line(raw)
                     if line is not None:
                         yield line

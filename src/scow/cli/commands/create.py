@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``scow create``: make a container without starting it."""
+
+from __future__ import annotations
+
+import sys
+
+from scow.cli.containerflags import FLAGS
+from scow.cli.containerrequest import request
+from scow.cli.flags import Command, CommandError, Flag, parse
+from scow.errors import ScowError
+
+COMMAND = Command(
+    name="create",
+    usage="[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    summary="Create a new container",
+    min_args=1,
+    interspersed=False,
+    aliases=("container create", "create"),
+    flags=(
+        *(flag for flag in FLAGS if flag.name != "pull"),
+        Flag(
+            "pull", kind="string", default="missing", help='Pull image before creating ("always", "missing", "never")'
+        ),
+    ),
+)
+
+
+def main(argv: list[str]) -> int:
+    """Create a container and print its id."""
+    from scow.cli.commands.run import create
+    from scow.cli.context import engine
+
+    options = parse(COMMAND, argv)
+    try:
+        container = create(engine(), options, request(options))
+    except CommandError:
+        raise
+    except ScowError as error:
+        raise CommandError(f"Error response from daemon: {error.message}", status=1, hint=error.hint) from error
+    sys.stdout.write(container.id + "\n")
+    return 0

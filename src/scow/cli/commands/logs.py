@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``scow logs``: what a container has said."""
+
+from __future__ import annotations
+
+import sys
+
+from scow.cli.flags import Command, CommandError, Flag, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scow.cli.flags import Parsed
+    from scow.containers.service import Containers
+    from scow.containers.store import Container
+    from scow.runtime.logs import Line
+
+COMMAND = Command(
+    name="logs",
+    usage="[OPTIONS] CONTAINER",
+    summary="Fetch the logs of a container",
+    min_args=1,
+    max_args=1,
+    aliases=("container logs", "logs"),
+    flags=(
+        Flag("details", help="Show extra details provided to logs"),
+        Flag("follow", "f", help="Follow log output"),
+        Flag(
+            "since",
+            kind="string",
+            help='Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)',
+        ),
+        Flag("tail", "n", kind="string", default="all", help="Number of lines to show from the end of the logs"),
+        Flag("timestamps", "t", help="Show timestamps"),
+        Flag(
+            "until",
+            kind="string",
+            help=('Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)'),
+        ),
+    ),
+)
+
+
+def main(argv: list[str]) -> int:
+    """Print the log of a container."""
+    from scow.cli.context import engine
+
+    options = parse(COMMAND, argv)
+    containers = engine().containers
+    container = containers.find(options.args[0])
+    if (container.host.get("LogConfig") or {}).get("Type") == "none":
+        raise CommandError("configured logging driver does not support reading", status=1)
+    begun: set[int] = set()
+    for line in _chosen(containers, container, options):
+        out = sys.stderr.buffer if line.stream == 2 and not container.config.get("Tty") else sys.stdout.buffer
+        if options.timestamps and line.stream not in begun:
+            out.write(line.when.encode() + b" ")
+        if line.data.endswith(b"\n"):
+            begun.discard(line.stream)
+        else:
+            begun.add(line.stream)
+        out.write(line.data)
+        out.flush()
+    return 0
+
+
+def _chosen(containers: Containers, container: Container, options: Parsed) -> Iterator[Line]:
+    """The lines that were asked for."""
+    from scow.base.clock import now, parse_moment, parse_time
+    from scow.runtime.logs import follow, read_log, tail
+
+    at = now()
+    since = parse_moment(options.since, at) if options.since else None
+    until = parse_moment(options.until, at) if options.until else None
+
+    def within(line: Line) -> bool:
+        if since is None and until is None:
+            return True
+        when = parse_time(line.when)
+        return (since is None or when >= since) and (until is None or when <= until)
+
+    path = containers.directory(container.id) + "/log"
+    count = _count(options.tail)
+    offset = _size(path)
+    if not options.follow:
+        lines: Iterator[Line] = filter(within, read_log(path))
+        yield from lines if count is None else tail(lines, count)
+        return
+    shown = filter(within, read_log(path, offset))
+    yield from shown if count is None else tail(shown, count)
+
+    def alive() -> bool:
+        current = containers.store.get(container.id)
+        if current is None:
+            return False
+        from scow.containers.settling import settle
+
+        current = settle(containers, current)
+        return current is not None and current.is_alive and (until is None or now() < until)
+
+    yield from filter(within, follow(path, offset, alive))
+
+
+def _count(text: str) -> int | None:
+    """Lines asked for; ``None`` for all."""
+    if text == "all" or not text.lstrip("+").isdigit():
+        return None
+    return int(text)
+
+
+def _size(path: str) -> int:
+    import os
+
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``scow rename``: give a container another name."""
+
+from __future__ import annotations
+
+from scow.cli.flags import Command, parse
+
+COMMAND = Command(
+    name="rename",
+    usage="CONTAINER NEW_NAME",
+    summary="Rename a container",
+    min_args=2,
+    max_args=2,
+    aliases=("container rename", "rename"),
+)
+
+
+def main(argv: list[str]) -> int:
+    """Rename a container."""
+    from scow.cli.context import engine
+    from scow.containers.stopping import rename
+
+    old, new = parse(COMMAND, argv).args
+    containers = engine().containers
+    rename(containers, containers.find(old), new)
+    return 0

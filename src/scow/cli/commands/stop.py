@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``scow stop``: ask containers to end, and kill those that do not."""
+
+from __future__ import annotations
+
+from scow.cli.flags import Command, Flag, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from scow.containers.service import Containers
+    from scow.containers.store import Container
+
+COMMAND = Command(
+    name="stop",
+    usage="[OPTIONS] CONTAINER [CONTAINER...]",
+    summary="Stop one or more running containers",
+    min_args=1,
+    aliases=("container stop", "stop"),
+    flags=(
+        Flag("signal", "s", kind="string", help="Signal to send to the container"),
+        Flag("time", "t", kind="int", hidden=True, help="Seconds to wait before killing the container"),
+        Flag("timeout", kind="int", help="Seconds to wait before killing the container"),
+    ),
+)
+
+
+def patience(options: object, flags: tuple[str, ...] = ("timeout", "time")) -> int | None:
+    """The seconds the user gave, or ``None``."""
+    for flag in flags:
+        if options.changed(flag):  # type: ignore[attr-defined]
+            return int(options[flag])  # type: ignore[index]
+    return None
+
+
+def main(argv: list[str]) -> int:
+    """Stop containers."""
+    from scow.cli.several import for_each
+
+    options = parse(COMMAND, argv)
+    seconds = patience(options)
+
+    def stop(containers: Containers, container: Container) -> None:
+        from scow.containers.stopping import stop
+
+        stop(containers, container, seconds, options.signal)
+
+    return for_each(options.args, stop)
