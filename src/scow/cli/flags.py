@@ -62,7 +62,7 @@ from scow.errors import FlagError, InvalidArgumentError, ScowError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Literal, NoReturn
+    from typing import Any, Literal
 
     Kind = Literal[
         "bool",
@@ -418,10 +418,7 @@ def _find_short(command: Command, letter: str) -> Flag | None:
 def _help_value(command: Command, text: str) -> bool:
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
-    raise UsageError(
-        command,
-        f'invalid argument "{text}" for "--help" flag: strconv.ParseBool: parsing "{text}": invalid syntax',
-    )
+    raise _refusal(command, "--help", text, _not_a_bool(text))
 
 
 def _store(command: Command, flag: Flag, text: str, values: dict[str, Any]) -> None:
@@ -437,7 +434,7 @@ def _store(command: Command, flag: Flag, text: str, values: dict[str, Any]) -> N
         elif text in _FALSE:
             values[flag.name] = False
         else:
-            _refuse(command, flag, text, f'strconv.ParseBool: parsing "{text}": invalid syntax')
+            raise _refusal(command, flag.label, text, _not_a_bool(text))
         return
     try:
         if kind in ("string", "optional"):
@@ -449,13 +446,19 @@ def _store(command: Command, flag: Flag, text: str, values: dict[str, Any]) -> N
 
             store(flag, text, values)
     except ValueError as error:
-        _refuse(command, flag, text, str(error))
+        raise _refusal(command, flag.label, text, str(error)) from None
 
 
-def _refuse(command: Command, flag: Flag, text: str, reason: str) -> NoReturn:
+def _refusal(command: Command, label: str, text: str, reason: str) -> UsageError:
     from scow.cli.values import quote
 
-    raise UsageError(command, f'invalid argument {quote(text)} for "{flag.label}" flag: {reason}')
+    return UsageError(command, f'invalid argument {quote(text)} for "{label}" flag: {reason}')
+
+
+def _not_a_bool(text: str) -> str:
+    from scow.cli.values import quote
+
+    return f"strconv.ParseBool: parsing {quote(text)}: invalid syntax"
 
 
 def _count_rule(command: Command) -> str:

@@ -111,7 +111,7 @@ def read_int(text: str, *, bits: int = 64, signed: bool = True) -> int:
     function = "ParseInt" if signed else "ParseUint"
     fault = ValueError(f"strconv.{function}: parsing {quote(text)}: invalid syntax")
     digits = text[1:] if signed and text[:1] in ("+", "-") else text
-    if not digits or not digits.isascii() or not digits[0].isdigit():
+    if not digits.isascii() or not digits[:1].isdigit() or not digits.replace("_", "").isalnum():
         raise fault
     try:
         # Python refuses the old octal form that Go still reads.
@@ -172,15 +172,13 @@ def read_duration(text: str) -> int:
         return 0
     total = 0
     while True:
-        end = 0
-        while end < len(rest) and rest[end] in "0123456789.":
-            end += 1
-        number = rest[:end]
-        unit_end = end
-        while unit_end < len(rest) and rest[unit_end] not in "0123456789.":
+        whole_end = _digits_end(rest, 0)
+        end = _digits_end(rest, whole_end + 1) if rest[whole_end : whole_end + 1] == "." else whole_end
+        number, unit_end = rest[:end], end
+        while unit_end < len(rest) and rest[unit_end] not in _DIGITS + ".":
             unit_end += 1
         unit = rest[end:unit_end]
-        if number in ("", ".") or number.count(".") > 1:
+        if number in ("", "."):
             raise ValueError(f"time: invalid duration {quote(text)}")
         if not unit:
             raise ValueError(f"time: missing unit in duration {quote(text)}")
@@ -195,6 +193,12 @@ def read_duration(text: str) -> int:
     if total >= 1 << 63:
         raise ValueError(f"time: invalid duration {quote(text)}")
     return -total if text[0] == "-" else total
+
+
+def _digits_end(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _DIGITS:
+        at += 1
+    return at
 
 
 def read_decimal(text: str) -> int:
