@@ -93,6 +93,8 @@ class Intake:
         self.lease = lease
         self.limits = limits or Limits()
         self.check = check
+        self.tokens: list[str] = []
+        """Every staged snapshot that was made; those that find no place are for the caller to drop."""
 
     def take(
         self,
@@ -154,7 +156,9 @@ class Intake:
         return Layer(staged.diff_id, size, "none", staged.diff_id, self._usage(staged), staged)
 
     def _stage(self, tar: Readable, diff_id: DiffID | None) -> Staged:
-        return self.snapshots.stage(cast("BinaryIO", tar), diff_id=diff_id, limits=self.limits, lease=self.lease)
+        staged = self.snapshots.stage(cast("BinaryIO", tar), diff_id=diff_id, limits=self.limits, lease=self.lease)
+        self.tokens.append(staged.token)
+        return staged
 
     def _usage(self, staged: Staged) -> int:
         return self.snapshots.stat(staged.token).size
@@ -169,7 +173,9 @@ class Intake:
             Another snapshot in waiting.
         """
         if layer.diff_id in self.content:
-            return self.snapshots.stage_blob(layer.diff_id, limits=self.limits, lease=self.lease)
+            staged = self.snapshots.stage_blob(layer.diff_id, limits=self.limits, lease=self.lease)
+            self.tokens.append(staged.token)
+            return staged
         with self.content.open(layer.digest) as raw:
             return self._stage(open_stream(raw, layer.compression, limits=self.limits), layer.diff_id)
 

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``scow inspect``: whatever has the name: a container, else an image, a network, a volume."""
+
+from __future__ import annotations
+
+from scow.cli.commands.image_inspect import INSPECT_FORMAT_HELP
+from scow.cli.flags import Command, Flag, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    from scow.cli.shapes import Shape
+    from scow.engine import Engine
+
+    Getter: TypeAlias = "Callable[[Engine, str, bool], tuple[dict[str, Any], Shape | None]]"
+
+COMMAND = Command(
+    name="inspect",
+    usage="[OPTIONS] NAME|ID [NAME|ID...]",
+    summary="Return low-level information on Docker objects",
+    min_args=1,
+    flags=(
+        Flag("format", "f", kind="string", help=INSPECT_FORMAT_HELP),
+        Flag("size", "s", help="Display total file sizes if the type is container"),
+        Flag("type", kind="string", help="Only inspect objects of the given type"),
+    ),
+)
+
+
+def main(argv: list[str]) -> int:
+    """Print docker's JSON for each name, or a template over it."""
+    from scow.cli.context import engine
+    from scow.cli.inspection import inspect_all
+    from scow.errors import InvalidArgumentError
+
+    options = parse(COMMAND, argv)
+    if options.changed("type") and options.type not in _GETTERS:
+        raise InvalidArgumentError(f'"{options.type}" is not a valid value for --type')
+    scow = engine()
+
+    def get(name: str) -> tuple[dict[str, Any], Shape | None]:
+        if options.type:
+            return _GETTERS[options.type](scow, name, options.size)
+        return _find(scow, name, size=options.size)
+
+    return inspect_all(options.args, get, options.format)
+
+
+def _find(scow: Engine, name: str, *, size: bool) -> tuple[dict[str, Any], Shape | None]:
+    from scow.errors import InvalidArgumentError, NotFoundError
+
+    for getter in _GETTERS.values():
+        try:
+            return getter(scow, name, size)
+        except (NotFoundError, InvalidArgumentError):
+            continue
+    raise NotFoundError(f"No such object: {name}")
+
+
+def _container(scow: Engine, name: str, size: bool) -> tuple[dict[str, Any], Shape | None]:
+    from scow.cli.shapes import CONTAINER
+    from scow.containers.inspecting import inspect
+
+    service = scow.containers
+    return inspect(service, service.find(name), size=size), CONTAINER
+
+
+def _image(scow: Engine, name: str, _size: bool) -> tuple[dict[str, Any], Shape | None]:
+    from scow.cli.shapes import IMAGE
+
+    return scow.inspect_image(name), IMAGE
+
+
+_GETTERS: dict[str, Getter] = {"container": _container, "image": _image}
