@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from scow.layer.changeset import Writable
 
 _REDIRECTS = ("trusted.overlay.redirect", "user.overlay.redirect", "trusted.overlay.metacopy", "user.overlay.metacopy")
+_NONE: frozenset[bytes] = frozenset()
 
 
 class Change(NamedTuple):
@@ -52,9 +53,23 @@ class _Layer:
         self._tar = TarWriter(self._hashed, subsecond=subsecond)
         self._epoch = epoch
         self._seen: dict[tuple[int, int], bytes] = {}
+        self._held: list[Item] = []
+
+    def hold(self, item: Item) -> None:
+        """Write a directory only when something in it is written."""
+        self._held.append(item)
+
+    def _settle(self, name: bytes) -> None:
+        """Write the held directories that lead to an entry, and forget the others: the walk has left them."""
+        held, self._held = self._held, []
+        for item in held:
+            if name.startswith(item.name + b"/"):
+                self.add(item)
 
     def add(self, item: Item) -> None:
         """Write an item of the tree."""
+        if self._held:
+            self._settle(item.name)
         entry = describe(item, self._epoch)
         if entry is None:
             return
@@ -79,6 +94,8 @@ class _Layer:
 
     def mark(self, name: bytes) -> None:
         """Write a marker file. It has no time of its own: when something was removed is not part of the result."""
+        if self._held:
+            self._settle(name)
         self._tar.add(TarEntry(name, mode=0o600))
 
     def root(self, path: bytes) -> None:
@@ -96,14 +113,17 @@ class _Layer:
         return Applied(DiffID(self._hashed.digest), self._tar.size, self._tar.entries, self._tar.usage)
 
 
-def diff_upper(upper: str, out: Writable, *, lower: str | None = None, epoch: int | None = None) -> Applied:
+def diff_upper(
+    upper: str, out: Writable, *, lower: str | None = None, epoch: int | None = None, skip: frozenset[bytes] = _NONE
+) -> Applied:
     """Write an overlay upper directory as a layer.
 
     Args:
         upper: The directory.
         out: Takes the uncompressed tar.
-        lower: The tree below, mounted somewhere: files that were only copied up, and are as they were, are left out.
+        lower: The tree below, mounted somewhere: what was only copied up, and is as it was, is left out.
         epoch: Later times become this one, seconds since the epoch (``SOURCE_DATE_EPOCH``).
+        skip: Names of files and directories that were only made to be mounted on; left out while they are empty.
 
     Raises:
         UnsupportedError: The overlay was mounted with ``redirect_dir`` or ``metacopy``, so that the directory is not
@@ -121,8 +141,13 @@ def diff_upper(upper: str, out: Writable, *, lower: str | None = None, epoch: in
             above, slash, base = item.name.rpartition(b"/")
             layer.mark(above + slash + PREFIX + base)
             continue
+        if skip and item.name in skip and _is_empty(item):
+            continue
         if stat.S_ISDIR(item.status.st_mode):
             _check_plain(item.path)
+            if below is not None and not is_opaque(item.path) and same(item.path, below + b"/" + item.name):
+                layer.hold(item)
+                continue
             layer.add(item)
             if is_opaque(item.path):
                 layer.mark(item.name + b"/" + OPAQUE)
@@ -131,6 +156,12 @@ def diff_upper(upper: str, out: Writable, *, lower: str | None = None, epoch: in
             continue
         layer.add(item)
     return layer.close()
+
+
+def _is_empty(item: Item) -> bool:
+    if stat.S_ISDIR(item.status.st_mode):
+        return not os.listdir(item.path)
+    return stat.S_ISREG(item.status.st_mode) and not item.status.st_size
 
 
 def _check_plain(path: bytes) -> None:
