@@ -105,7 +105,8 @@ def _hint(hint: str) -> str:
 def _sentence(error: BaseException) -> tuple[str, str]:
     """Return message and hint of one failure."""
     if isinstance(error, ScowError):
-        return error.message, error.hint
+        whole = getattr(error, "render", None)  # faults in a file are shown with their line
+        return (whole() if whole is not None else error.message), error.hint
     if isinstance(error, OSError) and error.errno is not None:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         where = ", ".join(names) + ": " if names else ""

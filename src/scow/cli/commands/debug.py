@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``scow debug``: hidden commands that answer in the protocols of the conformance kit, as JSON.
 
-``parse PATH`` reads a file; ``words``, ``ignore`` and ``ignorefile`` read JSON lines from standard
+``parse PATH`` and ``lint PATH`` read a file; ``words``, ``ignore`` and ``ignorefile`` read JSON lines from standard
 input and write one JSON line for each.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from scow.dockerfile import ast
 
-USAGE = "usage: scow debug parse PATH | words | ignore | ignorefile"
+USAGE = "usage: scow debug parse PATH | lint PATH | words | ignore | ignorefile"
 
 
 def main(argv: list[str]) -> int:
@@ -25,6 +25,8 @@ def main(argv: list[str]) -> int:
     match argv:
         case ["parse", path]:
             return _parse(path)
+        case ["lint", path]:
+            return _lint(path)
         case ["words"]:
             return _lines(_words)
         case ["ignore"]:
@@ -70,6 +72,22 @@ def _parse(path: str) -> int:
             ],
         }
     )
+    return 0
+
+
+def _lint(path: str) -> int:
+    from scow.dockerfile.errors import DockerfileError
+    from scow.dockerfile.lint.render import entries
+    from scow.dockerfile.lint.rules import BUILDKIT
+    from scow.dockerfile.lint.run import lint
+    from scow.dockerfile.parser import parse
+
+    try:
+        report = lint(parse(_read(path), path), rules=BUILDKIT)
+    except DockerfileError as error:
+        _dump({"error": {"message": error.message, "line": error.line, "class": error.kind}})
+        return 1
+    _dump(entries(report))
     return 0
 
 

@@ -146,6 +146,8 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
         elif char == "#" and word is None:
             end = text.find("\n", at)
             at = len(text) if end < 0 else end
+        elif text.startswith("\\\n", at):
+            at += 2
         else:
             piece, at, inner = _piece(text, at)
             if word is None:
@@ -174,14 +176,16 @@ def _piece(text: str, at: int) -> tuple[str, int, list[str]]:
     """A part of a word: its text, where it ends, and the command lines found in it."""
     char = text[at]
     if char == "\\":
-        return ("" if text.startswith("\\\n", at) else text[at + 1 : at + 2]), at + 2, []
+        return text[at + 1 : at + 2], at + 2, []
     if char == "'":
         end = text.find("'", at + 1)
         end = len(text) if end < 0 else end
         return text[at + 1 : end], end + 1, []
     if char == '"':
         return _double(text, at + 1)
-    if text.startswith("$(", at) and not text.startswith("$((", at):
+    if text.startswith("$((", at) and (end := text.find("))", at)) >= 0:
+        return text[at : end + 2], end + 2, []
+    if text.startswith("$(", at):
         end = _closing(text, at + 2)
         return text[at : end + 1], end + 1, [text[at + 2 : end]]
     if text.startswith("${", at):

@@ -67,7 +67,7 @@ def _copy_needs_folder(subject: Subject) -> Iterator[Finding]:
     for run in subject.stages:
         for paths in run.paths:
             count = len(paths.sources) + len(paths.node.inline)
-            if count > 1 and not paths.destination.endswith("/") and paths.destination not in (".", ".."):
+            if count > 1 and not paths.destination.endswith(("/", "\\")) and paths.destination not in (".", ".."):
                 yield finding(paths.node, f"several sources need a folder: write {paths.destination + '/'!r}")
 
 
@@ -115,7 +115,7 @@ def _relative_destination(subject: Subject) -> Iterator[Finding]:
     for run in subject.stages:
         for paths in run.paths:
             target = paths.destination
-            if paths.workdir or target.startswith(("/", "$")) or re.match(r"[A-Za-z]:[\\/]", target):
+            if paths.workdir or target.startswith(("/", "$")) or re.match(r"[A-Za-z]:", target):
                 continue
             if run.root_image is None or not run.root_image.workdir:
                 yield finding(paths.node, f"destination {target!r} is relative, and no WORKDIR is set")

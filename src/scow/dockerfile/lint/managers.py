@@ -123,6 +123,8 @@ def installs(subject: Subject, manager: Manager, program: str = "") -> Iterator[
                 args = args[2:]
             elif command.name not in known:
                 continue
+            if manager is APT and command.has_flag("-s", "--simulate", "--dry-run", "--just-print"):
+                continue
             words = _operands(args, manager)
             if words and words[0] in manager.verbs:
                 yield Install(run, command._replace(args=args), tuple(words[1:]))
