@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scow.base.progress import Event
@@ -22,7 +23,7 @@ from scow.layer.compression import open_stream
 from scow.oci.mediatype import compression_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from scow.base.leases import Lease
@@ -113,6 +114,19 @@ def _named(error: ScowError, desc: Descriptor) -> ScowError:
     return kind(f"layer {desc.digest}: {error.message}", hint=error.hint)
 
 
+@contextmanager
+def first_failure() -> Iterator[None]:
+    """Let the first failure of a task group stand for the others, which mostly follow from it.
+
+    Raises:
+        BaseException: The first of several, from the group that has them all.
+    """
+    try:
+        yield
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from several
+
+
 class Fetch:
     """One image's layers on their way here.
 
@@ -159,7 +173,7 @@ class Fetch:
         self.group.on_cancel(self.repository.origin.stopper.stop)
         sizes: dict[ChainID, int] = {}
         leaders = [job for jobs in self.leaders.values() for job in jobs]
-        with self.group as group:
+        with first_failure(), self.group as group:
             for job in leaders:
                 if job.plan.has_blob:
                     self._offer(job)

@@ -270,7 +270,10 @@ class Puller:
         if not self._is_current(reference, digest):
             return None
         if record.chain is not None and not self.snapshots.hold(record.chain, lease):
-            return None
+            # never unpacked, but all here: an image that was made or loaded and pushed from here
+            layers = self.images.manifest(record.id).value.layers
+            if not all([self.content.hold(layer.digest, lease) for layer in layers]):
+                return None
         return Pulled(reference, digest, record, changed=False)
 
     def _enter(self, repository: Repository, plan: PullPlan, lease: Lease, sizes: dict[ChainID, int]) -> Pulled:

@@ -18,6 +18,7 @@ from scow.content.store import BlobNotFoundError
 from scow.distribution.blobs import download
 from scow.distribution.pushing import EXISTS, MOUNTED, push_blob
 from scow.errors import NotFoundError, ScowError
+from scow.images.fetching import first_failure
 from scow.images.origins import TransferRecords
 from scow.images.packing import Compression, pack
 from scow.oci import mediatype
@@ -155,7 +156,7 @@ class _Sending:
                 self.pusher.progress(Event(_short(diffs[position]), "Preparing"))
         group = TaskGroup(UPLOADS)
         group.on_cancel(self.repository.origin.stopper.stop)
-        with group:
+        with first_failure(), group:
             tasks = {
                 digest: group.spawn(self.layer, layers[position], diffs[position], group.check)
                 for digest, position in first.items()

@@ -5,8 +5,8 @@ import hashlib
 import random
 
 import pytest
-from fakes.registry import Fault, FakeRegistry
 
+from fakes.registry import FakeRegistry, Fault
 from scow.base.streams import BlobMismatchError
 from scow.distribution import spec
 from scow.distribution.blobs import Ranges, download

@@ -5,8 +5,8 @@ import io
 import random
 
 import pytest
-from fakes.registry import FakeRegistry
 
+from fakes.registry import FakeRegistry
 from scow.distribution import spec
 from scow.distribution.client import RegistryClient
 from scow.distribution.pushing import push_blob
@@ -112,7 +112,9 @@ def test_the_next_process_goes_on_where_the_killed_one_stopped(registry, repo, t
 def test_an_upload_that_the_registry_forgot_starts_again(registry, repo):
     data, desc = content(1000)
     memory = Memory()
-    memory.remember(f"{repo.origin.endpoint.host}/a/b", desc.digest, f"http://{registry.address}/v2/a/b/blobs/uploads/x")
+    memory.remember(
+        f"{repo.origin.endpoint.host}/a/b", desc.digest, f"http://{registry.address}/v2/a/b/blobs/uploads/x"
+    )
     assert push_blob(repo, desc, opener(data), memory=memory) == "pushed"
 
 
