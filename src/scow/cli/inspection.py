@@ -30,7 +30,7 @@ def inspect_all(names: Iterable[str], get: Callable[[str], tuple[dict[str, Any],
         names: What to look for.
         get: Returns the thing as docker's JSON and its shape (``None``: every object is a map); raises
             ``NotFoundError`` for what does not exist.
-        template: What ``--format`` says; "" for indented JSON, "json" for one line each.
+        template: What ``--format`` says; "" for indented JSON, "json" for the same on one line.
 
     Returns:
         Exit status: 0, 1 when something was not found or lacks a field, 64 for a malformed template.
@@ -54,7 +54,10 @@ def inspect_all(names: Iterable[str], get: Callable[[str], tuple[dict[str, Any],
                 values.append(value)
         except (NotFoundError, TemplateError) as error:
             failures.append(error)
-    sys.stdout.write("".join(found) if parsed is not None else indented(values))
+    if parsed is not None:
+        sys.stdout.write("".join(found) or "\n")
+    else:
+        sys.stdout.write(_compact(values) if template == "json" else indented(values))
     sys.stdout.flush()
     for failure in failures:
         report(failure)
@@ -68,12 +71,18 @@ def indented(values: list[dict[str, Any]]) -> str:
     return json.dumps(values, indent=4, ensure_ascii=False) + "\n"
 
 
+def _compact(values: list[dict[str, Any]]) -> str:
+    import json
+
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
 def _parse(template: str) -> Template | None:
-    if not template:
+    if template in ("", "json"):
         return None
     from scow.cli.template.evaluator import Template
 
-    return Template("{{json .}}" if template == "json" else template)
+    return Template(template)
 
 
 def render(template: Template, value: dict[str, Any], shape: Shape | None) -> str:

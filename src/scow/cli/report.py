@@ -62,7 +62,10 @@ def render(error: BaseException, path: str) -> int:
     if isinstance(error, HelpRequested):
         from scow.cli.help import print_help
 
-        return print_help(path, error.command)
+        try:
+            return print_help(path, error.command)
+        except OSError as failure:
+            return render(failure, path)
     if isinstance(error, KeyboardInterrupt):
         return 130
     if isinstance(error, OSError) and _output_is_gone(error):

@@ -18,8 +18,8 @@ COMMAND = Command(
     aliases=("container stop", "stop"),
     flags=(
         Flag("signal", "s", kind="string", help="Signal to send to the container"),
-        Flag("time", "t", kind="int", hidden=True, help="Seconds to wait before killing the container"),
-        Flag("timeout", kind="int", help="Seconds to wait before killing the container"),
+        Flag("time", kind="int", hidden=True, help="Seconds to wait before killing the container"),
+        Flag("timeout", "t", kind="int", help="Seconds to wait before killing the container"),
     ),
 )
 
