@@ -33,7 +33,7 @@ ROUTES = [
 ]
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818
     """Raised inside a hook to break the connection."""
 
 
@@ -188,7 +188,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         handler()
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _any
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _any  # noqa: N815
 
     # ------------------------------------------------------------ plumbing
 

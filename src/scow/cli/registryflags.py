@@ -9,8 +9,6 @@ from scow.cli.flags import Flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TextIO
-
     from scow.cli.flags import Parsed
     from scow.distribution.client import ClientOptions
     from scow.engine import Engine
@@ -44,51 +42,20 @@ def pulled_lines(pulled: Pulled) -> list[str]:
     return [f"Digest: {pulled.digest}", f"Status: {what} {pulled.reference.familiar}"]
 
 
-def ensure_image(
-    engine: Engine,
-    name: str,
-    policy: str = "missing",
-    platform: str = "",
-    *,
-    quiet: bool = False,
-    stream: TextIO | None = None,
-) -> ImageRecord:
-    """The image that ``run`` or ``create`` needs, pulled before the eyes of the user when the policy says so.
+def show_pull(engine: Engine, name: str, platform: str = "", *, quiet: bool = False) -> ImageRecord:
+    """Pull the image that ``run``, ``create`` or ``build`` needs, before the eyes of the user, on stderr.
 
     Args:
         engine: The library.
         name: As the user typed it.
-        policy: ``missing``, ``always`` or ``never``.
         platform: Wanted, or ``""``.
         quiet: Show nothing.
-        stream: Where to show it; stderr when ``None``.
     """
     from scow.cli import bars
-    from scow.images.store import ImageNotFoundError
 
-    missing = False
-    if policy != "always":
-        try:
-            return engine.ensure_image(name, "never", platform)
-        except ImageNotFoundError:
-            if policy == "never":
-                raise
-            missing = True
-    out = stream or sys.stderr
-    with bars.shown(quiet=quiet, stream=out) as progress:
-        if missing:
-            from scow.oci.reference import Reference
-
-            progress.line(f"Unable to find image '{Reference.parse(name).with_default_tag().familiar}' locally")
+    with bars.shown(quiet=quiet, stream=sys.stderr) as progress:
         with engine.transfers(progress=progress) as transfers:
             pulled = transfers.pull(name, platform=platform)
         for line in pulled_lines(pulled):
             progress.line(line)
     return pulled.record
-
-
-def shown_json(document: Any) -> None:
-    """Print a document as docker prints JSON for people."""
-    import json
-
-    print(json.dumps(document, indent=4, ensure_ascii=False))

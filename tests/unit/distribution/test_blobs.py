@@ -111,7 +111,7 @@ def test_wrong_bytes_of_an_earlier_run_are_fetched_again(registry, tmp_path):
 
 
 def test_wrong_bytes_are_named_and_dropped(registry, tmp_path):
-    data, desc = blob(registry, 300_000)
+    _data, desc = blob(registry, 300_000)
     registry.blob_hook = lambda _r, d: d[:-1] + bytes([d[-1] ^ 1])
     sink = Sink()
     with pytest.raises(BlobMismatchError, match=desc.digest):

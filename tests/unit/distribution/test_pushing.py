@@ -97,7 +97,7 @@ def test_the_next_process_goes_on_where_the_killed_one_stopped(registry, repo, t
     upload = repo.start_upload(desc)
     with repo.origin.request(
         "half", "PATCH", upload.location, headers={"Content-Range": "0-399999"}, body=data[:400_000], ok={202}
-    ) as response:
+    ):
         pass
     memory.remember(f"{repo.origin.endpoint.host}/a/b", desc.digest, upload.location)
     registry.clear()

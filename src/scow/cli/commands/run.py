@@ -111,7 +111,9 @@ def _note_missing(image: str) -> None:
 
 
 def _pull(engine: Engine, options: Parsed, image: str) -> None:
-    engine.pull(image, platform=options.platform)
+    from scow.cli.registryflags import show_pull
+
+    show_pull(engine, image, options.platform, quiet=options.quiet)
 
 
 def _foreground(containers: Containers, container: Container, body: dict[str, Any], *, proxy: bool) -> int:
