@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``scow export``: a container's files as one tar archive."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from scow.cli.flags import Command, CommandError, Flag, parse
+
+COMMAND = Command(
+    name="export",
+    usage="[OPTIONS] CONTAINER",
+    summary="Export a container's filesystem as a tar archive",
+    min_args=1,
+    max_args=1,
+    aliases=("container export", "export"),
+    flags=(Flag("output", "o", kind="string", help="Write to a file, instead of STDOUT"),),
+)
+
+
+def main(argv: list[str]) -> int:
+    """Write the archive."""
+    from scow.cli.context import engine
+    from scow.containers.exporting import export
+
+    options = parse(COMMAND, argv)
+    if not options.output and os.isatty(1):
+        raise CommandError("cowardly refusing to save to a terminal. Use the -o flag or redirect", status=1)
+    containers = engine().containers
+    container = containers.find(options.args[0])
+    if not options.output:
+        export(containers, container, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return 0
+    try:
+        with open(options.output, "wb") as file:
+            export(containers, container, file)
+    except FileNotFoundError as error:
+        reason = (error.strerror or "").lower()
+        raise CommandError(f"failed to export container: open {options.output}: {reason}", status=1) from None
+    return 0

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A container's files for others: all of them as one archive, and the list of those it changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scow.containers.roots import in_difference, in_root
+from scow.layer import compare, diff
+
+if TYPE_CHECKING:
+    from scow.containers.service import Containers
+    from scow.containers.store import Container
+    from scow.layer.changeset import Applied, Writable
+
+
+def export(service: Containers, container: Container, out: Writable) -> Applied:
+    """Write a container's whole tree as an uncompressed tar; what is mounted in it is left out.
+
+    Args:
+        service: The room.
+        container: Running or not.
+        out: Takes the archive.
+    """
+    return in_root(service, container, lambda: diff.tar_tree("/", out), mounts=False)
+
+
+def differences(service: Containers, container: Container) -> list[diff.Change]:
+    """List what a container added, changed and deleted, sorted by path; what scow itself made there is left out."""
+    skip = {path.rstrip("/") for path in container.stubs}
+
+    def collect(upper: str, lower: str | None) -> list[diff.Change]:
+        found = [change for change in diff.changes_upper(upper, lower) if change.path not in skip]
+        return [change for change in found if not _is_idle(change, upper, lower)]
+
+    return in_difference(service, container, collect, frozen=False)
+
+
+def _is_idle(change: diff.Change, upper: str, lower: str | None) -> bool:
+    """Whether a directory is only there because it was copied up, and is as it was."""
+    if change.kind != "C" or lower is None:
+        return False
+    path = change.path.encode("utf-8", "surrogateescape")
+    return compare.same(upper.encode() + path, lower.encode() + path)

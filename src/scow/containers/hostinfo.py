@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``scow info`` tells: the store, the host, and what of it scow uses or misses, in docker's members.
+
+Source: Docker Engine API v1.50, "SystemInfo"; scow's own members are ``Snapshotter``, ``OCIRuntime``, ``Monitor`` and
+``Missing``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from scow.base.clock import now, rfc3339
+from scow.linux.features import PROGRAMS, probe
+from scow.snapshot.choose import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scow.containers.service import Containers
+    from scow.linux.features import Features
+
+_NEEDED = ("runc", "conmon", "netavark")
+
+
+def info(service: Containers, environ: Mapping[str, str], snapshotter: str, version: str) -> dict[str, Any]:
+    """Describe the store and the host.
+
+    Args:
+        service: The containers, and through them the images.
+        environ: Where proxies are named.
+        snapshotter: What the settings force, or ``""``.
+        version: Of scow.
+
+    Returns:
+        Docker's members and scow's own.
+    """
+    features = probe()
+    states = [container.status for container in service.all()]
+    choice = describe(service.root, snapshotter)
+    runtime = features.programs.get("runc") or features.programs.get("crun") or ""
+    missing = _missing(features)
+    return {
+        "ID": _store_id(service),
+        "Containers": len(states),
+        "ContainersRunning": sum(state in ("running", "restarting") for state in states),
+        "ContainersPaused": states.count("paused"),
+        "ContainersStopped": sum(state in ("created", "exited", "dead") for state in states),
+        "Images": len(service.images),
+        "Driver": choice.kind,
+        "DriverStatus": [["Why", choice.reason], ["Backing Filesystem", _filesystem(service.root)]],
+        "SystemTime": rfc3339(now()),
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "cgroupfs" if features.cgroups != "none" else "none",
+        "CgroupVersion": "2" if features.cgroups == "v2" else "1",
+        "KernelVersion": features.kernel,
+        **_system(),
+        "OSType": "linux",
+        "Architecture": features.machine,
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {
+            "IndexConfigs": {"docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}},
+            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
+            "Mirrors": None,
+        },
+        "NCPU": os.cpu_count() or 1,
+        "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "DockerRootDir": service.root,
+        "HttpProxy": _proxy(environ, "HTTP_PROXY"),
+        "HttpsProxy": _proxy(environ, "HTTPS_PROXY"),
+        "NoProxy": environ.get("NO_PROXY") or environ.get("no_proxy") or "",
+        "Name": os.uname().nodename,
+        "Labels": [],
+        "ExperimentalBuild": False,
+        "ServerVersion": version,
+        "Runtimes": {os.path.basename(runtime): {"path": runtime}} if runtime else {},
+        "DefaultRuntime": os.path.basename(runtime),
+        "InitBinary": "",
+        "SecurityOptions": [f"name={name}" for name in features.security],
+        "Rootless": not features.root,
+        "Snapshotter": {"Kind": choice.kind, "Reason": choice.reason},
+        "OCIRuntime": runtime,
+        "Monitor": features.programs.get("conmon", ""),
+        "Missing": missing,
+        "Warnings": [f"{name} is not installed (Debian package: {package})" for name, package in missing.items()]
+        or None,
+    }
+
+
+def _missing(features: Features) -> dict[str, str]:
+    """The programs scow would use here and does not find, with the packages that have them."""
+    wanted = [*_NEEDED] if features.root else [*_NEEDED, "newuidmap", "pasta"]
+    found = features.programs
+    alternatives = {"runc": "crun", "pasta": "slirp4netns"}
+    return {name: PROGRAMS[name] for name in wanted if name not in found and alternatives.get(name, name) not in found}
+
+
+def _store_id(service: Containers) -> str:
+    """A lasting identity of the store: made of the place, since nothing else needs one."""
+    from hashlib import sha256
+
+    return sha256(f"{os.uname().nodename}:{service.root}".encode()).hexdigest()
+
+
+def _system() -> dict[str, str]:
+    values: dict[str, str] = {}
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    name, _, value = line.strip().partition("=")
+                    values.setdefault(name, value.strip("\"'"))
+            break
+        except OSError:
+            continue
+    return {"OperatingSystem": values.get("PRETTY_NAME", "Linux"), "OSVersion": values.get("VERSION_ID", "")}
+
+
+def _filesystem(path: str) -> str:
+    """The type of the file system that holds a path, from the longest mount point above it."""
+    best, kind = "", ""
+    path = os.path.realpath(path)
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                left, _, right = line.partition(" - ")
+                point = left.split(" ")[4]
+                if (path + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best):
+                    best, kind = point, right.split(" ", 1)[0]
+    except OSError:
+        return ""
+    return kind
+
+
+def _proxy(environ: Mapping[str, str], name: str) -> str:
+    """A proxy's address without its password."""
+    from urllib.parse import urlsplit
+
+    text = environ.get(name) or environ.get(name.lower()) or ""
+    split = urlsplit(text)
+    if split.password is None:
+        return text
+    return text.replace(f"{split.username}:{split.password}@", "xxxxx:xxxxx@")
