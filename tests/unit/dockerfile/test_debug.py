@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from scow.cli.commands.debug import main
+from scow.errors import FlagError
 
 
 @pytest.fixture
@@ -61,6 +62,17 @@ def test_ignore(answer):
     assert answer(["ignorefile"], {"file": "# x\n/a\n"})[1] == [{"expected": ["a"]}]
 
 
-def test_wrong_call(capsys):
-    assert main(["nope"]) == 2
-    assert "usage" in capsys.readouterr().err
+def test_lint(tmp_path, answer):
+    path = tmp_path / "Dockerfile"
+    path.write_text("FROM a\nENV A b\n")
+    _, (out,) = answer(["lint", str(path)])
+    assert [(entry["rule"], entry["start_line"]) for entry in out] == [("LegacyKeyValueFormat", 2)]
+    path.write_text("NOPE\n")
+    status, (out,) = answer(["lint", str(path)])
+    assert (status, out["error"]["line"]) == (1, 1)
+
+
+@pytest.mark.parametrize("argv", [["nope"], ["parse"], ["words", "x"]])
+def test_wrong_calls(argv):
+    with pytest.raises(FlagError, match="no protocol"):
+        main(argv)

@@ -10,19 +10,27 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from scow.errors import ScowError
+from scow.cli.flags import Command, parse
+from scow.errors import FlagError, ScowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from scow.dockerfile import ast
 
-USAGE = "usage: scow debug parse PATH | lint PATH | words | ignore | ignorefile"
+COMMAND = Command(
+    name="debug",
+    usage="parse PATH\nlint PATH\nwords\nignore\nignorefile",
+    summary="Answer conformance kits",
+    min_args=1,
+    max_args=2,
+)
 
 
 def main(argv: list[str]) -> int:
-    """Run one of the protocols; the exit status is 1 for a faulty Dockerfile, 2 for a wrong call."""
-    match argv:
+    """Run one of the protocols; the exit status is 1 for a faulty Dockerfile."""
+    options = parse(COMMAND, argv)
+    match options.args:
         case ["parse", path]:
             return _parse(path)
         case ["lint", path]:
@@ -35,8 +43,7 @@ def main(argv: list[str]) -> int:
             return _lines(_ignorefile)
         case _:
             pass
-    print(USAGE, file=sys.stderr)
-    return 2
+    raise FlagError(f"'scow debug {' '.join(options.args)}' is no protocol", hint="see scow debug --help")
 
 
 def _read(path: str) -> str:
@@ -53,10 +60,10 @@ def _dump(value: object) -> None:
 
 def _parse(path: str) -> int:
     from scow.dockerfile.errors import DockerfileError
-    from scow.dockerfile.parser import parse
+    from scow.dockerfile.parser import parse as parse_dockerfile
 
     try:
-        dockerfile = parse(_read(path), path)
+        dockerfile = parse_dockerfile(_read(path), path)
     except DockerfileError as error:
         # The recorded parser counts only the lines before a bad directive or a line too long.
         line = error.line - (error.kind in ("bad-directive", "limit"))
@@ -80,10 +87,10 @@ def _lint(path: str) -> int:
     from scow.dockerfile.lint.render import entries
     from scow.dockerfile.lint.rules import BUILDKIT
     from scow.dockerfile.lint.run import lint
-    from scow.dockerfile.parser import parse
+    from scow.dockerfile.parser import parse as parse_dockerfile
 
     try:
-        report = lint(parse(_read(path), path), rules=BUILDKIT)
+        report = lint(parse_dockerfile(_read(path), path), rules=BUILDKIT)
     except DockerfileError as error:
         _dump({"error": {"message": error.message, "line": error.line, "class": error.kind}})
         return 1
