@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from scow.base.leases import Leases
     from scow.base.progress import Progress
     from scow.base.streams import Readable
+    from scow.build.cache import BuildCache
     from scow.containers.service import Containers
+    from scow.containers.usage import DiskUsage, PrunedAll
     from scow.content.local import LocalContentStore
     from scow.distribution.client import ClientOptions
     from scow.images.archive import Loaded
@@ -212,10 +214,9 @@ class Engine:
 
     def image_users(self, identity: ImageID) -> list[User]:
         """The containers made from an image."""
-        from scow.containers.store import ContainerStore
-        from scow.images.remove import User
+        from scow.containers.usage import image_users
 
-        return [User(row.id, row.is_alive) for row in ContainerStore(self.db).all() if row.image == identity]
+        return image_users(self.containers, identity)
 
     def remove_image(self, name: str, *, force: bool = False, prune_parents: bool = True) -> list[Removal]:
         """Take a name away, and the image with it when it was the last; see ``images.remove``."""
@@ -292,3 +293,37 @@ class Engine:
         from scow.images.fsck import fsck
 
         return fsck(self.settings.root, self.images, self.content, self.snapshots, repair=repair)
+
+    # ------------------------------------------------------------------ the store as a whole
+
+    def build_cache(self) -> BuildCache:
+        """The records of earlier builds."""
+        from scow.build.cache import BuildCache
+
+        return BuildCache(self.db, self.content, self.leases, self.settings.build_cache_size)
+
+    def disk_usage(self) -> DiskUsage:
+        """What takes space, and what of it could be freed."""
+        from scow.containers.usage import disk_usage
+
+        return disk_usage(self.containers, self.build_cache().records())
+
+    def info(self) -> dict[str, Any]:
+        """The store and the host, in docker's members."""
+        from scow import __version__
+        from scow.containers.hostinfo import info
+
+        return info(self.containers, self.settings.environ, self.settings.snapshotter, __version__)
+
+    def prune(
+        self, *, every: bool = False, volumes: bool = False, filters: Sequence[tuple[str, str]] = ()
+    ) -> PrunedAll:
+        """Remove stopped containers, unused images, build cache and, when asked, anonymous volumes."""
+        from scow.containers.usage import PrunedAll, prune_stopped, prune_volumes
+
+        containers, size = prune_stopped(self.containers, filters)
+        volume_names, volume_size = prune_volumes(self.containers) if volumes else ([], 0)
+        cache = self.build_cache().prune(lambda _record: True) if not filters else []
+        images = self.prune_images(every=every, filters=filters)
+        total = size + volume_size + images.freed.size
+        return PrunedAll(containers, volume_names, images.removed, [record.id for record in cache], total)

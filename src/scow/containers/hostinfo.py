@@ -134,10 +134,8 @@ def _filesystem(path: str) -> str:
 
 def _proxy(environ: Mapping[str, str], name: str) -> str:
     """A proxy's address without its password."""
-    from urllib.parse import urlsplit
-
     text = environ.get(name) or environ.get(name.lower()) or ""
-    split = urlsplit(text)
-    if split.password is None:
-        return text
-    return text.replace(f"{split.username}:{split.password}@", "xxxxx:xxxxx@")
+    scheme, mark, rest = text.partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    return f"{scheme}{mark}xxxxx:xxxxx@{host}{slash}{path}" if at and ":" in user else text
