@@ -198,7 +198,14 @@ class Engine:
         reference = Reference.parse(target)
         record = self.images.resolve(source)
         self.images.tag(reference, record.id)
+        self._note_image("tag", record.id, reference.with_default_tag().familiar)
         return record
+
+    def _note_image(self, action: str, identity: str, name: str = "") -> None:
+        """Write down what happened to an image."""
+        from scow.containers.events import Events
+
+        Events(self.db).add("image", action, identity, {"name": name or identity})
 
     def history(self, name: str) -> list[Step]:
         """How an image was made, the newest step first."""
@@ -223,9 +230,15 @@ class Engine:
         from scow.images.remove import remove_image
 
         removed = remove_image(self.images, name, self.image_users, force=force, prune_parents=prune_parents)
+        self._note_removals(removed)
         if any(removal.kind == "Deleted" for removal in removed):
             self.collect()
         return removed
+
+    def _note_removals(self, removed: Iterable[Removal]) -> None:
+        for kind, what, is_layer in removed:
+            if not is_layer:
+                self._note_image({"Untagged": "untag", "Deleted": "delete"}[kind], what)
 
     def prune_images(self, *, every: bool = False, filters: Iterable[tuple[str, str]] = ()) -> Pruned:
         """Remove images without a tag, or ``every`` one, that no container uses."""
@@ -234,7 +247,9 @@ class Engine:
 
         dangling, wanted = prune_filter(self.images, filters)
         every = every if dangling is None else not dangling
-        return prune_images(self.images, self.content, self.snapshots, self.image_users, every=every, wanted=wanted)
+        pruned = prune_images(self.images, self.content, self.snapshots, self.image_users, every=every, wanted=wanted)
+        self._note_removals(pruned.removed)
+        return pruned
 
     def collect(self) -> Freed:
         """Free blobs and layers that nothing needs."""
@@ -255,9 +270,12 @@ class Engine:
 
         wanted = self.platform(platform or self.settings.default_platform)
         report = progress or silent
-        return load(
+        loaded = load(
             self.images, self.content, self.snapshots, source, limits=self.limits, platform=wanted, progress=report
         )
+        for image in loaded:
+            self._note_image("load", image.record.id)
+        return loaded
 
     def import_image(
         self, source: Readable, name: str = "", *, changes: Sequence[str] = (), message: str = "", platform: str = ""
@@ -268,7 +286,7 @@ class Engine:
         from scow.oci.reference import Reference
 
         names = [Reference.parse(name).with_default_tag()] if name else []
-        return import_tar(
+        record = import_tar(
             self.images,
             self.content,
             self.snapshots,
@@ -280,6 +298,8 @@ class Engine:
             message=message,
             limits=self.limits,
         )
+        self._note_image("import", record.id, names[0].familiar if names else "")
+        return record
 
     def platform(self, text: str = "") -> Platform:
         """The platform a user names; this host's for ``""``."""

@@ -29,10 +29,12 @@ class Removal(NamedTuple):
     Args:
         kind: ``Untagged`` or ``Deleted``.
         what: The name; or the digest of an image or of a chain of layers.
+        is_layer: It is a chain of layers.
     """
 
     kind: str
     what: str
+    is_layer: bool = False
 
 
 class User(NamedTuple):
@@ -138,7 +140,7 @@ class _Remover:
             self._untag(ref)
         gone = self._images.remove(identity)
         self._done.append(Removal("Deleted", identity))
-        self._done.extend(Removal("Deleted", chain) for chain in gone)
+        self._done.extend(Removal("Deleted", chain, is_layer=True) for chain in gone)
         if prune and parent is not None and parent in self._images:
             try:
                 self._delete(parent, prune=True, quiet=True, force=False)
