@@ -23,6 +23,7 @@ Source: kernel documentation, erofs.rst; measured: docs/measurements.md, "Snapsh
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from scow.base.files import storage_error
@@ -132,16 +133,37 @@ class Indexes:
             inside = [known[digest] for digest in devices.get(below[0][1:], ()) if digest in known]
             size = sum(layer.entries for layer in inside)
             takable = below[0][0] == "i" and len(inside) == len(devices.get(below[0][1:], ()))
-            wanted = found.open or size <= _GROWTH * entries
+            wanted = size <= _GROWTH * entries or not self._stands_on(record, below, found)
             if not takable or not wanted or len(inside) + len(layers) > _MOST_DEVICES:
                 break
             layers, below, entries = inside + layers, below[1:], entries + size
             found = survey(self._sources(layers))
         if found.hides_all:
             below = []
-        if below and found.open:
+        if below and not self._stands_on(record, below, found):
             return self._unpack(record)
         return self._write(record, layers, below, found, base.root if base else "")
+
+    def _stands_on(self, record: Record, below: list[str], found: Survey) -> bool:
+        """Whether an index of its own, laid on what is below, shows what it should."""
+        if found.open or not found.whited:
+            return not found.open
+        from scow.linux.mount import Mount, mount_all
+        from scow.linux.namespaces import run_private
+
+        layers, options = self._snapshots.lowers(" ".join(below))
+        top = f"{self._records.directory(record.id)}/mnt"
+        os.makedirs(top, 0o700, exist_ok=True)
+
+        def look() -> bool:
+            if len(options) > 1:
+                mount_all((*layers, Mount("overlay", "scow", "", ("ro", *options))), top)
+            elif layers:
+                mount_all([layers[0]._replace(target="")], top)
+            start = top if layers or len(options) > 1 else options[0].removeprefix("lowerdir+=")
+            return all(_has_directory(os.fsencode(start), path) for path in found.whited)
+
+        return run_private(look)
 
     def _write(self, record: Record, layers: list[Record], below: list[str], found: Survey, root: str) -> Record:
         checksum = self._write_file(record, [layer.diff_id for layer in layers], overlay=bool(below))
@@ -248,6 +270,18 @@ class Indexes:
             self._records.get(record.name, "committed")
             self._records.update(connection, record.id, **values)
         return tree._replace(stack=placed.stack, root=placed.root)
+
+
+def _has_directory(top: bytes, path: bytes) -> bool:
+    """Whether there is a directory, and no link on the way to it."""
+    for part in path.split(b"/"):
+        top = top + b"/" + part
+        try:
+            if not stat.S_ISDIR(os.lstat(top).st_mode):
+                return False
+        except OSError:
+            return False
+    return True
 
 
 def _write_table(tar: BinaryIO, diff_id: DiffID, path: str, limits: Limits | None) -> Applied:

@@ -110,14 +110,7 @@ class Snapshots:
 
         Source: kernel documentation, overlayfs, "Volatile mount".
         """
-        scratch = f"{self.records.directory(record.id)}/work/work/incompat"
-        for path in (f"{scratch}/volatile", scratch):
-            try:
-                os.rmdir(path)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise storage_error(error, path) from error
+        self.records.sweep([f"{self.records.directory(record.id)}/work/work/incompat"])
 
     def _mounts(self, record: Record) -> tuple[Mount, ...]:
         directory = self.records.directory(record.id)

@@ -139,7 +139,8 @@ def usage(records: Records, record: Record) -> Usage:
     """
     directory = records.directory(record.id)
     if record.form == "index":
-        return Usage(os.stat(f"{directory}/index").st_size, 1)
+        sizes = [size for name in ("table", "index") if (size := _size(f"{directory}/{name}"))]
+        return Usage(sum(sizes), len(sizes))
     size = inodes = 0
     linked: set[int] = set()
     waiting = [f"{directory}/fs"]
@@ -161,3 +162,10 @@ def usage(records: Records, record: Record) -> Usage:
         except FileNotFoundError:  # a running container removes what we are about to count
             continue
     return Usage(size, inodes)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0

@@ -9,7 +9,7 @@ from scow.layer.erofsformat import FT_DIRECTORY, INODE
 from scow.layer.toc import KIND_LINK, KIND_OPAQUE, KIND_WHITEOUT, read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from scow.layer.erofs import Source
 
@@ -22,11 +22,14 @@ class Survey(NamedTuple):
             has: then the set means something only together with what is below.
         hides_all: Whether the root is opaque, so that nothing below is seen.
         root: Metadata of the root directory as records keep them, ``""`` when no layer describes it.
+        whited: Directories with whiteouts in them. Those must exist below, or overlayfs shows the whiteouts: it
+            filters them in merged directories only.
     """
 
     open: bool
     hides_all: bool
     root: str
+    whited: frozenset[bytes]
 
 
 def survey(layers: Sequence[Source]) -> Survey:
@@ -42,7 +45,8 @@ def survey(layers: Sequence[Source]) -> Survey:
     others: set[bytes] = set()
     needed: set[bytes] = set()
     targets: set[bytes] = set()
-    hides_all = False
+    whited: set[bytes] = set()
+    opaque: set[bytes] = set()
     root = b""
     for layer in layers:
         with open(layer.table, "rb", buffering=256 * 1024) as file:
@@ -53,15 +57,25 @@ def survey(layers: Sequence[Source]) -> Survey:
                         root = body
                 elif kind == KIND_OPAQUE:
                     needed.add(name)
-                    hides_all = hides_all or not name
-                elif kind != KIND_WHITEOUT:
+                    opaque.add(name)
+                elif kind == KIND_WHITEOUT:
+                    whited.add(name.rpartition(b"/")[0])
+                else:
                     others.add(name)
                     if kind == KIND_LINK:
                         targets.add(body)
                 needed.add(name.rpartition(b"/")[0])
     # A directory that another layer replaces by a link leads to who knows where.
     is_open = bool(needed - described) or bool(needed & others) or bool(targets - others)
-    return Survey(is_open, hides_all, _root(root) if root else "")
+    is_open = is_open or any(above in opaque for path in whited for above in _ancestors(path))
+    return Survey(is_open, b"" in opaque, _root(root) if root else "", frozenset(whited - {b""}))
+
+
+def _ancestors(path: bytes) -> Iterator[bytes]:
+    """A path and those above it, without the root."""
+    while path:
+        yield path
+        path = path.rpartition(b"/")[0]
 
 
 def _root(inode: bytes) -> str:
