@@ -3,20 +3,42 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 from scow.layer.changeset import LayerError
 from scow.layer.names import show
 from scow.layer.tarformat import BLOCKDEV, CHAR, REGULAR, SYMLINK
+from scow.linux.syscalls import explain
 
 if TYPE_CHECKING:
+    from scow.errors import ScowError
     from scow.layer.tarformat import TarEntry
 
+_CONTRADICTIONS = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL}
+)
 _NOBODY = 0xFFFFFFFF  # (uid_t) -1 means "leave it" to chown(2)
 _MAX_SECONDS = 1 << 40
 _MAX_TARGET = 4095
 _MAX_SIZE = (1 << 63) - 1
 _MAX_XATTRS = 64 * 1024
+
+
+def unfit(error: OSError, doing: str) -> ScowError:
+    """The error for a call that failed while a layer was put into a tree.
+
+    Args:
+        error: What the kernel answered.
+        doing: What was tried, as in "cannot unpack 'x'".
+
+    Returns:
+        ``LayerError`` when the layer's own entries must be the cause, else what ``linux.syscalls.explain`` says.
+    """
+    if error.errno in _CONTRADICTIONS:
+        return LayerError(f"{doing}: {os.strerror(error.errno)}", hint="The entries of the layer do not fit together.")
+    return explain(error, doing)
 
 
 def admit(entry: TarEntry) -> None:

@@ -47,14 +47,16 @@ class Pending(NamedTuple):
             it is a link there, the place) that the parent gives them.
         links: Hard links to files the layer does not have: (name, target).
         required: Directories that links of the layer lead to and that must exist in the parent.
+        whiteouts: What the layer removes; overlayfs would list those that hide nothing.
     """
 
     implicit: tuple[bytes, ...] = ()
     links: tuple[tuple[bytes, bytes], ...] = ()
     required: tuple[bytes, ...] = ()
+    whiteouts: tuple[bytes, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.implicit or self.links or self.required)
+        return any(self)
 
 
 class Applied(NamedTuple):

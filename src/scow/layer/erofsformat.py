@@ -123,7 +123,7 @@ def describe(entry: TarEntry, area: bytes) -> bytes:
     inode = INODE.pack(
         layout,
         xattr_count(area) if area else 0,
-        MODES[kind] | entry.mode,
+        MODES[kind] | (entry.mode if kind != SYMLINK else 0o777),
         0,
         size,
         union,

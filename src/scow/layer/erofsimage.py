@@ -154,6 +154,7 @@ class Image:
 
     def set_links(self, node: int, count: int) -> None:
         """Correct the link count of an inode that was written with 1."""
+        self._flush()
         position = self._meta + (node >> NODE_BITS << SLOT_BITS) + 44
         self._write(position, count.to_bytes(4, "little"))
 

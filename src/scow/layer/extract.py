@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scow.base.streams import HashingReader
-from scow.layer.admit import admit
+from scow.layer.admit import admit, unfit
 from scow.layer.changeset import Applied, LayerError, Limits, Pending, too_large, too_many
 from scow.layer.names import clean, show
 from scow.layer.resolve import Look, resolve
@@ -126,6 +126,7 @@ class Unpacker:
         self._implicit: dict[bytes, None] = {}
         self._required: dict[bytes, None] = {}
         self._links: dict[bytes, bytes] = {}
+        self._whiteouts: dict[bytes, None] = {}
 
     def add(self, entry: TarEntry, data: Iterator[bytes]) -> None:
         """Unpack one entry.
@@ -149,7 +150,7 @@ class Unpacker:
             else:
                 self._put(name, entry, data)
         except OSError as error:
-            raise explain(error, f"cannot unpack {show(entry.name)}") from error
+            raise unfit(error, f"cannot unpack {show(entry.name)}") from error
 
     def finish(self) -> None:
         """Set the times of directories, which unpacking into them changed.
@@ -165,7 +166,9 @@ class Unpacker:
 
     def pending(self) -> Pending:
         """What only a parent can answer."""
-        return Pending(tuple(sorted(self._implicit)), tuple(self._links.items()), tuple(self._required))
+        return Pending(
+            tuple(sorted(self._implicit)), tuple(self._links.items()), tuple(self._required), tuple(self._whiteouts)
+        )
 
     def _root(self, entry: TarEntry) -> None:
         if entry.type != DIRECTORY:
@@ -189,6 +192,8 @@ class Unpacker:
         self._required[path] = None
 
     def _look(self, path: bytes) -> bytes | int:
+        if path in self._links:
+            return Look.OTHER
         status = self._tree.lstat(path)
         if status is None or (self._overlay and is_whiteout(status)):
             return Look.MISSING
@@ -207,28 +212,30 @@ class Unpacker:
             path = path.rpartition(b"/")[0]
         for here in reversed(missing):
             fd, base = self._tree.parent(here)
-            self._new_directory(fd, base, here)
+            if not self._new_directory(fd, base, here):
+                self._implicit[here] = None
             fd = self._tree.directory(here)
             owner = (0, 0) if self._owner is None else self._owner(0, 0)
             if owner is not None:
                 os.fchown(fd, *owner)
             os.fchmod(fd, _IMPLICIT_MODE)
-            self._implicit[here] = None
             self._times[here] = 0
 
-    def _new_directory(self, fd: int, base: bytes, name: bytes) -> None:
-        """Make a directory, or keep the one that is there."""
+    def _new_directory(self, fd: int, base: bytes, name: bytes) -> bool:
+        """Make a directory, or keep the one that is there, and say whether it replaced something else."""
         try:
             os.mkdir(base, 0o700, dir_fd=fd)
         except FileExistsError:
             status = os.stat(base, dir_fd=fd, follow_symlinks=False)
             if status.st_mode & 0o170000 == 0o040000:
-                return
+                return False
             os.unlink(base, dir_fd=fd)
             os.mkdir(base, 0o700, dir_fd=fd)
             if self._overlay:
                 # Whatever was here hid the parent's directory, so that this one starts empty.
                 make_opaque(self._tree.directory(name), user=self._user_xattrs)
+            return True
+        return False
 
     def _put(self, name: bytes, entry: TarEntry, data: Iterator[bytes]) -> None:
         fd, base, name = self._place(name)
@@ -237,6 +244,8 @@ class Unpacker:
             self._regular(fd, base, name, entry, data)
         elif kind == DIRECTORY:
             self._new_directory(fd, base, name)
+            if self._links.pop(name, None) is not None:
+                make_opaque(self._tree.directory(name), user=self._user_xattrs)
             self._implicit.pop(name, None)
             self._describe_directory(self._tree.directory(name), entry)
             self._times[name] = entry.mtime_ns
@@ -310,6 +319,8 @@ class Unpacker:
             target = above + b"/" + base if above else base
         if target == name:
             return
+        if target.startswith(name + b"/"):
+            raise LayerError(f"the hard link {show(entry.name)} would replace what it leads to")
         found = self._tree.lstat(target)
         if found is None or (self._overlay and is_whiteout(found)):
             if not self._overlay or not target:
@@ -336,7 +347,7 @@ class Unpacker:
         self._tree.remove(name)
         if status.st_mode & 0o170000 == 0o040000:
             below = name + b"/"
-            for table in (self._times, self._implicit, self._links):
+            for table in (self._times, self._implicit, self._links, self._whiteouts):
                 for path in [path for path in table if path == name or path.startswith(below)]:
                     del table[path]
 
@@ -351,8 +362,14 @@ class Unpacker:
         if not path:
             make_opaque(self._tree.root_fd, user=self._user_xattrs)
             return
-        fd, base, path = self._place(path)
-        self._new_directory(fd, base, path)
+        _, _, path = self._place(path)
+        found = self._look(path)
+        if found == Look.OTHER:
+            raise LayerError(f"the entry {show(name)} lies below {show(path)}, which is not a directory")
+        if isinstance(found, bytes):
+            return  # what a link leads to is not this directory
+        if found == Look.MISSING:
+            self._make_directories(path)
         make_opaque(self._tree.directory(path), user=self._user_xattrs)
 
     def _hide(self, name: bytes) -> None:
@@ -367,8 +384,10 @@ class Unpacker:
             status = os.stat(base, dir_fd=fd, follow_symlinks=False)
             if status.st_mode & 0o170000 == 0o040000:
                 make_opaque(self._tree.directory(name), user=self._user_xattrs)
+                self._implicit.pop(name, None)
         else:
             os.utime(base, ns=(0, 0), dir_fd=fd, follow_symlinks=False)
+            self._whiteouts[name] = None
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -128,11 +128,20 @@ class Merger:
             return
         if existing is not None:
             self._drop(existing)
+            del parent.children[base]
+            if self._find(target, name) != node:
+                raise LayerError(f"the hard link {show(name)} would replace what it leads to")
         parent.children[base] = node
         self.links[node] = self.links.get(node, 1) + 1
 
     def mark(self, kind: int, name: bytes) -> None:
-        """Remove what a layer's marker hides. Nothing there is not an error."""
+        """Remove what a layer's marker hides. Nothing there is not an error: the layer may make it so later."""
+        try:
+            self._mark(kind, name)
+        except LayerError:
+            return
+
+    def _mark(self, kind: int, name: bytes) -> None:
         if kind == KIND_OPAQUE:
             found = self._find(name, name) if name else self.root
             if isinstance(found, Directory):
@@ -147,19 +156,37 @@ class Merger:
 
     def touch(self, kind: int, name: bytes) -> None:
         """Make the directory that a marker lies in, as Docker does."""
-        self._parent(name if kind == KIND_OPAQUE else name.rpartition(b"/")[0], name)
+        if kind == KIND_OPAQUE:
+            self._opaque(name)
+        else:
+            self._parent(name.rpartition(b"/")[0], name)
 
     def hide(self, kind: int, name: bytes, whiteout: int) -> None:
         """Put a marker into the tree, for an index that lies on something else. Entries of the layer itself stay."""
         self._whiteout = whiteout
         above, _, base = name.rpartition(b"/")
         if kind == KIND_OPAQUE:
-            self._parent(name, name).opaque = True
+            directory = self._opaque(name)
+            if directory is not None:
+                directory.opaque = True
             return
         children = self._parent(above, name).children
         existing = children.setdefault(base, whiteout)
         if isinstance(existing, Directory):
             existing.opaque = True
+
+    def _opaque(self, name: bytes) -> Directory | None:
+        """The directory of an opaque marker, made if need be; ``None`` when there is a link, which is left alone."""
+        above, _, base = name.rpartition(b"/")
+        parent = self._parent(above, name)
+        found = parent.children.get(base) if name else parent
+        if found is None or found == self._whiteout:
+            return self._parent(name, name)
+        if isinstance(found, Directory):
+            return found
+        if found & 7 == FT_SYMLINK:
+            return None
+        raise LayerError(f"the entry {show(name)} is marked as a directory and is none")
 
     def _drop(self, node: int | Directory) -> None:
         """Something loses a name."""

@@ -12,13 +12,14 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from scow.layer.admit import unfit
 from scow.layer.changeset import LayerError
 from scow.layer.names import show
 from scow.layer.resolve import Look, resolve
 from scow.layer.whiteout import OPAQUE_XATTR, OPAQUE_XATTR_USER, is_opaque, is_whiteout, passes
 from scow.linux import reflink, xattr
 from scow.linux.beneath import Tree
-from scow.linux.syscalls import explain, fchmodat2
+from scow.linux.syscalls import fchmodat2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def settle(upper: str, lowers: Sequence[str], pending: Pending) -> None:
         trees.extend(map(Tree, (upper, *lowers)))
         _Settler(trees[0], trees[1:]).run(pending)
     except OSError as error:
-        raise explain(error, f"cannot complete the layer in {upper!r}") from error
+        raise unfit(error, f"cannot complete the layer in {upper!r}") from error
     finally:
         for tree in trees:
             tree.close()
@@ -77,6 +78,8 @@ class _Settler:
                 )
         for name, target in pending.links:
             self._link(self._now(name), target)
+        for path in pending.whiteouts:
+            self._whiteout(self._now(path))
         for path, mtime_ns in self._times.items():
             os.utime(self._upper.directory(path), ns=(mtime_ns, mtime_ns))
 
@@ -94,8 +97,13 @@ class _Settler:
         if path not in self._times:
             self._times[path] = os.fstat(self._upper.directory(path)).st_mtime_ns
 
-    def _below(self, path: bytes) -> tuple[Tree, os.stat_result] | None:
-        """What the lower layers, as the upper one leaves them visible, have at a path."""
+    def _below(self, path: bytes, *, behind: bool = False) -> tuple[Tree, os.stat_result] | None:
+        """What the lower layers, as the upper one leaves them visible, have at a path.
+
+        Args:
+            path: The path.
+            behind: Look behind what hides it in the upper layer itself: a whiteout, an opaque directory.
+        """
         layers: Sequence[Tree] = self._lowers
         if is_opaque(self._upper.root_fd):
             return None
@@ -104,7 +112,8 @@ class _Settler:
         for part in path.split(b"/"):
             here = here + b"/" + part if here else part
             own = self._upper.lstat(here)
-            if own is not None and (not stat.S_ISDIR(own.st_mode) or is_opaque(self._upper.directory(here))):
+            hides = own is not None and (not stat.S_ISDIR(own.st_mode) or is_opaque(self._upper.directory(here)))
+            if hides and not (behind and here == path):
                 return None
             top, layers = _visible(layers, here)
             if top is None:
@@ -128,7 +137,7 @@ class _Settler:
 
     def _directory(self, path: bytes) -> None:
         """A directory that the layer did not describe."""
-        found = self._below(path)
+        found = self._below(path, behind=True)
         if found is None:
             return
         tree, status = found
@@ -180,6 +189,8 @@ class _Settler:
             base = os.fsencode(name)
             old = source + b"/" + base
             new = target + b"/" + base if target else base
+            if old.startswith(new + b"/"):
+                raise LayerError(f"the entry {show(old)} would replace the link it goes through")
             was, now = self._upper.lstat(new), self._upper.lstat(old)
             if was is not None and now is not None:
                 if stat.S_ISDIR(was.st_mode) and stat.S_ISDIR(now.st_mode):
@@ -194,6 +205,8 @@ class _Settler:
         if above:
             above = resolve(above, self._look, name)
             target = above + b"/" + base if above else base
+        if target.startswith(name + b"/"):
+            raise LayerError(f"the hard link {show(name)} would replace what it leads to")
         status = self._upper.lstat(target)
         if status is None:
             found = self._below(target)
@@ -209,6 +222,13 @@ class _Settler:
         if existing is not None:  # a whiteout: the name was free when the layer was unpacked
             self._upper.remove(name)
         self._upper.link(target, name)
+
+    def _whiteout(self, path: bytes) -> None:
+        """Take away a whiteout that hides nothing: overlayfs filters them out of merged directories only."""
+        status = self._upper.lstat(path)
+        if status is not None and is_whiteout(status) and self._below(path, behind=True) is None:
+            self._working_in(path.rpartition(b"/")[0])
+            self._upper.remove(path)
 
     def _copy_up(self, path: bytes, tree: Tree, status: os.stat_result) -> None:
         """Copy a lower file into the upper layer, as overlayfs does before it links."""

@@ -147,6 +147,8 @@ def pax_time(value: bytes, where: int) -> int:
     negative = value[:1] == b"-"
     whole, _, fraction = (value[1:] if negative else value).partition(b".")
     if not whole.isdigit() or len(whole) > 18 or (fraction and not fraction.isdigit()):
+        if value[-4:] in (b"e-05", b"e-06", b"e-07", b"e-08", b"e-09"):
+            return int(float(value) * 1e9)  # as Python's tarfile writes small ones
         raise CorruptError(f"the pax header at byte {where} has the invalid time {show(value)}")
     nanoseconds = int(whole) * 1_000_000_000 + int((fraction + b"000000000")[:9])
     return -nanoseconds if negative else nanoseconds
