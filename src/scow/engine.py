@@ -281,18 +281,19 @@ class Engine:
         self, source: Readable, name: str = "", *, changes: Sequence[str] = (), message: str = "", platform: str = ""
     ) -> ImageRecord:
         """Make an image of a file system's tarball; see ``images.importing``."""
-        from scow.base.clock import now
+        from scow.base.clock import now, source_date_epoch
         from scow.images.importing import import_tar
         from scow.oci.reference import Reference
 
         names = [Reference.parse(name).with_default_tag()] if name else []
+        epoch = source_date_epoch(self.settings.environ)
         record = import_tar(
             self.images,
             self.content,
             self.snapshots,
             source,
             self.platform(platform),
-            created=float(self.settings.environ.get("SOURCE_DATE_EPOCH") or now()),
+            created=now() if epoch is None else epoch,
             names=names,
             changes=changes,
             message=message,

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import re
 import time
+from typing import TYPE_CHECKING
 
 from scow.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ZONE = r"[Zz]|[+-]\d\d:?\d\d"
 _TIME = rf"[Tt ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?\s*({_ZONE})?"
@@ -125,3 +129,25 @@ def parse_moment(text: str, at: float) -> float:
         return at - parse_duration(text)
     except InvalidArgumentError:
         raise InvalidArgumentError(f"{text!r} is neither a time nor a duration") from None
+
+
+def source_date_epoch(environ: Mapping[str, str]) -> float | None:
+    """Read the moment a reproducible build pretends to happen at.
+
+    Args:
+        environ: The environment.
+
+    Returns:
+        Seconds since the epoch, ``None`` when it is not set.
+
+    Raises:
+        InvalidArgumentError: It is no number.
+
+    Source: reproducible-builds.org, "SOURCE_DATE_EPOCH specification".
+    """
+    text = environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidArgumentError(f"SOURCE_DATE_EPOCH is {text!r}, which is not a number of seconds")
+    return float(text)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An OCI image layout directory as a place to copy from and to.
+
+::
+
+    <path>/
+    ├── oci-layout               {"imageLayoutVersion":"1.0.0"}
+    ├── index.json               what has a name
+    └── blobs/<algorithm>/<hex>
+
+Blobs appear whole (written aside, verified, renamed); ``index.json`` is replaced at once, under a lock, so that several
+processes may push into one layout.
+
+Source: OCI image-spec v1.1, image-layout.md.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from scow.base.files import atomic_write, make_dir, storage_error
+from scow.base.locks import FileLock
+from scow.base.streams import VerifiedReader, copy_stream
+from scow.errors import NotFoundError, UnsupportedError
+from scow.oci import layout
+from scow.oci.decode import MAX_MANIFEST_SIZE, decode_index, decode_json
+from scow.oci.digest import Digest, InvalidDigestError
+from scow.oci.encode import encode_index
+from scow.oci.mediatype import OCI_INDEX_V1
+from scow.oci.model import Index
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from scow.oci.model import Descriptor
+
+_LOCK_SECONDS = 30.0
+
+
+class LayoutDirectory:
+    """One layout; see ``content.target.Target`` for the contract.
+
+    Args:
+        path: The directory.
+        create: Make it a layout when it is none yet.
+
+    Raises:
+        NotFoundError: It is no layout, and ``create`` is not set.
+        UnsupportedError: It has a version this scow does not know.
+    """
+
+    def __init__(self, path: str, *, create: bool = False) -> None:
+        self.path = path
+        marker = os.path.join(path, layout.LAYOUT_FILE)
+        if not os.path.exists(marker):
+            if not create:
+                raise NotFoundError(f"{path!r} is not an OCI image layout")
+            make_dir(os.path.join(path, layout.BLOBS_DIRECTORY), 0o755)
+            if not os.path.exists(os.path.join(path, layout.INDEX_FILE)):
+                self._write(Index(OCI_INDEX_V1, ()))
+            atomic_write(marker, layout.LAYOUT_CONTENT)
+        with open(marker, "rb") as file:
+            version = decode_json(file.read(4097), layout.LAYOUT_FILE, 4096).get("imageLayoutVersion")
+        if version != layout.LAYOUT_VERSION:
+            raise UnsupportedError(f"{path!r} is an image layout of version {version!r}, which is not known")
+
+    def index(self) -> Index:
+        """Read ``index.json``.
+
+        Raises:
+            CorruptError: It is damaged.
+        """
+        try:
+            with open(os.path.join(self.path, layout.INDEX_FILE), "rb") as file:
+                raw = file.read(MAX_MANIFEST_SIZE + 1)
+        except FileNotFoundError:
+            raise NotFoundError(f"{self.path!r} has no index.json") from None
+        return decode_index(raw).value
+
+    def _write(self, index: Index) -> None:
+        atomic_write(os.path.join(self.path, layout.INDEX_FILE), encode_index(index).raw)
+
+    def _blob(self, digest: Digest) -> str:
+        return os.path.join(self.path, layout.blob_path(digest))
+
+    def resolve(self, name: str) -> Descriptor:
+        """Find what a name, a tag or a digest means in the layout.
+
+        Args:
+            name: As in the annotation ``org.opencontainers.image.ref.name``, or containerd's full name, or a digest;
+                ``""`` for the only entry.
+
+        Raises:
+            NotFoundError: The name is unknown, or ``""`` is not clear.
+        """
+        entries = self.index().manifests
+        if not name:
+            if len({entry.digest for entry in entries}) != 1:
+                raise NotFoundError(f"{self.path!r} has {len(entries)} entries, name one")
+            return entries[0]
+        for entry in entries:
+            if name in (entry.annotations.get(layout.REF_NAME), entry.annotations.get(layout.CONTAINERD_IMAGE_NAME)):
+                return entry
+        try:
+            digest = Digest(name)
+        except InvalidDigestError:
+            digest = None
+        for entry in entries:
+            if entry.digest == digest:
+                return entry
+        raise NotFoundError(f"{self.path!r} has no image {name!r}")
+
+    def fetch(self, desc: Descriptor, *, offset: int = 0) -> BinaryIO:
+        """Open content; the caller closes and verifies it.
+
+        Raises:
+            NotFoundError: It is not here.
+        """
+        try:
+            file = open(self._blob(desc.digest), "rb", buffering=0)  # noqa: SIM115 - the caller closes it
+        except FileNotFoundError:
+            raise NotFoundError(f"{self.path!r} has no blob {desc.digest}") from None
+        file.seek(offset)
+        return file
+
+    def exists(self, desc: Descriptor) -> bool:
+        """Whether the content is here already."""
+        return os.path.exists(self._blob(desc.digest))
+
+    def push(self, desc: Descriptor, content: BinaryIO) -> None:
+        """Store content, verified.
+
+        Raises:
+            BlobMismatchError: The bytes are not those of the descriptor.
+            NoSpaceError: The disk is full.
+        """
+        final = self._blob(desc.digest)
+        if os.path.exists(final):
+            return
+        make_dir(os.path.dirname(final), 0o755)
+        temporary = f"{final}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+        try:
+            with open(temporary, "xb", buffering=0) as file:
+                copy_stream(VerifiedReader(content, desc.digest, desc.size), file)
+                os.fsync(file.fileno())
+            os.rename(temporary, final)
+        except OSError as error:
+            raise storage_error(error, final) from error
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+
+    def tag(self, desc: Descriptor, name: str) -> None:
+        """Give stored content a name; a name that was taken moves.
+
+        Args:
+            desc: The content.
+            name: The name, or ``""`` to enter it without one.
+
+        Raises:
+            NotFoundError: The content is not here.
+        """
+        if not self.exists(desc):
+            raise NotFoundError(f"{self.path!r} has no blob {desc.digest}")
+        notes = {key: value for key, value in desc.annotations.items() if key != layout.REF_NAME}
+        entry = replace(desc, annotations={**notes, layout.REF_NAME: name} if name else notes)
+        with FileLock(os.path.join(self.path, ".lock")).exclusive(_LOCK_SECONDS):
+            index = self.index()
+            kept = tuple(
+                other
+                for other in index.manifests
+                if (other.annotations.get(layout.REF_NAME) != name if name else other.digest != desc.digest)
+            )
+            self._write(replace(index, manifests=(*kept, entry)))
