@@ -113,6 +113,7 @@ def test_the_base_is_known():
         ('FROM a\nSHELL ["x"]\nCMD y\nFROM b\nCMD y\n', "JSONArgsRecommended", [5]),
         ("FROM a AS x\nWORKDIR /a\nWORKDIR b\nFROM x\nWORKDIR c\n", "WorkdirRelativePath", []),
         ("FROM a\nWORKDIR b\nWORKDIR c\n", "WorkdirRelativePath", [2]),
+        ("FROM --platform=windows/amd64 a AS x\nWORKDIR C:\\\\w\nFROM x\nWORKDIR y\n", "WorkdirRelativePath", []),
         ("from a\nrun x\nRUN y\nRUN z\n", "ConsistentInstructionCasing", [1, 2]),
         ("from a\nrun x\nRun z\n", "ConsistentInstructionCasing", [3]),
         ("From a as b\n", "FromAsCasing", []),

@@ -143,6 +143,7 @@ class TestFormats:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCOW_ROOT", str(tmp_path / "no-store"))
     (tmp_path / "Dockerfile").write_text("FROM alpine:3\nCOPY secret /\nENV A b\n")
     (tmp_path / ".dockerignore").write_text("secret\n")
     return tmp_path

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from scow.dockerfile.lint.config import LintConfig
     from scow.dockerfile.lint.rule import Rule
     from scow.dockerfile.lint.run import Report
-    from scow.dockerfile.lint.subject import Surroundings
+    from scow.dockerfile.lint.subject import BaseImage, Surroundings
+    from scow.engine import Engine
 
 COMMAND = Command(
     name="lint",
@@ -47,7 +48,7 @@ def main(argv: list[str]) -> int:
     texts: list[str] = []
     for path in options.args or ["Dockerfile"]:
         text = _read(path)
-        around = _surroundings(path, options)
+        around = _surroundings(path, text, options)
         if options.fix:
             text = _fix(path, text, around, rules, config)
         reports.append(_lint(path, text, around, rules, config))
@@ -147,9 +148,10 @@ def _read(path: str) -> str:
         return file.read().decode("utf-8", "surrogateescape")
 
 
-def _surroundings(path: str, options: Parsed) -> Surroundings:
-    """What lies around the file: the ignore file, and the names beside it."""
+def _surroundings(path: str, text: str, options: Parsed) -> Surroundings:
+    """What lies around the file: the ignore file, the names beside it, and base images that are in the store."""
     import os
+    from dataclasses import replace
 
     from scow.dockerfile.lint.subject import Surroundings
     from scow.oci.platform import host_platform, parse_platform
@@ -158,13 +160,55 @@ def _surroundings(path: str, options: Parsed) -> Surroundings:
     host = host_platform(os.uname().machine)
     target = parse_platform(options.platform, host) if options.platform else host
     folder = os.path.dirname(path) or "."
-    return Surroundings(
+    around = Surroundings(
         build_args={name: value if sign else os.environ.get(name, "") for name, sign, value in given},
         build=host,
         target=target,
         ignore=_ignore(path, folder) if path != "-" else None,
         context=tuple(sorted(os.listdir(folder))) if path != "-" else None,
         registries=tuple(options.trusted_registry),
+    )
+    return replace(around, images=_images(path, text, around))
+
+
+def _images(path: str, text: str, around: Surroundings) -> dict[str, BaseImage]:
+    """What the store knows of the bases; nothing when there is no store. Advice never makes one."""
+    import os
+
+    from scow.cli.context import engine as open_engine
+    from scow.cli.context import settings
+    from scow.dockerfile.lint.dryrun import DryRun
+    from scow.dockerfile.parser import parse as parse_dockerfile
+
+    stages = DryRun(parse_dockerfile(text, path), around).stages
+    names = sorted({run.base for run in stages if run.parent is None and run.base != "scratch"})
+    if not names or not os.path.isdir(settings().root):
+        return {}
+    engine = open_engine()
+    found = {name: _base_image(engine, name) for name in names}
+    return {name: image for name, image in found.items() if image is not None}
+
+
+def _base_image(engine: Engine, name: str) -> BaseImage | None:
+    from scow.dockerfile.lint.subject import BaseImage
+    from scow.errors import ScowError
+    from scow.images.knowledge import know
+
+    try:
+        known = know(engine.images, engine.snapshots, engine.leases, name)
+    except (ScowError, OSError):
+        return None
+    config = known.config.config
+    return BaseImage(
+        env={name: value for name, _, value in (entry.partition("=") for entry in config.env)},
+        shell=config.shell,
+        user=config.user,
+        workdir=config.working_dir,
+        platform=known.config.platform,
+        onbuild=config.on_build,
+        healthcheck=config.healthcheck is not None,
+        managers=known.managers,
+        users=known.users,
     )
 
 

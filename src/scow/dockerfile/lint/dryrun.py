@@ -117,6 +117,16 @@ class StageRun:
         return False
 
     @property
+    def windows(self) -> bool:
+        """Whether the stage asks for a Windows platform, or starts from one that does."""
+        run: StageRun | None = self
+        while run is not None:
+            if run.platform_words is not None:
+                return run.platform_words.text.lower().startswith("windows")
+            run = run.parent
+        return False
+
+    @property
     def root_image(self) -> BaseImage | None:
         """What is known of the image under all parents."""
         run = self

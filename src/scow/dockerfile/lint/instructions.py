@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scow.dockerfile.lint.subject import Subject
 
 _ALL: Final = frozenset({"*", "**", "**/*"})
+_WINDOWS_PATH: Final = re.compile(r"[A-Za-z]:[\\/]|[\\/]")
 _RANGE: Final = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 
@@ -50,7 +51,8 @@ def _maintainer(subject: Subject) -> Iterator[Finding]:
 def _relative_workdir(subject: Subject) -> Iterator[Finding]:
     for run in subject.stages:
         for workdir in run.workdirs:
-            if not workdir.anchored and not workdir.path.startswith("/"):
+            absolute = _WINDOWS_PATH.match(workdir.path) if run.windows else workdir.path.startswith("/")
+            if not workdir.anchored and not absolute:
                 yield finding(workdir.node, f"WORKDIR {workdir.path!r} depends on the base image's WORKDIR")
 
 
