@@ -14,7 +14,7 @@ Doors of this room:
   ``decide(path) -> Decision(excluded, pattern)``, and for a walk ``enter(path, parent) -> Trail`` with
   ``Trail.excluded``, ``Trail.pattern`` and ``Trail.prunable``; raise ``IgnorePatternError``.
 - ``platforms.automatic_args(build, target) -> dict[str, str]``: what TARGETPLATFORM and its kin hold.
-- ``lint.run.lint(dockerfile, around, rules=..., config=...) -> Report``: advice; ``lint.rules.BUILDKIT`` are the checks of
-  ``build --check``, ``lint.subject.Surroundings`` is what is known beside the file, ``lint.fix.fix`` repairs,
+- ``lint.run.lint(dockerfile, around, rules=..., config=...) -> Report``: advice; ``lint.rules.BUILDKIT`` are the checks
+  of ``build --check``, ``lint.subject.Surroundings`` is what is known beside the file, ``lint.fix.fix`` repairs,
   ``lint.render`` prints.
 """
