@@ -119,26 +119,27 @@ def _command_list(title: str, rows: list[tuple[str, str]]) -> str:
 
 def flag_usages(flags: list[Flag], *, width: int = _PLAIN_WIDTH) -> str:
     """Lay flags out as pflag does: sorted by name, descriptions in one column, wrapped."""
-    rows = [(_left(flag), flag.help + _default(flag)) for flag in sorted(flags, key=lambda flag: flag.name)]
+    rows = [(_left(flag), flag.help + flag_word(flag)[1]) for flag in sorted(flags, key=lambda flag: flag.name)]
     column = max(len(left) for left, _ in rows) + 3
     return "\n".join(left.ljust(column) + wrap(text, column, width - 1) for left, text in rows)
 
 
 def _left(flag: Flag) -> str:
     text = f"  -{flag.short}, --{flag.name}" if flag.short else f"      --{flag.name}"
-    if flag.kind == "bool":
-        return text
-    text += " " + (flag.type or _TYPES.get(flag.kind, flag.kind))
-    return text + f'[="{flag.implied}"]' if flag.kind == "optional" else text
+    return f"{text} {flag_word(flag)[0]}".rstrip()
 
 
-def _default(flag: Flag) -> str:
+def flag_word(flag: Flag) -> tuple[str, str]:
+    """What follows a flag's name (its kind), and its description (its default)."""
+    word = "" if flag.kind == "bool" else flag.type or _TYPES.get(flag.kind, flag.kind)
+    if flag.kind == "optional":
+        word += f'[="{flag.implied}"]'
     value = flag.default
     if not value or flag.kind in ("list", "csv", "map", "filter"):
-        return ""
+        return word, ""
     if flag.kind == "bool":
-        return " (default true)"
-    return f' (default "{value}")' if isinstance(value, str) else f" (default {value})"
+        return word, " (default true)"
+    return word, f' (default "{value}")' if isinstance(value, str) else f" (default {value})"
 
 
 def wrap(text: str, indent: int, width: int) -> str:
