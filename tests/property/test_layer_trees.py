@@ -12,7 +12,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fakes.trees import differences, make_tree, mounted, picture, stacked
@@ -43,11 +43,17 @@ WRITERS = {
 }
 
 
+def whole_seconds(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Python's writer keeps parts of a second as inexact decimals."""
+    info.mtime = int(info.mtime)
+    return info
+
+
 def archive(writer: str, tree: str, tar: str) -> None:
     if writer.startswith("python"):
         form = {"python-pax": tarfile.PAX_FORMAT, "python-gnu": tarfile.GNU_FORMAT}[writer]
         with tarfile.open(tar, "w", format=form) as file:
-            file.add(tree, ".")
+            file.add(tree, ".", filter=whole_seconds)
         return
     if not shutil.which(WRITERS[writer][0]):
         pytest.skip(f"{WRITERS[writer][0]} is not installed")
@@ -57,14 +63,16 @@ def archive(writer: str, tree: str, tar: str) -> None:
     assert done.returncode == 0 or b"annot be converted" in done.stderr or b"translate" in done.stderr, done.stderr
 
 
-def unarchive(writer: str, tar: str, tree: str) -> None:
-    """The tree as the archive's own program unpacks it."""
+def unarchive(writer: str, tar: str, tree: str) -> bool:
+    """Unpack an archive with the program that made it, which bsdtar sometimes cannot when names are no UTF-8."""
     os.mkdir(tree)
     if writer.startswith("bsdtar"):
         command = ["bsdtar", "-xpf", tar, "--numeric-owner", "-C", tree]
     else:
         command = ["tar", "--xattrs", "--xattrs-include=*", "--numeric-owner", "-xpf", tar, "-C", tree]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    assert done.returncode == 0 or command[0] == "bsdtar", done.stderr
+    return done.returncode == 0
 
 
 @pytest.mark.parametrize("writer", [*WRITERS, "python-pax", "python-gnu"])
@@ -76,19 +84,27 @@ def test_mount_unpacked_and_tar_agree(writer: str, seed: int, tmp_path_factory: 
     os.mkdir(tree)
     make_tree(tree, random.Random(seed), 60)
     archive(writer, tree, tar)
-    unarchive(writer, tar, theirs)
-    wanted = picture(theirs)
+    assume(unarchive(writer, tar, theirs))
+    wanted = look(theirs, writer)
     os.mkdir(plain)
     with open(tar, "rb") as file:
         extract_plain(file, plain)
-    assert differences(wanted, picture(plain)) == []
+    assert differences(wanted, look(plain, writer)) == []
     os.mkdir(layer)
     with open(tar, "rb") as file:
         extract(file, layer)
-    assert differences(wanted, picture(layer)) == []
+    assert differences(wanted, look(layer, writer)) == []
     with mounted([tar], work) as mount:
-        assert differences(wanted, picture(mount)) == []
+        assert differences(wanted, look(mount, writer)) == []
     shutil.rmtree(work)
+
+
+def look(path: str, writer: str) -> dict[bytes, Seen]:
+    """A picture, without the root's time where bsdtar is compared with, which does not set it."""
+    found = picture(path)
+    if writer.startswith("bsdtar"):
+        found[b""] = found[b""]._replace(mtime_ns=0)
+    return found
 
 
 def random_layer(path: str, seed: random.Random, names: list[str], *, sane: bool) -> None:
