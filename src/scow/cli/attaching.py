@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from scow.cli.flags import CommandError
@@ -44,7 +45,8 @@ def run_attached(
         Its exit status, 0 when the user left.
     """
     from scow.containers import detached, settling
-    from scow.runtime.attach import Detached, Session, connect, forward_signals
+    from scow.runtime.attach import Detached, Session, connect
+    from scow.runtime.signals import forward
 
     config = container.config
     wanted = bool(config.get("AttachStdin")) if stdin is None else stdin
@@ -64,7 +66,7 @@ def run_attached(
             )
         )
         if proxy and not config.get("Tty"):
-            forward_signals(running.pid)
+            forward(os.pidfd_open(running.pid))
 
     if start:
         container = detached.start(containers, container, before=attach)

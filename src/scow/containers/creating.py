@@ -8,12 +8,12 @@ between leaves a directory without a row at most.
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
-from scow.base.clock import now
 from scow.base.files import make_dir, remove_tree
 from scow.base.ids import friendly_name, random_id
-from scow.containers import merge, mounts
+from scow.containers import merge
 from scow.containers.store import CREATED, Container, check_name
 from scow.errors import ConflictError, InvalidArgumentError
 from scow.linux import process
@@ -54,17 +54,16 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
     if not config.get("Hostname") and host.get("NetworkMode") != "host" and not host.get("UTSMode"):
         config["Hostname"] = identity[:12]
     chain = service.unpacked(image)
-    others = [_others(service, text) for text in host.get("VolumesFrom") or ()]
     container = Container(
         id=identity,
         name=plain or service.store.free_name(friendly_name),
         image=image.id,
         image_name=request["Image"],
-        created=now(),
+        created=time.time(),
         config=config,
         host=host,
         network={"Endpoints": (request.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}},
-        mounts=mounts.resolve(config, host, service.volumes, others),
+        mounts=_mounts(service, config, host),
         status=CREATED,
         monitor=f"run {process.self_mark()}" if service.dedicated and host.get("AutoRemove") else "",
         auto_remove=int(bool(host.get("AutoRemove"))),
@@ -81,6 +80,16 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
         raise
     service.note("create", container)
     return container
+
+
+def _mounts(service: Containers, config: Mapping[str, Any], host: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The container's mounts; most have none, and then nothing is loaded for them."""
+    if not (config.get("Volumes") or any(host.get(name) for name in ("Binds", "Mounts", "Tmpfs", "VolumesFrom"))):
+        return []
+    from scow.containers import mounts
+
+    others = [_others(service, text) for text in host.get("VolumesFrom") or ()]
+    return mounts.resolve(config, host, service.volumes, others)
 
 
 def _enter(service: Containers, container: Container, image: ImageRecord, chain: str | None) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
-from scow.base.clock import now
 from scow.containers import bundle, ending
 from scow.containers.store import RUNNING
 from scow.linux import process
@@ -58,7 +58,7 @@ def start(service: Containers, container: Container, before: Callable[[Container
     service.store.update(
         container.id,
         status=RUNNING,
-        started=now(),
+        started=time.time(),
         finished=0.0,
         exit_code=0,
         error="",

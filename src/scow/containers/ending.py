@@ -8,9 +8,9 @@ to the same end.
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
-from scow.base.clock import now
 from scow.base.files import remove_tree
 from scow.containers.store import CREATED, EXITED
 from scow.errors import ScowError
@@ -47,7 +47,7 @@ def ended(
         forget(service, container, volumes=True)
         return
     service.store.update(
-        container.id, status=EXITED, pid=0, exit_code=status, finished=finished or now(), oom=int(oom), error=""
+        container.id, status=EXITED, pid=0, exit_code=status, finished=finished or time.time(), oom=int(oom), error=""
     )
 
 

@@ -9,43 +9,18 @@ outlive this process, is the business of ``containers.detached``.
 from __future__ import annotations
 
 import os
-import signal
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from scow.base.clock import now
-from scow.containers import bundle, ending
+from scow.containers import bundle
 from scow.containers.store import RUNNING
 from scow.linux import process
-from scow.runtime.deadman import Deadman
-from scow.runtime.logs import LogWriter
 from scow.runtime.oci import StartError, start_error
 from scow.runtime.stdio import Pump
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from scow.containers.service import Containers
     from scow.containers.store import Container
-
-_NOT_PROXIED = frozenset(
-    {
-        signal.SIGKILL,
-        signal.SIGSTOP,
-        signal.SIGCHLD,
-        signal.SIGPIPE,
-        signal.SIGURG,
-        signal.SIGTTIN,
-        signal.SIGTTOU,
-        signal.SIGSEGV,
-        signal.SIGBUS,
-        signal.SIGILL,
-        signal.SIGFPE,
-        signal.SIGWINCH,
-        signal.SIGPROF,
-        signal.SIGALRM,
-        signal.SIGVTALRM,
-    }
-)
 
 
 class Streams(NamedTuple):
@@ -81,6 +56,8 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
     directory = service.directory(container.id)
     log = None
     if not container.auto_remove and (container.host.get("LogConfig") or {}).get("Type") != "none":
+        from scow.runtime.logs import LogWriter
+
         log = LogWriter(os.path.join(directory, "log"))
     pump = Pump(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr, log=log)
     try:
@@ -88,17 +65,26 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
         rootfs = service.privately(lambda: bundle.mount_root(service, container))
         stubs = bundle.write_bundle(service, container, rootfs)
     except BaseException as error:
+        from scow.containers import ending
+
         ending.failed(service, container, str(error))
         raise
+    child = _spawn(service, container, pump)
+    # From here on the runtime works on the other processor: what is loaded now costs nothing.
+    from scow.containers import ending
+    from scow.runtime.deadman import Deadman
+
     with Deadman(service.runtime.words("delete", "--force", container.id)):
         try:
-            pid = _start(service, container, pump)
+            pid = _started(service, container, pump, child)
         except StartError as error:
             ending.failed(service, container, error.message, status=error.status)
             raise
         pidfd = os.pidfd_open(pid)
         if proxy:
-            _proxy_signals(pidfd)
+            from scow.runtime.signals import forward
+
+            forward(pidfd)
         service.store.update(
             container.id,
             status=RUNNING,
@@ -106,7 +92,7 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
             pid_start=process.start_time(pid),
             boot=process.boot_id(),
             monitor=f"direct {process.self_mark()}",
-            started=now(),
+            started=time.time(),
             **({"stubs": stubs} if stubs != container.stubs else {}),
         )
         service.note("start", container)
@@ -117,34 +103,30 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
     return status
 
 
-def _start(service: Containers, container: Container, pump: Pump) -> int:
-    """Let the runtime start the container; returns its first process."""
+def _spawn(service: Containers, container: Container, pump: Pump) -> int:
+    """Let the runtime start the container; returns the runtime's process."""
     directory = service.directory(container.id)
-    pid_file = os.path.join(directory, "pid")
-    words = service.runtime.words("run", "--detach", "--bundle", directory, "--pid-file", pid_file, container.id)
+    words = service.runtime.words(
+        "run", "--detach", "--bundle", directory, "--pid-file", f"{directory}/pid", container.id
+    )
     child = process.spawn(words, stdin=pump.child_stdin, stdout=pump.child_stdout, stderr=pump.child_stderr)
     pump.started()
+    return child
+
+
+def _started(service: Containers, container: Container, pump: Pump, child: int) -> int:
+    """Wait for the runtime; returns the container's first process.
+
+    Raises:
+        StartError: It could not start the command.
+    """
     pidfd = os.pidfd_open(child)
     pump.until(pidfd, drain=False)
     os.close(pidfd)
     if process.wait_status(child) != 0:
         raise start_error(pump.held())
     try:
-        with open(pid_file, encoding="ascii") as file:
+        with open(f"{service.directory(container.id)}/pid", encoding="ascii") as file:
             return int(file.read())
     except (OSError, ValueError):
         raise StartError("the OCI runtime left no process id") from None
-
-
-def _proxy_signals(pidfd: int) -> None:
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        try:
-            signal.pidfd_send_signal(pidfd, number)
-        except OSError:
-            return
-
-    for number in signal.valid_signals() - _NOT_PROXIED:
-        try:
-            signal.signal(number, pass_on)
-        except (OSError, ValueError):
-            continue

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from scow.containers.events import Events
 from scow.containers.store import ContainerStore
-from scow.containers.volumes import Volumes
 from scow.errors import ScowError, UnavailableError
 from scow.runtime.oci import OciRuntime
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from scow.base.database import Database
     from scow.base.leases import Leases
     from scow.containers.store import Container
+    from scow.containers.volumes import Volumes
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
     from scow.snapshot.snapshotter import Snapshotter
@@ -65,8 +65,8 @@ class Containers:
         self._open_snapshots = open_snapshots
         self.dedicated = False
         self._private = False
+        self._volumes: Volumes | None = None
         self.store = ContainerStore(db)
-        self.volumes = Volumes(root, db)
         self.events = Events(db)
         self.runtime = OciRuntime(os.path.join(run_root, "runc"))
 
@@ -74,6 +74,15 @@ class Containers:
     def snapshots(self) -> Snapshotter:
         """The snapshotter."""
         return self._open_snapshots()
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes."""
+        if self._volumes is None:
+            from scow.containers.volumes import Volumes
+
+            self._volumes = Volumes(self.root, self.db)
+        return self._volumes
 
     def directory(self, identity: str) -> str:
         """Where a container's files are."""

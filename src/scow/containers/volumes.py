@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from scow.base.clock import now
 from scow.base.files import make_dir, remove_tree
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
 
@@ -110,7 +110,7 @@ class Volumes:
             bad = min(set(options) - {"type", "o", "device"})
             raise InvalidArgumentError(f'create {name}: invalid option: "{bad}"')
         make_dir(os.path.join(self._top, name, "_data"), 0o755)
-        row = (name, now(), json.dumps(dict(labels or {})), json.dumps(dict(options or {})), int(anonymous), 0)
+        row = (name, time.time(), json.dumps(dict(labels or {})), json.dumps(dict(options or {})), int(anonymous), 0)
         with self.db.write() as connection:
             connection.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?, ?, ?)", row)
         return self.get(name)

@@ -8,7 +8,6 @@ namespaces of the calling thread.
 from __future__ import annotations
 
 import os
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _PR_SET_CHILD_SUBREAPER = 36
+# This interpreter ignores SIGPIPE and SIGXFSZ; programs it starts must not. Numbers: loading the names takes time.
+_IGNORED = (13, 25)
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -73,15 +74,13 @@ def spawn(
             actions.append((os.POSIX_SPAWN_DUP2, descriptor, number))
     for number, descriptor in (keep or {}).items():
         actions.append((os.POSIX_SPAWN_DUP2, descriptor, number))
-    # This interpreter ignores SIGPIPE; programs it starts must not inherit that.
-    defaults = (signal.SIGPIPE, signal.SIGXFSZ)
     try:
         return os.posix_spawn(
             args[0],
             list(args),
             dict(env) if env is not None else {"PATH": _SEARCH},
             file_actions=actions,
-            setsigdef=defaults,
+            setsigdef=_IGNORED,
             setsigmask=(),
             setsid=session,
         )

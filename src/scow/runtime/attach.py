@@ -7,15 +7,11 @@ import os
 import select
 import signal
 import socket
-from typing import TYPE_CHECKING
 
 from scow.errors import UnavailableError
 from scow.linux.terminal import DetachKeys, RawMode, size
 from scow.runtime import monitor
 from scow.runtime.stdio import write_all
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 _CHUNK = 1 << 14
 _PACKET = 1 << 13
@@ -165,38 +161,3 @@ class Session:
         if leave:
             raise Detached
         return True
-
-
-def forward_signals(pid: int) -> None:
-    """Pass signals that reach this process on to the container (``--sig-proxy``).
-
-    Args:
-        pid: Its first process.
-    """
-    pidfd = os.pidfd_open(pid)
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        try:
-            signal.pidfd_send_signal(pidfd, number)
-        except OSError:
-            return
-
-    for number in PROXIED:
-        try:
-            signal.signal(number, pass_on)
-        except (OSError, ValueError):
-            continue
-
-
-PROXIED = frozenset(
-    {
-        signal.SIGHUP,
-        signal.SIGINT,
-        signal.SIGQUIT,
-        signal.SIGTERM,
-        signal.SIGUSR1,
-        signal.SIGUSR2,
-        signal.SIGCONT,
-        signal.SIGTSTP,
-    }
-)
