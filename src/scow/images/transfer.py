@@ -8,7 +8,7 @@ A :class:`Transfers` belongs to one operation of one engine: it holds connection
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.base.progress import silent
 from scow.distribution.client import RegistryClient
@@ -162,6 +162,33 @@ class Transfers:
             raise NotFoundError(f"repository {reference.familiar} has no tags")
         return done
 
+    def pull_platforms(self, name: str, platform: str = "") -> list[ImageRecord]:
+        """Bring an image here for every platform it is offered for.
+
+        Args:
+            name: What the user typed.
+            platform: Only this one.
+
+        Returns:
+            The images; the one for this machine comes last, and has the name.
+        """
+        from scow.oci.decode import decode_index
+        from scow.oci.mediatype import is_index, is_manifest
+
+        reference = Reference.parse(name).with_default_tag()
+        if platform:
+            return [self.pull(name, platform=platform).record]
+        repository = self.client.repository(reference)
+        top = repository.manifest(reference.digest or reference.tag or "latest")
+        records = []
+        if is_index(top.descriptor.media_type):
+            for entry in decode_index(top.raw, top.descriptor.media_type).value.manifests:
+                if is_manifest(entry.media_type) and (entry.platform is None or entry.platform.os != "unknown"):
+                    by_digest = reference.with_digest(entry.digest)
+                    records.append(self.puller().pull(repository, by_digest, entry.platform or self.platform()).record)
+        records.append(self.pull(name).record)
+        return records
+
     def plan(self, name: str, *, platform: str = "") -> PullPlan:
         """Say what a pull would do, and fetch no layer."""
         reference = Reference.parse(name).with_default_tag()
@@ -253,8 +280,6 @@ class Transfers:
         return done
 
     def _push(self, reference: Reference, compression: Compression | None, platform: str) -> Pushed:
-        from scow.images.sending import Pusher
-
         try:
             record = self.images.resolve(reference.familiar)
         except ImageNotFoundError:
@@ -262,6 +287,14 @@ class Transfers:
                 f"An image does not exist locally with the tag: {reference.familiar_repository}",
                 hint=f"'scow images {reference.familiar_repository}' lists the tags that exist",
             ) from None
+        return self.push_record(record, reference, compression=compression, platform=platform)
+
+    def push_record(
+        self, record: ImageRecord, reference: Reference, *, compression: Compression | None = None, platform: str = ""
+    ) -> Pushed:
+        """Send an image under a name that it need not have here; see :meth:`push`."""
+        from scow.images.sending import Pusher
+
         if platform and not self._fits(record, platform):
             raise NotFoundError(
                 f"image {reference.familiar} is for {record.os}/{record.architecture}, not for {platform}"
@@ -322,3 +355,36 @@ class Transfers:
         """
         reference = Reference.parse(name)
         return sorted(self.client.repository(reference).tags())
+
+    def remote_manifest(self, name: str, *, verbose: bool = False) -> Any:
+        """The manifest or index that a name means in its registry, as parsed JSON.
+
+        Args:
+            name: What the user typed.
+            verbose: Give one object (a list of them for an index) with ``Ref``, ``Descriptor`` and the manifest.
+        """
+        import json
+
+        from scow.oci.decode import decode_index
+        from scow.oci.encode import descriptor_members
+        from scow.oci.mediatype import is_index
+
+        reference = Reference.parse(name).with_default_tag()
+        repository = self.client.repository(reference)
+        top = repository.manifest(reference.digest or reference.tag or "latest")
+        if not verbose:
+            return json.loads(top.raw)
+        wanted = [top.descriptor]
+        if is_index(top.descriptor.media_type):
+            wanted = list(decode_index(top.raw, top.descriptor.media_type).value.manifests)
+        rows = []
+        for desc in wanted:
+            raw = top.raw if desc is top.descriptor else repository.manifest(desc.digest, desc).raw
+            rows.append(
+                {
+                    "Ref": f"{reference.repository}@{desc.digest}",
+                    "Descriptor": descriptor_members(desc),
+                    "Manifest": json.loads(raw),
+                }
+            )
+        return rows if is_index(top.descriptor.media_type) else rows[0]

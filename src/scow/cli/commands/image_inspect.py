@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from scow.cli.flags import Command, Flag, parse
+from scow.cli.registryflags import REGISTRY_FLAGS
 
 INSPECT_FORMAT_HELP = """Format output using a custom template:
 'json':             Print in JSON format
@@ -15,7 +16,12 @@ COMMAND = Command(
     summary="Display detailed information on one or more images",
     min_args=1,
     aliases=("image inspect",),
-    flags=(Flag("format", "f", kind="string", help=INSPECT_FORMAT_HELP),),
+    flags=(
+        Flag("format", "f", kind="string", help=INSPECT_FORMAT_HELP),
+        Flag("platform", kind="string", help="With --remote: the image for this platform"),
+        *REGISTRY_FLAGS,
+        Flag("remote", help="Ask the registry, and download no layer"),
+    ),
 )
 
 
@@ -27,4 +33,14 @@ def main(argv: list[str]) -> int:
 
     options = parse(COMMAND, argv)
     scow = engine()
+    if options.remote:
+        from scow.cli.registryflags import client_options
+
+        with scow.transfers(client_options(options)) as transfers:
+            from scow.images.remote import inspect_remote
+
+            platform = options.platform
+            return inspect_all(
+                options.args, lambda name: (inspect_remote(transfers, name, platform), IMAGE), options.format
+            )
     return inspect_all(options.args, lambda name: (scow.inspect_image(name), IMAGE), options.format)

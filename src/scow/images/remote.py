@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What registries say about images that need not be here: inspecting, tags with dates, deleting, what is outdated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scow.base.clock import ZERO
+from scow.base.tasks import TaskGroup
+from scow.errors import NotFoundError, ScowError
+from scow.images.fetching import first_failure
+from scow.images.inspect import config_members
+from scow.images.pulling import choose
+from scow.oci import layout
+from scow.oci.decode import MAX_CONFIG_SIZE, decode_config, decode_index, decode_manifest
+from scow.oci.encode import descriptor_members
+from scow.oci.mediatype import is_index
+from scow.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scow.distribution.repository import Fetched, Repository
+    from scow.images.store import ImageRecord
+    from scow.images.transfer import Transfers
+    from scow.oci.model import Document, ImageConfig, Manifest, Platform
+
+_PARALLEL = 6
+
+
+class RemoteImage(NamedTuple):
+    """One image in a registry.
+
+    Attributes:
+        top: What the name means: a manifest or an index.
+        manifest: The manifest for the platform.
+        config: Its config.
+    """
+
+    top: Fetched
+    manifest: Document[Manifest]
+    config: Document[ImageConfig]
+
+
+def look_up(repository: Repository, name: str, platform: Platform, shown: Reference) -> RemoteImage:
+    """Fetch an image's documents, and no layer.
+
+    Raises:
+        NotFoundError: There is no such image, or not for this platform.
+        CorruptError: A document is not what its digest promises.
+    """
+    from scow.base.streams import VerifiedReader
+
+    top = fetched = repository.manifest(name)
+    while is_index(fetched.descriptor.media_type):
+        entries = decode_index(fetched.raw, fetched.descriptor.media_type).value.manifests
+        entry = choose(entries, platform, shown)
+        fetched = repository.manifest(entry.digest, entry)
+    manifest = decode_manifest(fetched.raw, fetched.descriptor.media_type)
+    desc = manifest.value.config
+    if desc.size > MAX_CONFIG_SIZE:
+        raise NotFoundError(f"{shown.familiar} has no config that could be shown")
+    with repository.fetch(desc) as stream:
+        raw = VerifiedReader(stream, desc.digest, desc.size).read()
+    return RemoteImage(top, manifest, decode_config(raw, desc.media_type))
+
+
+def inspect_remote(transfers: Transfers, name: str, platform: str = "") -> dict[str, Any]:
+    """Describe an image in a registry as docker describes a local one.
+
+    Args:
+        transfers: The way to registries.
+        name: What the user typed.
+        platform: Wanted; ``""`` for the usual.
+    """
+    reference = Reference.parse(name).with_default_tag()
+    repository = transfers.client.repository(reference)
+    wanted = transfers.platform(platform)
+    image = look_up(repository, reference.digest or reference.tag or "latest", wanted, reference)
+    config = image.config.value
+    manifest = image.manifest.value
+    value: dict[str, Any] = {
+        "Id": manifest.config.digest,
+        "RepoTags": [reference.familiar] if reference.tag else [],
+        "RepoDigests": [reference.with_digest(image.top.descriptor.digest).familiar],
+        "Parent": "",
+        "Comment": config.history[-1].comment if config.history else "",
+        "Created": config.created or ZERO,
+        "DockerVersion": config.extra.get("docker_version") or "",
+        "Author": config.author,
+        "Config": config_members(config.config),
+        "Architecture": config.platform.architecture,
+        "Os": config.platform.os,
+        "Size": sum(layer.size for layer in manifest.layers),
+        "RootFS": {"Type": "layers", "Layers": list(config.diff_ids)},
+        "Descriptor": descriptor_members(image.manifest.descriptor),
+        "Layers": [descriptor_members(layer) for layer in manifest.layers],
+    }
+    if config.platform.variant:
+        value["Variant"] = config.platform.variant
+    if is_index(image.top.descriptor.media_type):
+        entries = decode_index(image.top.raw, image.top.descriptor.media_type).value.manifests
+        value["Platforms"] = [str(entry.platform) for entry in entries if entry.platform is not None]
+    return value
+
+
+# ---------------------------------------------------------------------------------------------------------- tags
+
+
+class TagInfo(NamedTuple):
+    """One tag.
+
+    Attributes:
+        name: The tag.
+        digest: What it means, ``""`` when that was not asked.
+        created: When its image was made, RFC 3339, ``""`` when that was not asked or it does not say.
+        size: Bytes of its compressed layers, 0 when that was not asked.
+    """
+
+    name: str
+    digest: str = ""
+    created: str = ""
+    size: int = 0
+
+
+def list_tags(
+    transfers: Transfers, name: str, *, match: str = "", sort: str = "name", details: bool = False
+) -> list[TagInfo]:
+    """List the tags of a repository.
+
+    Args:
+        transfers: The way to registries.
+        name: The repository.
+        match: Only tags that fit this pattern of ``*``, ``?`` and ``[...]``.
+        sort: ``name``, ``version`` (semantic versions, the newest first) or ``date`` (the newest first).
+        details: Ask for digest, date and size of each, which costs requests.
+
+    Raises:
+        RegistryNotFoundError: There is no such repository.
+    """
+    import fnmatch
+
+    reference = Reference.parse(name)
+    repository = transfers.client.repository(reference)
+    names = sorted(set(repository.tags()))
+    if match:
+        names = [tag for tag in names if fnmatch.fnmatchcase(tag, match)]
+    found = [TagInfo(tag) for tag in names]
+    if details or sort == "date":
+        wanted = transfers.platform()
+        group = TaskGroup(_PARALLEL)
+        group.on_cancel(repository.origin.stopper.stop)
+        with first_failure(), group:
+            tasks = [group.spawn(_details, repository, tag, wanted, reference) for tag in names]
+        found = [task.result() for task in tasks]
+    if sort == "version":
+        found.sort(key=lambda info: version_key(info.name), reverse=True)
+    elif sort == "date":
+        found.sort(key=lambda info: (info.created, info.name), reverse=True)
+    return found
+
+
+def _details(repository: Repository, tag: str, platform: Platform, reference: Reference) -> TagInfo:
+    try:
+        image = look_up(repository, tag, platform, reference.with_tag(tag))
+    except NotFoundError:
+        # not for this platform, or deleted meanwhile: what the tag means is still worth knowing
+        try:
+            return TagInfo(tag, repository.resolve(tag).digest)
+        except NotFoundError:
+            return TagInfo(tag)
+    size = sum(layer.size for layer in image.manifest.value.layers)
+    return TagInfo(tag, image.top.descriptor.digest, image.config.value.created or "", size)
+
+
+def version_key(tag: str) -> tuple[Any, ...]:
+    """Orders tags as semantic versions, leniently: ``1.10`` after ``1.9``, a release after its candidates.
+
+    Tags that begin with no number come before all that do.
+
+    Source: Semantic Versioning 2.0.0, section 11.
+    """
+    text = tag.removeprefix("v").partition("+")[0]
+    core, dash, suffix = text.partition("-")
+    numbers = core.split(".")
+    if not all(part.isascii() and part.isdigit() for part in numbers):
+        return (0, (), 0, (), tag)
+    padded = tuple(map(int, numbers))
+    pieces = tuple((0, int(p), "") if p.isascii() and p.isdigit() else (1, 0, p) for p in suffix.split("."))
+    return (1, padded, 0 if dash else 1, pieces, tag)
+
+
+# ------------------------------------------------------------------------------------------------------ deleting
+
+
+def delete_remote(transfers: Transfers, name: str) -> str:
+    """Delete a tag, or a manifest by digest, in a registry.
+
+    Args:
+        transfers: The way to registries.
+        name: With a tag or a digest; ``latest`` is implied.
+
+    Returns:
+        What was deleted.
+
+    Raises:
+        RegistryUnsupportedError: The registry does not allow it.
+        RegistryNotFoundError: There is none.
+    """
+    from scow.distribution.spec import RegistryRefusedError, RegistryUnsupportedError
+
+    reference = Reference.parse(name).with_default_tag()
+    repository = transfers.client.repository(reference, push=True)
+    wanted = reference.digest or reference.tag or "latest"
+    try:
+        repository.delete(wanted)
+    except (RegistryUnsupportedError, RegistryRefusedError) as error:
+        if reference.digest:
+            raise
+        digest = repository.resolve(wanted).digest
+        raise RegistryUnsupportedError(
+            error.message,
+            hint="This registry may only delete by digest, together with all tags of the image:"
+            f" {reference.with_digest(digest).familiar}",
+        ) from error
+    return reference.familiar
+
+
+# ------------------------------------------------------------------------------------------------------ outdated
+
+
+class Standing(NamedTuple):
+    """How a local name, or the base of a local image, compares with its registry.
+
+    Attributes:
+        name: The local name.
+        kind: ``image`` or ``base``.
+        source: What was asked for in the registry.
+        here: The digest known here, ``""`` when none is.
+        there: The digest in the registry, ``""`` when it could not be had.
+        status: ``current``, ``outdated``, ``gone`` or ``unknown``.
+        error: Why the status is unknown.
+    """
+
+    name: str
+    kind: str
+    source: str
+    here: str
+    there: str
+    status: str
+    error: str = ""
+
+
+def outdated(transfers: Transfers, names: Sequence[str] = ()) -> list[Standing]:
+    """Compare local images and their bases with their registries.
+
+    Args:
+        transfers: The store and the way to registries.
+        names: Only these; empty for every name that came from a registry or was pushed to one.
+
+    Raises:
+        ImageNotFoundError: A given name is not here.
+    """
+    images = transfers.images
+    wanted: list[tuple[Reference, ImageRecord]]
+    if names:
+        wanted = [(Reference.parse(text).with_default_tag(), images.resolve(text)) for text in names]
+    else:
+        records = {record.id: record for record in images}
+        wanted = [(ref, records[i]) for i, refs in images.all_names().items() for ref in refs if i in records]
+    jobs: list[Callable[[], Standing]] = []
+    for reference, record in sorted(wanted):
+        digest = next((ref.digest for ref in images.digests(record.id) if ref.repository == reference.repository), None)
+        if digest or names:
+            jobs.append(_job(transfers, reference.familiar, "image", reference, digest or ""))
+        base, base_digest = base_of(transfers, record)
+        if base is not None:
+            jobs.append(_job(transfers, reference.familiar, "base", base, base_digest))
+    group = TaskGroup(_PARALLEL)
+    with group:
+        tasks = [group.spawn(job) for job in jobs]
+    return [task.result() for task in tasks]
+
+
+def base_of(transfers: Transfers, record: ImageRecord) -> tuple[Reference | None, str]:
+    """The image that another one says it was made on, by the standard annotations or labels.
+
+    Source: OCI image-spec v1.1, annotations.md.
+    """
+    try:
+        manifest = transfers.images.manifest(record.id).value
+        labels = transfers.images.config(record.id).value.config.labels
+        notes = {**labels, **manifest.annotations}
+        name = notes.get(layout.BASE_NAME, "")
+        return (Reference.parse(name).with_default_tag(), notes.get(layout.BASE_DIGEST, "")) if name else (None, "")
+    except ScowError:
+        return None, ""
+
+
+def _job(transfers: Transfers, name: str, kind: str, source: Reference, here: str) -> Callable[[], Standing]:
+    def ask() -> Standing:
+        try:
+            there = transfers.client.repository(source).resolve(source.tag or "latest").digest
+        except NotFoundError as error:
+            return Standing(name, kind, source.familiar, here, "", "gone", error.message)
+        except ScowError as error:
+            return Standing(name, kind, source.familiar, here, "", "unknown", error.message)
+        status = "unknown" if not here else "current" if here == there else "outdated"
+        return Standing(name, kind, source.familiar, here, there, status)
+
+    return ask
