@@ -143,7 +143,7 @@ def make_tree(root: str, random: Random, count: int = 40, *, special: bool = Tru
             os.symlink(random.choice((b"..", b"/", b".", b"../../../x", b"e1")), path)
         _describe(path, random)
     for path in [*files, *reversed(directories)]:
-        time = random.choice((0, 1, 1_700_000_000_123_456_789, 1_700_000_000_000_000_000, 5_000_000_000_500_000_000))
+        time = random.choice((1_000_000_000, 1_000_000_001, 1_700_000_000_123_456_789, 1_700_000_000_000_000_000, 5_000_000_000_500_000_000))
         os.utime(path, ns=(time, time))
 
 
@@ -171,7 +171,7 @@ def _describe(path: bytes, random: Random) -> None:
     if stat.S_ISDIR(status.st_mode) and random.randrange(6) == 0:
         os.setxattr(path, "user.dir", b"x" * random.choice((1, 500)))
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-        time = random.choice((7, 1_600_000_000_987_654_321))
+        time = random.choice((7_000_000_007, 1_600_000_000_987_654_321))
         os.utime(path, ns=(time, time), follow_symlinks=False)
 
 
