@@ -31,7 +31,7 @@ class RawMode:
     """Hands every key through as it is, until the block ends; does nothing when there is no terminal.
 
     Args:
-        fd: The terminal.
+        fd: The terminal; negative for none.
     """
 
     __slots__ = ("_before", "_fd")
@@ -41,7 +41,7 @@ class RawMode:
         self._before: list[Any] | None = None
 
     def __enter__(self) -> Self:
-        if os.isatty(self._fd):
+        if self._fd >= 0 and os.isatty(self._fd):
             self._before = termios.tcgetattr(self._fd)
             raw = termios.tcgetattr(self._fd)
             raw[_IFLAG] &= ~(

@@ -194,8 +194,13 @@ def environment(config: Mapping[str, Any], hostname: str) -> list[str]:
     return [f"{name}={value}" for name, value in values.items()]
 
 
-def _process(config: Mapping[str, Any], host: Mapping[str, Any], place: Place) -> dict[str, Any]:
+def no_new_privileges(host: Mapping[str, Any]) -> bool:
+    """Whether docker's ``HostConfig`` takes the power of set-user-ID programs away."""
     options = [option.replace(":", "=") for option in host.get("SecurityOpt") or ()]
+    return "no-new-privileges" in options or "no-new-privileges=true" in options
+
+
+def _process(config: Mapping[str, Any], host: Mapping[str, Any], place: Place) -> dict[str, Any]:
     process = make_process(
         place.args,
         env=environment(config, place.hostname),
@@ -203,7 +208,7 @@ def _process(config: Mapping[str, Any], host: Mapping[str, Any], place: Place) -
         identity=place.identity,
         capabilities=place.capabilities,
         terminal=bool(config.get("Tty")),
-        no_new_privileges="no-new-privileges" in options or "no-new-privileges=true" in options,
+        no_new_privileges=no_new_privileges(host),
         rlimits=host.get("Ulimits") or (),
         nofile=place.nofile,
     )

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``scow exec``: run a command in a running container."""
+
+from __future__ import annotations
+
+import os
+
+from scow.cli.flags import Command, CommandError, Flag, parse
+
+COMMAND = Command(
+    name="exec",
+    usage="[OPTIONS] CONTAINER COMMAND [ARG...]",
+    summary="Execute a command in a running container",
+    min_args=2,
+    interspersed=False,
+    aliases=("container exec", "exec"),
+    flags=(
+        Flag("detach", "d", help="Detached mode: run command in the background"),
+        Flag("detach-keys", kind="string", help="Override the key sequence for detaching a container"),
+        Flag("env", "e", kind="list", help="Set environment variables"),
+        Flag("env-file", kind="list", help="Read in a file of environment variables"),
+        Flag("interactive", "i", help="Keep STDIN open even if not attached"),
+        Flag("privileged", help="Give extended privileges to the command"),
+        Flag("tty", "t", help="Allocate a pseudo-TTY"),
+        Flag("user", "u", kind="string", help='Username or UID (format: "<name|uid>[:<group|gid>]")'),
+        Flag("workdir", "w", kind="string", help="Working directory inside the container"),
+    ),
+)
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; the exit status is its own."""
+    from scow.cli.containerrequest import environment
+    from scow.cli.context import engine
+    from scow.containers.executing import Exec, run, run_detached, run_terminal
+    from scow.containers.foreground import Streams
+    from scow.runtime.oci import StartError
+
+    options = parse(COMMAND, argv)
+    name, *args = options.args
+    if options.tty and options.interactive and not options.detach and not os.isatty(0):
+        raise CommandError("the input device is not a TTY", status=1)
+    containers = engine().containers
+    containers.dedicated = True
+    container = containers.find(name)
+    wish = Exec(
+        args=tuple(args),
+        env=tuple(environment(options["env-file"], options.env)),
+        user=options.user,
+        cwd=options.workdir,
+        terminal=options.tty,
+        privileged=options.privileged,
+    )
+    try:
+        if options.detach:
+            run_detached(containers, container, wish)
+            return 0
+        if options.tty:
+            from scow.cli.attaching import detach_keys
+
+            keys = detach_keys(options["detach-keys"])
+            stdin = 0 if options.interactive else None
+            return run_terminal(containers, container, wish, stdin=stdin, stdout=1, keys=keys)
+        return run(containers, container, wish, Streams(stdin=0 if options.interactive else None))
+    except StartError as error:
+        from scow.cli.report import report
+
+        report(error)
+        return error.status
