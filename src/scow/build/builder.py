@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The builder's front door: from options to an image in the store."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.build.cache import BuildCache
+from scow.build.contexts import ContextOpener
+from scow.build.events import Ledger, quiet
+from scow.build.outside import Resolver
+from scow.build.plan import Planner
+from scow.build.solver import Solver, StepFailedError
+from scow.build.stages import Stages
+from scow.build.workshop import Workshop
+from scow.dockerfile.parser import parse
+from scow.errors import InvalidArgumentError
+from scow.oci.digest import chain_id
+from scow.oci.platform import host_platform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from scow.base.database import Database
+    from scow.base.leases import Lease, Leases
+    from scow.build.contexts import Opened
+    from scow.build.events import BuildProgress
+    from scow.build.graph import Solved
+    from scow.build.options import BuildOptions
+    from scow.build.plan import Plan
+    from scow.content.local import LocalContentStore
+    from scow.images.store import ImageRecord, ImageStore
+    from scow.layer.changeset import Limits
+    from scow.oci.digest import ChainID
+    from scow.runtime.step import StepRunner
+    from scow.snapshot.snapshotter import Snapshotter
+
+
+class BuildResult(NamedTuple):
+    """What a build made.
+
+    Attributes:
+        image: The image.
+        cached: How many steps came from the cache.
+        run: How many steps were done.
+    """
+
+    image: ImageRecord
+    cached: int
+    run: int
+
+
+class Rooms(NamedTuple):
+    """What the builder works with.
+
+    Attributes:
+        root: The store's directory.
+        run_root: Where state lives that a reboot may lose.
+        db: The store's database.
+        leases: Its references.
+        content: Its blobs.
+        images: Its images.
+        snapshots: Opens its snapshots.
+        ensure: Pulls an image: name, policy and platform.
+        limits: For layers.
+        cache_size: Most bytes of build cache.
+    """
+
+    root: str
+    run_root: str
+    db: Database
+    leases: Leases
+    content: LocalContentStore
+    images: ImageStore
+    snapshots: Callable[[], Snapshotter]
+    ensure: Callable[[str, str, str], ImageRecord]
+    limits: Limits
+    cache_size: int
+
+
+class Builder:
+    """Builds images.
+
+    Args:
+        rooms: What to work with.
+    """
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self.cache = BuildCache(rooms.db, rooms.content, rooms.leases, rooms.cache_size)
+
+    def build(
+        self,
+        options: BuildOptions,
+        progress: BuildProgress = quiet,
+        *,
+        stdin: BinaryIO | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> BuildResult:
+        """Build an image.
+
+        Args:
+            options: What to build.
+            progress: Told what happens.
+            stdin: For a context or Dockerfile of ``-``.
+            check: Called now and then; raises to stop.
+
+        Returns:
+            What was made.
+
+        Raises:
+            DockerfileError: The Dockerfile is faulty.
+            StepFailedError: A step failed.
+            ScowError: Anything else.
+        """
+        from scow.base.files import remove_tree
+
+        rooms = self._rooms
+        with rooms.leases.hold("build") as lease:
+            shop = self._workshop(options, lease)
+            scratch = os.path.join(shop.scratch, f"build-{os.urandom(8).hex()}")
+            os.mkdir(scratch, 0o711)
+            try:
+                return self._build(shop, options, Ledger(progress), scratch, stdin, check)
+            finally:
+                remove_tree(scratch)
+
+    def _workshop(self, options: BuildOptions, lease: Lease) -> Workshop:
+        rooms = self._rooms
+
+        def runner() -> StepRunner:
+            from scow.runtime.oci import OciRuntime
+            from scow.runtime.step import Steps
+
+            state = os.path.join(rooms.run_root, "steps")
+            os.makedirs(state, mode=0o700, exist_ok=True)
+            return Steps(OciRuntime(state), os.path.join(rooms.run_root, "bundles"))
+
+        return Workshop(
+            db=rooms.db,
+            leases=rooms.leases,
+            content=rooms.content,
+            open_snapshots=rooms.snapshots,
+            open_runner=runner,
+            lease=lease,
+            root=rooms.root,
+            run_root=rooms.run_root,
+            limits=rooms.limits,
+            options=options,
+            epoch=_epoch(options),
+        )
+
+    def _build(
+        self,
+        shop: Workshop,
+        options: BuildOptions,
+        ledger: Ledger,
+        scratch: str,
+        stdin: BinaryIO | None,
+        check: Callable[[], None],
+    ) -> BuildResult:
+        def fetch(url: str) -> str:
+            from scow.build.fetch import UrlStore
+
+            urls = UrlStore(shop.db, shop.content, shop.lease, shop.limits.max_size, check)
+            tree = urls.tree(url, "")
+            return tree.path
+
+        opener = ContextOpener(shop, options, scratch, stdin or sys.stdin.buffer, fetch)
+        with ledger.internal(f"[internal] load build definition from {os.path.basename(options.dockerfile) or 'Dockerfile'}"):
+            opened = opener.open()
+            dockerfile = parse(opened.text, opened.filename)
+        resolver = Resolver(shop, self._rooms.images, self._rooms.ensure, opened, ledger, scratch, check)
+        host = host_platform(os.uname().machine)
+        target = options.platforms[0] if options.platforms else host
+        stages = Stages(dockerfile, options, host, target, resolver, implicit=not options.platforms)
+        plan = Planner(stages, options, resolver).plan(check)
+        solver = Solver(shop, self.cache, ledger)
+        try:
+            with ledger.internal("[internal] load build context") if opened.root else _nothing():
+                solver.prepare(plan.vertices)
+            solved = solver.solve(plan.target.vertex)
+        except StepFailedError as error:
+            error.excerpt = excerpt(opened, error.lines)
+            raise
+        finally:
+            for origin in resolver.contexts:
+                if origin.opened is not None:
+                    origin.opened.save()
+        with ledger.internal("exporting to image") as step:
+            record = self._export(shop, resolver, plan, solved, opened)
+            lines = [f"writing image {record.id} done", *(f"naming to {tag.canonical} done" for tag in options.tags)]
+            ledger.log(step, "exporting to image", 2, "".join(f"{line}\n" for line in lines).encode())
+        cached = sum(story.outcome == "cached" for story in solver.stories)
+        return BuildResult(record, cached, len(solver.stories) - cached)
+
+    def _export(
+        self, shop: Workshop, resolver: Resolver, plan: Plan, solved: Solved, opened: Opened
+    ) -> ImageRecord:
+        from scow.images.mutate import new_image
+
+        rooms = self._rooms
+        base = _base_of(plan, resolver)
+        below = list(rooms.images.config(base.id).value.diff_ids) if base is not None else []
+        diffs = [layer.diff_id for layer in solved.layers]
+        created = max(solved.time, opened.time) if shop.epoch is None else shop.epoch
+        times = [layer.time if shop.epoch is None else shop.epoch for layer in solved.layers]
+        config = plan.draft.finish([*below, *diffs], times, created)
+        sizes: dict[ChainID, int] = {}
+        chain = solved.base
+        for layer in solved.layers:
+            chain = chain_id(chain, layer.diff_id)
+            sizes[chain] = layer.usage
+        return new_image(
+            rooms.images,
+            rooms.content,
+            base,
+            config,
+            [(layer.diff_id, layer.size) for layer in solved.layers],
+            shop.lease,
+            shop.options.tags,
+            annotations=shop.options.annotations,
+            sizes=sizes,
+        )
+
+
+def excerpt(opened: Opened, lines: tuple[int, int]) -> str:
+    """The lines of a Dockerfile around a step, the step's own ones marked."""
+    first, last = lines
+    if not first:
+        return ""
+    text = opened.text.split("\n")
+    low, high = max(1, first - 2), min(len(text), last + 2)
+    shown = [f"{number:>4} | {'>>>' if first <= number <= last else '   '} {text[number - 1]}" for number in range(low, high + 1)]
+    return "\n".join([f"{opened.filename}:{first}", "-" * 20, *(line.rstrip() for line in shown), "-" * 20]) + "\n"
+
+
+class _nothing:  # noqa: N801 - reads as what it does
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _base_of(plan: Plan, resolver: Resolver) -> ImageRecord | None:
+    """The image at the bottom of the target."""
+    state = plan.target
+    while state.base is not None:
+        state = state.base
+    return resolver.records[state.base_image.id] if state.base_image is not None else None
+
+
+def _epoch(options: BuildOptions) -> int | None:
+    """``SOURCE_DATE_EPOCH``, from the options or a build argument of that name."""
+    text = options.build_args.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return options.epoch
+    if not text.isascii() or not text.isdigit():
+        raise InvalidArgumentError(f"invalid SOURCE_DATE_EPOCH: {text!r}", hint="it is a number of seconds since 1970")
+    return int(text)
+

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RUN: the command in a snapshot of its own, with what its mounts ask for.
+
+Secrets are only ever written to a memory file system. Cache mounts live outside every layer, below
+``<root>/cache-mounts``; a lock says who uses one.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from scow.build.ops.mounting import Mounting
+from scow.build.times import settle_times
+from scow.errors import ScowError
+from scow.runtime.step import Step, StepMount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scow.build.ops.values import RunOp
+    from scow.build.workshop import Workshop
+
+
+class CommandFailedError(ScowError):
+    """The command of a RUN ended with another status than 0.
+
+    Args:
+        message: One sentence.
+        status: The status.
+    """
+
+    code = "build-command"
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def run_command(
+    shop: Workshop,
+    op: RunOp,
+    below: str | None,
+    reads: Sequence[str | None],
+    output: Callable[[int, bytes], None],
+    cancelled: Callable[[], bool],
+) -> str:
+    """Run a command.
+
+    Args:
+        shop: What to work with.
+        op: What to run.
+        below: Snapshot to run on; ``None`` for an empty tree.
+        reads: Snapshots of the trees that mounts show.
+        output: Gets stream (1 or 2) and bytes.
+        cancelled: Asked now and then.
+
+    Returns:
+        The name of a snapshot with what it left.
+
+    Raises:
+        CommandFailedError: It did not succeed.
+        CancelledError: ``cancelled`` said so.
+    """
+    identity = os.urandom(8).hex()
+    key, name = f"build-run-{identity}", f"build:{identity}"
+    snapshots = shop.snapshots
+    mounts = snapshots.prepare(key, below, volatile=True, lease=shop.lease)
+    try:
+        with ExitStack() as stack:
+            given = Mounting(shop, stack, reads)
+            for index, mount in enumerate(op.mounts):
+                given.add(mount, index)
+            given.add_files(op.files)
+            volumes = [StepMount(target, "bind", source, ("ro",) if ro else ()) for source, target, ro in op.volumes]
+            step = Step(
+                args=op.args,
+                rootfs=mounts,
+                env=(*op.env, *given.env),
+                cwd=op.cwd,
+                user=op.user,
+                mounts=(*given.mounts, *volumes),
+                network=op.network,
+                hostname=op.hostname,
+                extra_hosts=op.hosts,
+                insecure=op.insecure,
+                shm_size=op.shm_size or 64 << 20,
+                ulimits=op.ulimits,
+                memory=op.memory,
+                cgroup_parent=op.cgroup_parent,
+                proxies=op.proxies,
+            )
+            status = shop.runner.run(step, output=output, cancelled=cancelled)
+        if status:
+            command = " ".join(op.args)
+            raise CommandFailedError(
+                f'process "{command}" did not complete successfully: exit code: {status}', status=status
+            )
+        settle_times(snapshots.upper(key), shop.epoch)
+        snapshots.commit(name, key, lease=shop.lease)
+    except BaseException:
+        snapshots.remove(key, force=True)
+        raise
+    return name

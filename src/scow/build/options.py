@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a caller asks of a build, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scow.oci.model import Platform
+    from scow.oci.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that steps may ask for by name.
+
+    Attributes:
+        path: File to read it from, or ``""``.
+        env: Variable to read it from, or ``""``.
+    """
+
+    path: str = ""
+    env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a result goes besides the local store.
+
+    Attributes:
+        type: ``image``, ``docker``, ``oci``, ``tar`` or ``local``.
+        destination: A file or directory; ``-`` for standard output; ``""`` for the local store.
+        attributes: Everything else that was said.
+    """
+
+    type: str
+    destination: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """One build.
+
+    Attributes:
+        context: Directory, URL, ``-`` for standard input.
+        dockerfile: Path as given with ``-f``; ``-`` for standard input; ``""`` for ``Dockerfile`` in the context.
+        tags: Names for the result.
+        target: Stage to build; ``""`` for the last.
+        build_args: Values for ARG.
+        labels: Labels to add.
+        annotations: Annotations of the manifest.
+        platforms: What to build for; empty for the host's.
+        no_cache: Take nothing from the cache.
+        no_cache_filter: Stages that take nothing from the cache.
+        pull: Ask the registry for base images even when they are here.
+        network: Network of RUN steps.
+        extra_hosts: ``name:address`` for ``/etc/hosts`` of RUN steps.
+        shm_size: Bytes of ``/dev/shm``; 0 for the default.
+        ulimits: ``(name, soft, hard)``.
+        memory: Bytes a RUN step may use; 0 for no limit.
+        cgroup_parent: Control group for RUN steps.
+        volumes: ``source:target[:options]``: host directories for RUN steps.
+        secrets: By id.
+        ssh: Agent sockets or key files by id.
+        contexts: Further contexts by name.
+        allow: Entitlements such as ``security.insecure`` and ``network.host``.
+        outputs: Where the result goes; empty for the local store.
+        squash: ``""``, ``new`` (layers of this build become one) or ``all``.
+        unset_env: Variables of the base that the result must not have.
+        unset_labels: Labels of the base that the result must not have.
+        unset_volumes: Volumes of the base that the result must not have.
+        unset_ports: Exposed ports of the base that the result must not have.
+        epoch: ``SOURCE_DATE_EPOCH`` in seconds, or ``None``.
+        locked: Every input from outside must be as the lock file says.
+        allow_leaks: Secrets that may appear in layers.
+        cache_from: Caches to read, as attributes.
+        cache_to: Caches to write, as attributes.
+        environ: The caller's environment, for values that flags only name.
+        explain: Find out why each step ran.
+    """
+
+    context: str
+    dockerfile: str = ""
+    tags: tuple[Reference, ...] = ()
+    target: str = ""
+    build_args: Mapping[str, str] = field(default_factory=dict[str, str])
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+    platforms: tuple[Platform, ...] = ()
+    no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()
+    pull: bool = False
+    network: str = "default"
+    extra_hosts: tuple[str, ...] = ()
+    shm_size: int = 0
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    memory: int = 0
+    cgroup_parent: str = ""
+    volumes: tuple[str, ...] = ()
+    secrets: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
+    ssh: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    contexts: Mapping[str, str] = field(default_factory=dict[str, str])
+    allow: frozenset[str] = frozenset()
+    outputs: tuple[Output, ...] = ()
+    squash: str = ""
+    unset_env: tuple[str, ...] = ()
+    unset_labels: tuple[str, ...] = ()
+    unset_volumes: tuple[str, ...] = ()
+    unset_ports: tuple[str, ...] = ()
+    epoch: int | None = None
+    locked: bool = False
+    allow_leaks: frozenset[str] = frozenset()
+    cache_from: tuple[Mapping[str, str], ...] = ()
+    cache_to: tuple[Mapping[str, str], ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+    explain: bool = False

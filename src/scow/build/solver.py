@@ -1,0 +1,438 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs what a plan needs: keys first, then what the cache lacks, every vertex once, independent ones side by side.
+
+A vertex whose result is in the cache hides everything below it. Each vertex is flown once: whoever comes second waits
+for the first. A RUN's tree can be stood on the moment it ends; its layer is written meanwhile, and only the image at
+the end waits for all of them. Finished layers enter the cache even when a later step fails.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.base.tasks import TaskGroup
+from scow.build.copying import Filter, fingerprint, matches
+from scow.build.graph import LayerRef, Solved, content_key, definition_key, digest_of, result_key
+from scow.build.ops.values import BaseOp, CopyOp, MkdirOp, RunOp
+from scow.build.sources import DirTree
+from scow.errors import CancelledError, ScowError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from scow.base.tasks import Task
+    from scow.build.cache import BuildCache
+    from scow.build.events import Ledger
+    from scow.build.graph import Vertex
+    from scow.build.workshop import Workshop
+
+_WRITERS = max(2, os.cpu_count() or 2)
+
+
+class StepFailedError(ScowError):
+    """A step of a build did not succeed.
+
+    Args:
+        message: One sentence.
+        step: Its number in the build.
+        title: Its title.
+        lines: First and last line in the Dockerfile.
+        hint: What to do.
+    """
+
+    code = "build-step"
+
+    def __init__(
+        self, message: str, *, step: int = 0, title: str = "", lines: tuple[int, int] = (0, 0), hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.step = step
+        self.title = title
+        self.lines = lines
+        self.excerpt = ""
+        """The lines of the Dockerfile around the step, for a terminal."""
+
+
+class Story(NamedTuple):
+    """How a vertex got its result.
+
+    Attributes:
+        vertex: The vertex.
+        step: Its number in this build; 0 when it was not looked at.
+        outcome: ``cached`` or ``run``.
+        key: Its definition key.
+    """
+
+    vertex: Vertex
+    step: int
+    outcome: str
+    key: str
+
+
+class Tree:
+    """What a vertex gave: known, or on its way while one can stand on it already.
+
+    Args:
+        solved: The result, when it is known.
+        standing: A snapshot of it, when there is one other than that of its layers.
+    """
+
+    def __init__(self, solved: Solved | None = None, standing: str | None = None) -> None:
+        self._solved = solved
+        self._known = threading.Event()
+        self._error: BaseException | None = None
+        self.standing = standing
+        if solved is not None:
+            self._known.set()
+
+    @property
+    def known(self) -> Solved | None:
+        """The result, without waiting."""
+        return self._solved
+
+    def settle(self, solved: Solved | None, error: BaseException | None = None) -> None:
+        """Give the result, or why there is none."""
+        self._solved, self._error = solved, error
+        self._known.set()
+
+    def result(self) -> Solved:
+        """The result; waits for it.
+
+        Raises:
+            CancelledError: There will be none.
+        """
+        self._known.wait()
+        if self._solved is None:
+            raise CancelledError("the work was stopped because another part of it failed") from self._error
+        return self._solved
+
+    def stand(self, shop: Workshop) -> str | None:
+        """A snapshot to mount."""
+        return self.standing if self.standing is not None else shop.stand(self.result())
+
+
+class Solver:
+    """Solves the vertices of one build.
+
+    Args:
+        shop: What steps work with.
+        cache: Results by key.
+        ledger: Told what happens.
+    """
+
+    def __init__(self, shop: Workshop, cache: BuildCache, ledger: Ledger) -> None:
+        self._shop = shop
+        self._cache = cache
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._trees: dict[Vertex, Tree] = {}
+        self._flights: dict[Vertex, threading.Event] = {}
+        self._definitions: dict[Vertex, Mapping[str, Any]] = {}
+        self.keys: dict[Vertex, str] = {}
+        self._taken: dict[Vertex, Solved] = {}
+        self._told: set[Vertex] = set()
+        self._writers = threading.Semaphore(_WRITERS)
+        self._uppers: list[str] = []
+        self.stories: list[Story] = []
+
+    # ------------------------------------------------------------------ keys
+
+    def prepare(self, vertices: Sequence[Vertex]) -> None:
+        """Compute the definition keys; contexts are scanned here.
+
+        Raises:
+            SourceNotFoundError: A file of a context is not there.
+        """
+        for vertex in vertices:
+            try:
+                definition = vertex.op.definition()
+            except ScowError as error:
+                raise self._failed(vertex, 0, error) from error
+            below = self.keys[vertex.below] if vertex.below is not None else ""
+            self._definitions[vertex] = definition
+            self.keys[vertex] = definition_key(definition, below, [self.keys[read] for read in vertex.reads])
+
+    def solve(self, target: Vertex | None) -> Solved:
+        """Make the target's tree.
+
+        Args:
+            target: What is wanted; ``None`` for an empty tree.
+
+        Raises:
+            StepFailedError: A step failed.
+            ScowError: Anything else.
+        """
+        if target is None:
+            return Solved(None, (), 0)
+        with TaskGroup() as writing:
+            try:
+                with TaskGroup() as group:
+                    tree = self._ensure(target, group, writing)
+                solved = tree.result()
+            finally:
+                self._close_waiting()
+        self._cache.hold(self._taken.values(), self._shop.lease)
+        self._drop_uppers()
+        return solved
+
+    def _close_waiting(self) -> None:
+        """Whoever still waits for a vertex that never flew must not wait for ever."""
+        with self._lock:
+            flights = list(self._flights.values())
+        for flight in flights:
+            flight.set()
+
+    # ------------------------------------------------------------------ flights
+
+    def _ensure(self, target: Vertex, group: TaskGroup, writing: TaskGroup) -> Tree:
+        """The tree of a vertex: from the cache, or by running what is missing below it and then itself."""
+        todo: list[Vertex] = []
+        here: Vertex | None = target
+        while here is not None and self._peek(here) is None:
+            todo.append(here)
+            here = here.below
+        self._show_cached(here)
+        for vertex in reversed(todo):
+            for read in vertex.reads:
+                group.spawn(self._ensure, read, group, writing)
+        tree = self._peek(here) if here is not None else Tree(Solved(None, (), 0))
+        for vertex in reversed(todo):
+            group.check()
+            if tree is None:
+                raise CancelledError("the work was stopped because another part of it failed")
+            tree = self._fly(vertex, tree, group, writing)
+        if tree is None:
+            raise CancelledError("the work was stopped because another part of it failed")
+        return tree
+
+    def _peek(self, vertex: Vertex) -> Tree | None:
+        """A tree that exists: made in this build, a base, or in the cache."""
+        with self._lock:
+            tree = self._trees.get(vertex)
+        if tree is not None:
+            return tree
+        if isinstance(vertex.op, BaseOp):
+            tree = Tree(Solved(vertex.op.chain, (), vertex.op.time))
+        elif not vertex.fresh:
+            found = self._cache.get(self.keys[vertex])
+            if found is not None:
+                tree = Tree(found)
+        if tree is None:
+            return None
+        with self._lock:
+            tree = self._trees.setdefault(vertex, tree)
+            if tree.known is not None and not isinstance(vertex.op, BaseOp):
+                self._taken[vertex] = tree.known
+        return tree
+
+    def _show_cached(self, vertex: Vertex | None) -> None:
+        """Tell of a vertex found in the cache, and of all it hides."""
+        hidden: list[Vertex] = []
+        while vertex is not None:
+            hidden.append(vertex)
+            vertex = vertex.below
+        for found in reversed(hidden):
+            with self._lock:
+                if found in self._told:
+                    continue
+                self._told.add(found)
+            step = self._ledger.begin(found.title)
+            self.stories.append(Story(found, step, "cached", self.keys[found]))
+            self._ledger.tell(step, "cached" if found.below or not isinstance(found.op, BaseOp) else "done", found.title)
+
+    def _fly(self, vertex: Vertex, below: Tree, group: TaskGroup, writing: TaskGroup) -> Tree:
+        """Run a vertex, or wait for the thread that does."""
+        with self._lock:
+            tree = self._trees.get(vertex)
+            flight = self._flights.get(vertex)
+            first = flight is None
+            if flight is None:
+                flight = self._flights[vertex] = threading.Event()
+        if tree is not None:
+            return tree
+        if not first:
+            flight.wait()
+            with self._lock:
+                tree = self._trees.get(vertex)
+            if tree is None:
+                raise CancelledError("the work was stopped because another part of it failed")
+            return tree
+        try:
+            reads = [self._ensure(read, group, writing) for read in vertex.reads]
+            tree = self._perform(vertex, below, reads, group, writing)
+            with self._lock:
+                self._trees[vertex] = tree
+        finally:
+            flight.set()
+        return tree
+
+    def _begin(self, vertex: Vertex) -> int:
+        with self._lock:
+            self._told.add(vertex)
+        step = self._ledger.begin(vertex.title)
+        self.stories.append(Story(vertex, step, "run", self.keys[vertex]))
+        return step
+
+    def _failed(self, vertex: Vertex, step: int, error: ScowError) -> StepFailedError:
+        if isinstance(error, StepFailedError):
+            return error
+        return StepFailedError(error.message, step=step, title=vertex.title, lines=vertex.lines, hint=error.hint)
+
+    # ------------------------------------------------------------------ performing
+
+    def _perform(
+        self, vertex: Vertex, below: Tree, reads: Sequence[Tree], group: TaskGroup, writing: TaskGroup
+    ) -> Tree:
+        op = vertex.op
+        if isinstance(op, CopyOp) and not op.parts:
+            return below
+        step = self._begin(vertex)
+        try:
+            if isinstance(op, RunOp):
+                tree = self._run(vertex, op, below, reads, step, group, writing)
+            else:
+                tree = self._files(vertex, below, reads, group)
+        except CancelledError:
+            self._ledger.tell(step, "cancelled", vertex.title)
+            raise
+        except ScowError as error:
+            self._ledger.tell(step, "failed", vertex.title, error.message)
+            raise self._failed(vertex, step, error) from error
+        self._ledger.tell(step, "done", vertex.title)
+        return tree
+
+    def _run(
+        self,
+        vertex: Vertex,
+        op: RunOp,
+        below: Tree,
+        reads: Sequence[Tree],
+        step: int,
+        group: TaskGroup,
+        writing: TaskGroup,
+    ) -> Tree:
+        from scow.build.ops.exec import run_command
+
+        solved = below.known
+        definition = self._definitions[vertex]
+        if solved is not None and not vertex.fresh and all(read.known is not None for read in reads):
+            found = self._second_key(vertex, solved, [read.result() for read in reads])
+            if found is not None:
+                return Tree(solved.plus(found))
+
+        def output(stream: int, data: bytes) -> None:
+            self._ledger.log(step, vertex.title, stream, data)
+
+        names = [read.stand(self._shop) for read in reads]
+        parent = below.stand(self._shop)
+        name = run_command(self._shop, op, parent, names, output, lambda: group.cancelled)
+        with self._lock:
+            self._uppers.append(name)
+        tree = Tree(standing=name)
+        newest = max([0, *(mount.origin.newest() for mount in op.mounts if mount.origin is not None)])
+
+        def write() -> None:
+            try:
+                before = below.result()
+                tree.settle(self._write_upper(vertex, definition, name, before, reads, newest))
+            except BaseException as error:
+                tree.settle(None, error)
+                raise
+
+        writing.spawn(write)
+        return tree
+
+    def _write_upper(
+        self,
+        vertex: Vertex,
+        definition: Mapping[str, Any],
+        name: str,
+        below: Solved,
+        reads: Sequence[Tree],
+        newest: int,
+    ) -> Solved:
+        """Make the layer of a RUN from what it left, and enter it."""
+        from scow.layer.diff import diff_upper
+
+        shop = self._shop
+        when = max([below.time, newest, *(read.result().time for read in reads)])
+        when = when if shop.epoch is None else shop.epoch
+        with self._writers:
+            upper = shop.snapshots.upper(name)
+            diff, size, usage = shop.keep_layer(lambda out: diff_upper(upper, out, epoch=shop.epoch).usage)
+        solved = shop.place(below, LayerRef(diff, size, usage, when))
+        second = result_key(definition, str(below.chain), [str(read.result().chain) for read in reads])
+        self._cache.put([self.keys[vertex], second], solved, vertex.op.kind, vertex.title)
+        return solved
+
+    def _second_key(self, vertex: Vertex, below: Solved, reads: Sequence[Solved]) -> LayerRef | None:
+        key = result_key(self._definitions[vertex], str(below.chain), [str(read.chain) for read in reads])
+        found = self._cache.get(key)
+        return found.layers[-1] if found is not None and found.layers else None
+
+    def _files(self, vertex: Vertex, below: Tree, reads: Sequence[Tree], group: TaskGroup) -> Tree:
+        """COPY, ADD, WORKDIR: by another key, or by doing it."""
+        definition = self._definitions[vertex]
+        shop = self._shop
+        contents: list[str] = []
+        if vertex.reads and isinstance(vertex.op, CopyOp):
+            contents = self._contents(vertex.op, reads)
+        where = "detached" if vertex.detached else str(below.result().chain)
+        key = content_key(definition, where, contents)
+        found = None if vertex.fresh else self._cache.get(key)
+        if found is not None and found.layers:
+            layer = found.layers[-1]
+        else:
+            layer = self._make_files(vertex, below, reads, group)
+        before = below.result()
+        solved = shop.place(before, layer)
+        keys = [self.keys[vertex], key]
+        if vertex.detached:
+            self._cache.put([key], Solved(None, (layer,), layer.time), vertex.op.kind, vertex.title)
+            keys.pop()
+        self._cache.put(keys, solved, vertex.op.kind, vertex.title)
+        return Tree(solved)
+
+    def _make_files(self, vertex: Vertex, below: Tree, reads: Sequence[Tree], group: TaskGroup) -> LayerRef:
+        from scow.build.ops.files import run_copy, run_mkdir
+
+        shop = self._shop
+        parent = None if vertex.detached else below.stand(shop)
+        time_below = 0 if vertex.detached else below.result().time
+        if isinstance(vertex.op, MkdirOp):
+            diff, size, usage = run_mkdir(shop, vertex.op, parent, time_below)
+            return LayerRef(diff, size, usage, time_below if shop.epoch is None else shop.epoch)
+        if not isinstance(vertex.op, CopyOp):
+            raise ScowError(f"nobody can do {vertex.op.kind!r}")
+        names = [read.stand(shop) for read in reads]
+        diff, size, usage, newest = run_copy(shop, vertex.op, parent, names, time_below, group.check)
+        when = max(time_below, newest) if shop.epoch is None else shop.epoch
+        return LayerRef(diff, size, usage, when)
+
+    def _contents(self, op: CopyOp, reads: Sequence[Tree]) -> list[str]:
+        """Digests of the files that a copy takes from other steps."""
+
+        def work(places: Sequence[str]) -> list[str]:
+            tree = DirTree(places[0])
+            out: list[str] = []
+            for part in op.parts:
+                if part.origin is None:
+                    keep = Filter(part.source.includes, op.excludes)
+                    out.append(digest_of([_entry(tree, match, keep) for match in matches(tree, part.source)]))
+            return out
+
+        return self._shop.with_trees([read.stand(self._shop) for read in reads], work)
+
+    def _drop_uppers(self) -> None:
+        """The directories that steps worked in; their layers are in the store now."""
+        for name in reversed(self._uppers):
+            self._shop.snapshots.remove(name, force=True)
+        self._uppers.clear()
+
+
+def _entry(tree: DirTree, match: bytes, keep: Filter) -> list[str]:
+    return [match.decode("utf-8", "surrogateescape"), fingerprint(tree, match, keep)]
+

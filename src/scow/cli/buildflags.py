@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flags of ``build``, and the options that they mean.
+
+Source: docker CLI 28 (classic) and docker buildx 0.36, ``build``; buildah 1.44 for ``--volume``, ``--squash`` and
+``--unset*``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from scow.cli.flags import Command, Flag
+from scow.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from scow.build.options import BuildOptions, Output, Secret
+    from scow.cli.flags import Parsed
+
+FLAGS = (
+    Flag("add-host", kind="list", help='Add a custom host-to-IP mapping ("host:ip")'),
+    Flag("allow", kind="csv", help='Allow extra privileged entitlement (e.g., "network.host", "security.insecure")'),
+    Flag("allow-leak", kind="csv", help="Secrets that may appear in layers"),
+    Flag("annotation", kind="list", help="Add annotation to the image"),
+    Flag("attest", kind="list", hidden=True, help="Attestation parameters"),
+    Flag("build-arg", kind="list", help="Set build-time variables"),
+    Flag("build-context", kind="list", help='Additional build contexts (e.g., "name=path")'),
+    Flag("builder", kind="string", hidden=True, help="Override the configured builder instance"),
+    Flag("cache-from", kind="list", help='External cache sources (e.g., "type=local,src=path/to/dir")'),
+    Flag("cache-to", kind="list", help='Cache export destinations (e.g., "type=local,dest=path/to/dir")'),
+    Flag(
+        "call",
+        kind="enum",
+        default="build",
+        choices=("build", "check", "lint", "outline", "targets"),
+        help='Set method for evaluating build ("check", "outline", "targets")',
+    ),
+    Flag("cgroup-parent", kind="string", help='Set the parent cgroup for the "RUN" instructions during build'),
+    Flag("check", help='Shorthand for "--call=check"'),
+    Flag("compress", hidden=True, help="Compress the build context using gzip"),
+    Flag("cpu-period", kind="int", hidden=True, help="Limit the CPU CFS (Completely Fair Scheduler) period"),
+    Flag("cpu-quota", kind="int", hidden=True, help="Limit the CPU CFS (Completely Fair Scheduler) quota"),
+    Flag("cpu-shares", "c", kind="int", hidden=True, help="CPU shares (relative weight)"),
+    Flag("cpuset-cpus", kind="string", hidden=True, help="CPUs in which to allow execution (0-3, 0,1)"),
+    Flag("cpuset-mems", kind="string", hidden=True, help="MEMs in which to allow execution (0-3, 0,1)"),
+    Flag("disable-content-trust", default=True, hidden=True, help="Skip image verification"),
+    Flag("explain", help="Say of every step why it ran or came from the cache"),
+    Flag("file", "f", kind="string", help='Name of the Dockerfile (default: "PATH/Dockerfile")'),
+    Flag("force-rm", hidden=True, help="Always remove intermediate containers"),
+    Flag("iidfile", kind="string", help="Write the image ID to a file"),
+    Flag("isolation", kind="string", hidden=True, help="Container isolation technology"),
+    Flag("label", kind="list", help="Set metadata for an image"),
+    Flag("load", hidden=True, help='Shorthand for "--output=type=docker"'),
+    Flag("locked", help="Refuse inputs that the lock file does not have"),
+    Flag("memory", "m", kind="bytes", help="Memory limit of a step"),
+    Flag("memory-swap", kind="swap", hidden=True, help="Swap limit equal to memory plus swap"),
+    Flag("metadata-file", kind="string", help="Write build result metadata to a file"),
+    Flag("network", kind="string", default="default", help='Set the networking mode for the "RUN" instructions'),
+    Flag("no-cache", help="Do not use cache when building the image"),
+    Flag("no-cache-filter", kind="csv", help="Do not cache specified stages"),
+    Flag("on-error", kind="enum", default="fail", choices=("fail", "shell"), help="What to do when a step fails"),
+    Flag("output", "o", kind="list", help='Output destination (format: "type=local,dest=path")'),
+    Flag("platform", kind="csv", help="Set target platform for build"),
+    Flag(
+        "progress",
+        kind="enum",
+        default="auto",
+        choices=("auto", "none", "plain", "quiet", "rawjson", "tty"),
+        help='Set type of progress output ("auto", "none", "plain", "quiet", "rawjson", "tty")',
+    ),
+    Flag("provenance", kind="optional", implied="true", hidden=True, help='Shorthand for "--attest=type=provenance"'),
+    Flag("pull", help="Always attempt to pull all referenced images"),
+    Flag("push", help="Push the result to its registry"),
+    Flag("quiet", "q", help="Suppress the build output and print image ID on success"),
+    Flag("rm", default=True, hidden=True, help="Remove intermediate containers after a successful build"),
+    Flag("sbom", kind="optional", implied="true", hidden=True, help='Shorthand for "--attest=type=sbom"'),
+    Flag("secret", kind="list", help='Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")'),
+    Flag("security-opt", kind="list", hidden=True, help="Security options"),
+    Flag("shm-size", kind="bytes", help='Shared memory size for build containers'),
+    Flag("squash", kind="optional", implied="new", help='Make one layer of the new ones, or of "all"'),
+    Flag("ssh", kind="list", help='SSH agent socket or keys to expose to the build (format: "default|id[=socket|key]")'),
+    Flag("stream", hidden=True, help="Stream attaches to server to negotiate build context"),
+    Flag("tag", "t", kind="list", help='Name and optionally a tag (format: "name:tag")'),
+    Flag("target", kind="string", help="Set the target build stage to build"),
+    Flag("ulimit", kind="list", help="Ulimit options"),
+    Flag("unset-env", kind="csv", help="Variables of the base that the image must not have"),
+    Flag("unset-expose", kind="csv", help="Exposed ports of the base that the image must not have"),
+    Flag("unset-label", kind="csv", help="Labels of the base that the image must not have"),
+    Flag("unset-volume", kind="csv", help="Volumes of the base that the image must not have"),
+    Flag("verify-reproducible", help="Build twice, under another clock and order, and compare"),
+    Flag("volume", "v", kind="list", help='Host directories for "RUN" instructions (format: "source:target[:ro]")'),
+)  # fmt: skip
+
+COMMAND = Command(
+    name="build",
+    usage="[OPTIONS] PATH | URL | -",
+    summary="Build an image from a Dockerfile",
+    min_args=1,
+    max_args=1,
+    aliases=("build", "builder build", "image build"),
+    flags=FLAGS,
+)
+
+
+def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
+    """The options that flags mean.
+
+    Raises:
+        InvalidArgumentError: A value makes no sense.
+    """
+    from scow.build.options import BuildOptions
+    from scow.oci.platform import parse_platform
+
+    build_args = _pairs(flags["build-arg"], environ)
+    if environ.get("SOURCE_DATE_EPOCH"):
+        build_args.setdefault("SOURCE_DATE_EPOCH", environ["SOURCE_DATE_EPOCH"])
+    return BuildOptions(
+        context=flags.args[0],
+        dockerfile=flags.file,
+        tags=tuple(_tag(name) for name in flags.tag),
+        target=flags.target,
+        build_args=build_args,
+        labels=_pairs(flags.label, {}, missing=""),
+        annotations=_pairs([text.rpartition(":")[2] if ":" in text.partition("=")[0] else text for text in flags.annotation], {}),
+        platforms=tuple(parse_platform(text) for text in flags.platform),
+        no_cache=flags["no-cache"],
+        no_cache_filter=tuple(flags["no-cache-filter"]),
+        pull=flags.pull,
+        network=flags.network or "default",
+        extra_hosts=tuple(_host(text) for text in flags["add-host"]),
+        shm_size=flags["shm-size"],
+        ulimits=tuple(_ulimit(text) for text in flags.ulimit),
+        memory=flags.memory,
+        cgroup_parent=flags["cgroup-parent"],
+        volumes=tuple(flags.volume),
+        secrets=dict(_secret(text) for text in flags.secret),
+        ssh=dict(_ssh(text) for text in flags.ssh),
+        contexts=_contexts(flags["build-context"]),
+        allow=frozenset(flags.allow),
+        outputs=tuple(_output(text) for text in flags.output),
+        squash=flags.squash,
+        unset_env=tuple(flags["unset-env"]),
+        unset_labels=tuple(flags["unset-label"]),
+        unset_volumes=tuple(flags["unset-volume"]),
+        unset_ports=tuple(flags["unset-expose"]),
+        locked=flags.locked,
+        allow_leaks=frozenset(flags["allow-leak"]),
+        cache_from=tuple(_attributes(text, "cache-from") for text in flags["cache-from"]),
+        cache_to=tuple(_attributes(text, "cache-to") for text in flags["cache-to"]),
+        environ=environ,
+        explain=flags.explain,
+    )
+
+
+def _tag(name: str) -> Any:
+    from scow.oci.reference import InvalidReferenceError, Reference, ReservedNameError
+
+    try:
+        reference = Reference.parse(name)
+    except ReservedNameError:
+        raise
+    except InvalidReferenceError as error:
+        raise InvalidReferenceError(f"invalid tag {name!r}: {error.message}", hint=error.hint) from None
+    if reference.digest is not None:
+        raise InvalidArgumentError(f"invalid tag {name!r}: refusing to create a tag with a digest reference")
+    return reference.with_default_tag()
+
+
+def _pairs(texts: list[str], environ: Mapping[str, str], *, missing: str | None = None) -> dict[str, str]:
+    """``NAME=value``; a name alone takes the environment's value, if there is one."""
+    out: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not name:
+            raise InvalidArgumentError(f"invalid argument {text!r}: it has no name")
+        if sign:
+            out[name] = value
+        elif name in environ:
+            out[name] = environ[name]
+        elif missing is not None:
+            out[name] = missing
+    return out
+
+
+def _host(text: str) -> str:
+    name, sign, address = text.partition("=") if "=" in text else text.partition(":")
+    if not sign or not name or not address:
+        raise InvalidArgumentError(f'invalid argument "{text}" for "--add-host" flag: bad format for add-host: "{text}"')
+    return f"{name}:{address.removeprefix('[').removesuffix(']')}"
+
+
+def _ulimit(text: str) -> tuple[str, int, int]:
+    name, sign, values = text.partition("=")
+    soft, _, hard = values.partition(":")
+    try:
+        return name, int(soft), int(hard or soft)
+    except ValueError:
+        raise InvalidArgumentError(f'invalid argument "{text}" for "--ulimit" flag: invalid ulimit argument: {text}') from None
+    finally:
+        if not sign:
+            raise InvalidArgumentError(f'invalid argument "{text}" for "--ulimit" flag: invalid ulimit argument: {text}')
+
+
+def _fields(text: str) -> list[str]:
+    from scow.cli.values import split_csv
+
+    return split_csv(text)
+
+
+def _attributes(text: str, flag: str) -> dict[str, str]:
+    """``type=local,src=x``; one word alone is a registry reference."""
+    fields = _fields(text)
+    if len(fields) == 1 and "=" not in fields[0]:
+        return {"type": "registry", "ref": fields[0]}
+    out: dict[str, str] = {}
+    for field in fields:
+        name, sign, value = field.partition("=")
+        if not sign:
+            raise InvalidArgumentError(f"invalid value {field!r} for --{flag}", hint="write key=value pairs")
+        out[name.strip().lower()] = value
+    if not out.get("type"):
+        raise InvalidArgumentError(f"type required for --{flag} in {text!r}")
+    return out
+
+
+def _secret(text: str) -> tuple[str, Secret]:
+    from scow.build.options import Secret
+
+    given: dict[str, str] = {}
+    for field in _fields(text):
+        name, sign, value = field.partition("=")
+        name = name.strip().lower()
+        if not sign:
+            raise InvalidArgumentError(f"invalid field {field!r} must be a key=value pair")
+        if name not in ("type", "id", "source", "src", "env"):
+            raise InvalidArgumentError(f"unexpected key {name!r} in {text!r}")
+        given["source" if name == "src" else name] = value
+    if given.get("type", "file") not in ("file", "env"):
+        raise InvalidArgumentError(f"unsupported secret type {given['type']!r}")
+    identity = given.get("id", "")
+    if not identity:
+        raise InvalidArgumentError(f"the secret {text!r} has no id")
+    path, env = given.get("source", ""), given.get("env", "")
+    if given.get("type") == "env":
+        path, env = "", env or path
+    if not path and not env:
+        if identity in os.environ:
+            env = identity
+        else:
+            path = identity
+    if path:
+        path = os.path.abspath(os.path.expanduser(path))
+        if not os.path.exists(path):
+            raise InvalidArgumentError(f"failed to stat {path}: no such file or directory", hint=f"for --secret {text}")
+    return identity, Secret(path, env)
+
+
+def _ssh(text: str) -> tuple[str, tuple[str, ...]]:
+    name, _, paths = text.partition("=")
+    sources = tuple(os.path.abspath(os.path.expanduser(path)) for path in paths.split(",") if path)
+    return name or "default", sources
+
+
+def _contexts(texts: list[str]) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise InvalidArgumentError(f"invalid context value: {text}, expected key=value")
+        out[name] = value
+    return out
+
+
+def _output(text: str) -> Output:
+    from scow.build.options import Output
+
+    if "=" not in text:
+        return Output("tar", "-") if text == "-" else Output("local", text)
+    given = _attributes(text if "type=" in text else f"type=image,{text}", "output")
+    kind = given.pop("type")
+    destination = given.pop("dest", given.pop("destination", ""))
+    if kind not in ("image", "docker", "oci", "tar", "local", "registry", "cacheonly"):
+        raise InvalidArgumentError(f"unknown output type {kind!r}", hint="it can be image, docker, oci, tar or local")
+    if kind in ("local", "tar") and not destination:
+        if kind == "local":
+            raise InvalidArgumentError("dest is required for local output")
+        destination = "-"
+    return Output(kind, destination, given)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``scow build``: an image from a Dockerfile."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from scow.cli.buildflags import COMMAND, read
+from scow.cli.flags import parse
+
+if TYPE_CHECKING:
+    from scow.build.builder import BuildResult
+    from scow.build.options import BuildOptions
+    from scow.cli.buildlog import Shown
+    from scow.cli.flags import Parsed
+    from scow.engine import Engine
+
+__all__ = ["COMMAND", "main"]
+
+
+def main(argv: list[str]) -> int:
+    """Build an image."""
+    from scow.cli.context import engine
+
+    flags = parse(COMMAND, argv)
+    options = read(flags, os.environ)
+    return _build(engine(), flags, options)
+
+
+def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
+    from scow.build.solver import StepFailedError
+    from scow.cli.buildlog import make
+    from scow.cli.report import note
+    from scow.dockerfile.errors import DockerfileError
+
+    shown = make("quiet" if flags.quiet else flags.progress)
+    try:
+        result = here.builder.build(options, shown)
+    except DockerfileError as error:
+        shown.close()
+        note(error.snippet)
+        where = f"dockerfile parse error on line {error.line}: " if error.line else ""
+        note(f"ERROR: failed to build: failed to solve: {error.location}: {where}{error.message}")
+        if error.hint:
+            note(f"Hint: {error.hint}")
+        return 1
+    except StepFailedError as error:
+        shown.close()
+        return _failed(shown, error)
+    shown.close()
+    _write_results(flags, result)
+    if flags.quiet:
+        sys.stdout.write(f"{result.image.id}\n")
+    return 0
+
+
+def _failed(shown: Shown, error: object) -> int:
+    from scow.build.solver import StepFailedError
+    from scow.cli.report import note
+
+    if isinstance(error, StepFailedError):
+        shown.failure(error.step, error.excerpt)
+        note(f"ERROR: failed to build: failed to solve: {error.message}")
+        if error.hint:
+            note(f"Hint: {error.hint}")
+    return 1
+
+
+def _write_results(flags: Parsed, result: BuildResult) -> None:
+    if flags.iidfile:
+        with open(flags.iidfile, "w", encoding="ascii") as file:
+            file.write(result.image.id)
+    if flags["metadata-file"]:
+        import json
+
+        value = {
+            "containerimage.config.digest": result.image.id,
+            "containerimage.digest": result.image.manifest,
+            "image.name": ",".join(flags.tag),
+        }
+        with open(flags["metadata-file"], "w", encoding="utf-8") as file:
+            json.dump(value, file, indent=2)
+            file.write("\n")
