@@ -523,6 +523,21 @@ class SnapshotterSuite:
         assert [info.name for info in store.snapshots] == ["l0"]
         assert names(store.tree("l0", lease)) == ["0"]
 
+    def test_files_go_only_after_the_transaction(self, store: Store, lease: Lease) -> None:
+        store.snapshots.prepare("k", None, lease=lease)
+        upper = store.snapshots.upper("k")
+        with pytest.raises(RuntimeError), store.db.write():
+            store.snapshots.remove("k", force=True)
+            raise RuntimeError
+        assert store.snapshots.exists("k") is False
+        assert os.path.isdir(upper)
+        store.inside(store.snapshots.mounts("k"), os.listdir)
+        with store.db.write():
+            store.snapshots.remove("k", force=True)
+            assert os.path.isdir(upper)
+        assert not os.path.exists(upper)
+        assert problems(store) == []
+
     def test_links_keep_what_is_below_alive(self, store: Store, lease: Lease) -> None:
         store.add("base", BASE, None, lease)
         store.add("top", layer(Entry("x")), "base", lease)

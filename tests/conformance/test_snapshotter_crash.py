@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conformance.snapshotter import Entry, Store, directory, layer, problems
 
+from conformance.snapshotter import Entry, Store, directory, layer, problems
 from scow.errors import ScowError
 from scow.linux.mount import mount_all
 from scow.linux.namespaces import run_private

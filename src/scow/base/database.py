@@ -19,7 +19,7 @@ from scow.errors import CorruptError, UnavailableError, UnsupportedError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from scow.errors import ScowError
 
@@ -33,6 +33,10 @@ class _Connection(_local):
     pid = 0
     connection: sqlite3.Connection | None = None
     depth = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.after: list[Callable[[], None]] = []
 
 
 class Database:
@@ -70,6 +74,7 @@ class Database:
             raise database_error(error, self.path) from error
         # A connection inherited over fork must not even be closed: closing would drop the parent's file locks.
         local.connection, local.pid, local.depth = connection, pid, 0
+        local.after.clear()
         return connection
 
     @contextmanager
@@ -104,6 +109,7 @@ class Database:
         connection = self._connect()
         local = self._local
         depth = local.depth
+        waiting = len(local.after)
         try:
             connection.execute(f"SAVEPOINT level{depth}" if depth else "BEGIN IMMEDIATE")
             local.depth = depth + 1
@@ -111,6 +117,7 @@ class Database:
                 yield connection
                 connection.execute(f"RELEASE level{depth}" if depth else "COMMIT")
             except BaseException:
+                del local.after[waiting:]
                 if connection.in_transaction:  # a full disk may have rolled back already
                     connection.execute(f"ROLLBACK TO level{depth}" if depth else "ROLLBACK")
                     if depth:
@@ -120,6 +127,23 @@ class Database:
                 local.depth = depth
         except sqlite3.Error as error:
             raise database_error(error, self.path) from error
+        if not depth and local.after:
+            calls, local.after[:] = local.after[:], []
+            for call in calls:
+                call()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call something once this thread's transaction is durable, or now when there is none.
+
+        This is how files go after the rows that name them, whoever began the transaction. A rollback forgets it.
+
+        Args:
+            call: What to call, outside of the transaction.
+        """
+        if self._local.depth:
+            self._local.after.append(call)
+        else:
+            call()
 
     def ensure(self, room: str, version: int, sql: str) -> None:
         """Make a room's tables when the database has none.

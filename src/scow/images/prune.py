@@ -94,6 +94,7 @@ def collect(images: ImageStore, content: LocalContentStore, snapshots: Snapshott
     size = count = 0
     if snapshots is not None:
         size, count = _sweep_snapshots(images, leases, snapshots)
+        snapshots.sweep_orphans()
     with images.db.write() as connection:
         alive = _alive(images, leases)
         dead = [info for info in content if ("blob", info.digest) not in alive]

@@ -433,7 +433,7 @@ def umount(target: str, *, detach: bool = False) -> None:
 
 
 def mount_points(below: str) -> list[str]:
-    """List what this process sees mounted at or below a directory.
+    """List what this thread sees mounted at or below a directory.
 
     Args:
         below: A directory, without a slash at its end.
@@ -442,7 +442,7 @@ def mount_points(below: str) -> list[str]:
         Mount points in the order they were made; one twice when two mounts lie on each other.
     """
     found = []
-    with open("/proc/self/mountinfo", "rb") as file:
+    with open("/proc/thread-self/mountinfo", "rb") as file:  # mounts belong to threads
         for line in file:
             raw = line.split(b" ", 5)[4]
             path = os.fsdecode(raw.replace(b"\\040", b" ").replace(b"\\011", b"\t").replace(b"\\134", b"\\"))

@@ -34,7 +34,7 @@ def check(snapshots: Snapshots, *, repair: bool) -> Iterator[Problem]:
     """
     records = snapshots.records
     records.leases.reap()
-    yield from _orphans(snapshots, repair=repair)
+    yield from orphans(snapshots, repair=repair)
     # Children first, so that an unfinished one does not keep its parent.
     for record in reversed(list(records)):
         problem = _unfinished(snapshots, record, repair=repair)
@@ -44,7 +44,8 @@ def check(snapshots: Snapshots, *, repair: bool) -> Iterator[Problem]:
             yield from _committed(snapshots, record, repair=repair)
 
 
-def _orphans(snapshots: Snapshots, *, repair: bool) -> Iterator[Problem]:
+def orphans(snapshots: Snapshots, *, repair: bool) -> Iterator[Problem]:
+    """Find directories that belong to no row, and remove them with ``repair``."""
     records = snapshots.records
     try:
         names = sorted(os.listdir(records.top))

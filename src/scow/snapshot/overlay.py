@@ -171,7 +171,7 @@ class Snapshots:
                 self._leases.link(f"snapshot:{name}", "snapshot", record.parent)
             self.records.hand_over(key, name)
             self.records.keep(name, lease)
-        self.records.sweep([f"{self.records.directory(record.id)}/work"])
+        self.records.sweep_later(f"{self.records.directory(record.id)}/work")
 
     # ------------------------------------------------------------------ layers
 
@@ -246,7 +246,7 @@ class Snapshots:
 
     def remove(self, name: str, *, force: bool = False) -> None:
         """Remove a snapshot; see the protocol."""
-        self.records.sweep([self.records.forget(name, force=force)])
+        self.records.sweep_later(self.records.forget(name, force=force))
 
     def forget(self, names: list[str]) -> list[str]:
         """Remove rows whatever owns them, within a transaction of the caller; for the collector.
@@ -267,6 +267,12 @@ class Snapshots:
     def sweep(self, directories: list[str]) -> None:
         """Remove the directories that :meth:`forget` answered."""
         self.records.sweep(directories)
+
+    def sweep_orphans(self) -> int:
+        """Remove the directories of processes that were killed; see the protocol."""
+        from scow.snapshot.check import orphans
+
+        return sum(1 for problem in orphans(self, repair=True) if problem.repaired)
 
     def sync(self) -> None:
         """Write all snapshots to the disk; see the protocol."""

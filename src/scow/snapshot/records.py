@@ -270,6 +270,11 @@ class Records:
             if owners:
                 raise ConflictError(f"snapshot {name!r} is in use by {owners[0]!r}")
 
+    def sweep_later(self, *directories: str | None) -> None:
+        """Remove directories once the transaction that forgot their rows is over, or now when there is none."""
+        if any(directories):
+            self.db.after_commit(lambda: self.sweep(directories))
+
     def sweep(self, directories: Iterable[str | None]) -> None:
         """Remove directories whose rows are gone.
 

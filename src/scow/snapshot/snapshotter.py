@@ -260,6 +260,13 @@ class Snapshotter(Protocol):
             ConflictError: Another snapshot stands on it, or something alive owns it.
         """
 
+    def sweep_orphans(self) -> int:
+        """Remove directories that belong to no snapshot: those of processes that were killed.
+
+        Returns:
+            How many.
+        """
+
     def sync(self) -> None:
         """Write all snapshots to the disk, so that they survive a power failure."""
 

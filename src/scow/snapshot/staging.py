@@ -58,7 +58,7 @@ def stage(
                 records.leases.link(f"snapshot:{token}", "blob", applied.diff_id)
             records.update(connection, record.id, diff_id=applied.diff_id, entries=applied.entries, size=applied.usage)
     except BaseException:
-        records.sweep([records.forget(token, force=True)])
+        records.sweep_later(records.forget(token, force=True))
         raise
     return Staged(token, applied.diff_id, applied.size, applied.entries, applied.pending)
 
@@ -115,7 +115,7 @@ def link(records: Records, form: LayerForm, name: str, staged: Staged, parent: s
             if form.name == "index":
                 records.leases.link(f"snapshot:{name}", "blob", staged.diff_id)
             break
-    records.sweep([gone])
+    records.sweep_later(gone)
 
 
 def info(record: Record) -> SnapshotInfo:

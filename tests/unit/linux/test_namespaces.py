@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Namespaces of threads."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from scow.errors import NotFoundError
+from scow.linux.mount import Mount, mount_all, mount_points
+from scow.linux.namespaces import (
+    IdMap,
+    private_mounts,
+    run_inside,
+    run_private,
+    subordinate_ids,
+    unshare,
+    write_id_maps,
+)
+
+
+def test_ranges_of_a_user() -> None:
+    text = "root:1:2\nme:100000:65536\n# comment\nbroken\nme:x:1\n1000:300000:10\n"
+    assert subordinate_ids(text, "me", 1000) == [(100000, 65536), (300000, 10)]
+    assert subordinate_ids(text, "nobody", 65534) == []
+
+
+@pytest.mark.root
+def test_private_mounts_are_seen_by_the_thread_and_its_children_only(tmp_path) -> None:
+    top = str(tmp_path)
+
+    def work() -> str:
+        mount_all([Mount("tmpfs", "t")], top)
+        with open(f"{top}/inside", "w"):
+            pass
+        pid = os.posix_spawn("/bin/ls", ["ls", f"{top}/inside"], {})
+        assert os.waitpid(pid, 0)[1] == 0
+        assert mount_points(top) != []
+        return "result"
+
+    assert run_private(work) == "result"
+    assert os.listdir(top) == []
+    assert mount_points(top) == []
+
+
+@pytest.mark.root
+def test_what_the_work_raises_is_raised(tmp_path) -> None:
+    def work() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        run_private(work)
+
+
+@pytest.mark.root
+def test_entering_another_process(tmp_path) -> None:
+    top = str(tmp_path)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            private_mounts()
+            mount_all([Mount("tmpfs", "t")], top)
+            os.mkdir(f"{top}/there")
+            os.write(write, b"x")
+            signal.pause()
+        finally:
+            os._exit(0)
+    try:
+        assert os.read(read, 1) == b"x"
+        assert run_inside(pid, ["mnt"], lambda: os.listdir(top)) == ["there"]
+        assert os.listdir(top) == []
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    with pytest.raises(NotFoundError, match=f"no process {pid}"):
+        run_inside(pid, ["mnt"], lambda: None)
+
+
+@pytest.mark.root
+def test_user_ids_are_mapped(tmp_path) -> None:
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            unshare("user")
+            os.write(ready[1], b"x")
+            os.read(go[0], 1)
+            status = 0 if (os.getuid(), os.getgid()) == (5, 6) else 2
+        finally:
+            os._exit(status)
+    os.read(ready[0], 1)
+    write_id_maps(pid, [IdMap(5, 0, 1)], [IdMap(6, 0, 1)])
+    os.write(go[1], b"x")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
