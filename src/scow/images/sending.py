@@ -22,6 +22,7 @@ from scow.images.fetching import first_failure
 from scow.images.origins import TransferRecords
 from scow.images.packing import Compression, pack
 from scow.oci import mediatype
+from scow.oci.decode import decode_manifest
 from scow.oci.encode import encode_manifest
 from scow.oci.model import Descriptor
 from scow.oci.reference import Reference
@@ -102,7 +103,7 @@ class Pusher:
             ScowError: The registry refuses, or cannot be reached; the tag is as before.
         """
         with self.leases.hold(f"push {reference.familiar}") as lease:
-            manifest = self.images.manifest(record.id)
+            manifest = self._manifest(reference, record)
             diffs = self.images.config(record.id).value.diff_ids
             sending = _Sending(self, repository, lease, compression)
             layers = sending.layers(manifest.value.layers, diffs)
@@ -112,6 +113,20 @@ class Pusher:
             repository.push_manifest(document.descriptor, raw, reference.tag or "")
             self._note(repository, reference, record, document, lease)
         return Pushed(reference, document.descriptor.digest, len(raw), sending.sent)
+
+    def _manifest(self, reference: Reference, record: ImageRecord) -> Document[Manifest]:
+        """The manifest by which the repository knows the image, when it is whole here; else the image's own."""
+        for known in self.images.digests(record.id):
+            if known.repository != reference.repository or known.digest is None or known.digest not in self.content:
+                continue
+            try:
+                found = decode_manifest(self.content.read(known.digest))
+            except ScowError:
+                continue  # an index
+            value = found.value
+            if value.config.digest == record.id and all(layer.digest in self.content for layer in value.layers):
+                return found
+        return self.images.manifest(record.id)
 
     def _note(
         self,

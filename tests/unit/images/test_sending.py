@@ -76,6 +76,14 @@ def test_a_pulled_image_is_pushed_with_the_same_digest_and_mounted(registry, sto
     }
 
 
+def test_each_repository_gets_the_manifest_it_knows(registry, store):
+    one, other = Made([big()]), Made([big()])
+    other.extra = {"annotations": {"made": "elsewhere"}}
+    digests = one.put(registry, "one", "v1"), other.put(registry, "other", "v1")
+    assert pull(store, registry, "one:v1").record.id == pull(store, registry, "other:v1").record.id
+    assert (push(store, registry, "one:v1")[0].digest, push(store, registry, "other:v1")[0].digest) == digests
+
+
 def test_a_local_image_is_compressed_the_same_way_every_time(registry, store, tmp_path):
     local(store, [{"a": b"1"}, big()], f"{registry.address}/app:v1")
     first, events = push(store, registry, "app:v1")
