@@ -8,8 +8,10 @@ because ``run`` pays for every module.
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
+from scow.base.files import remove_tree
 from scow.containers.events import Events
 from scow.containers.store import ContainerStore
 from scow.errors import ScowError, UnavailableError
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from scow.snapshot.snapshotter import Snapshotter
 
     T = TypeVar("T")
+
+_YOUNG_SECONDS = 60.0
 
 
 class Containers:
@@ -170,6 +174,16 @@ class Containers:
         """Exit status of the latest run of a container, also of one that was removed at its end."""
         event = self.events.last(identity, "die")
         return int(event.attributes.get("exitCode", 0)) if event else 0
+
+    def sweep(self) -> None:
+        """Remove directories of containers that never got a row, or lost it when a removal was interrupted."""
+        top = f"{self.root}/containers"
+        known = {container.id for container in self.store.all()}
+        for name in os.listdir(top) if os.path.isdir(top) else ():
+            path = f"{top}/{name}"
+            # One that is being made has a directory first and a row a moment later.
+            if name not in known and time.time() - os.stat(path).st_mtime > _YOUNG_SECONDS:
+                remove_tree(path)
 
     # ------------------------------------------------------------------ verbs
 

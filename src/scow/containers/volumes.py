@@ -15,11 +15,13 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from scow.base.clock import rfc3339
 from scow.base.files import make_dir, remove_tree
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from scow.base.database import Database
 
@@ -169,3 +171,61 @@ class Volumes:
         name, created, labels, options, anonymous, filled = row
         path = os.path.join(self._top, name, "_data")
         return Volume(name, created, json.loads(labels), json.loads(options), bool(anonymous), bool(filled), path)
+
+
+_FILTERS = frozenset({"dangling", "driver", "label", "label!", "name", "all"})
+
+
+def select(volumes: Volumes, filters: Iterable[tuple[str, str]]) -> list[Volume]:
+    """Choose volumes by docker's filters.
+
+    Args:
+        volumes: The volumes.
+        filters: ``dangling``, ``driver``, ``label``, ``label!`` and ``name``.
+
+    Raises:
+        InvalidArgumentError: A filter is unknown or its value malformed.
+    """
+    users = volumes.users()
+    found = volumes.all()
+    names: list[str] = []
+    for key, value in filters:
+        if key not in _FILTERS:
+            raise InvalidArgumentError(f"invalid filter '{key}'")
+        if key == "dangling":
+            if value.lower() not in {"true", "false", "1", "0"}:
+                raise InvalidArgumentError(f"invalid filter 'dangling=[{value}]'")
+            wanted = value.lower() in {"true", "1"}
+            found = [volume for volume in found if (volume.name not in users) == wanted]
+        elif key == "driver":
+            found = found if value == "local" else []
+        elif key == "name":
+            names.append(value)
+        elif key == "label":
+            found = [volume for volume in found if _has_label(volume, value)]
+        elif key == "label!":
+            found = [volume for volume in found if not _has_label(volume, value)]
+    if names:
+        found = [volume for volume in found if any(name in volume.name for name in names)]
+    return found
+
+
+def _has_label(volume: Volume, wanted: str) -> bool:
+    name, equals, value = wanted.partition("=")
+    return name in volume.labels and (not equals or volume.labels[name] == value)
+
+
+def inspect(volume: Volume) -> dict[str, Any]:
+    """One volume as docker's document."""
+    document: dict[str, Any] = {
+        "CreatedAt": rfc3339(float(int(volume.created))),
+        "Driver": "local",
+        "Labels": volume.labels or None,
+        "Mountpoint": volume.path,
+        "Name": volume.name,
+        "Options": volume.options or None,
+        "Scope": "local",
+    }
+    if volume.anonymous:
+        document["Labels"] = {"com.docker.volume.anonymous": "", **volume.labels}
+    return document

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changing the limits of a container, running or not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from scow.containers.creating import check_host
+from scow.errors import ConflictError
+from scow.linux import process
+from scow.runtime.oci import start_error
+from scow.runtime.spec import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from scow.containers.service import Containers
+    from scow.containers.store import Container
+
+
+def update(service: Containers, container: Container, changes: Mapping[str, Any]) -> None:
+    """Change limits.
+
+    Args:
+        service: The room.
+        container: The container.
+        changes: Members of docker's ``HostConfig``.
+
+    Raises:
+        InvalidArgumentError: A limit is out of range.
+        ConflictError: A container with ``--rm`` gets a restart policy.
+        StartError: The runtime refused.
+    """
+    host = {**container.host, **changes}
+    if changes.get("Memory") and "MemorySwap" not in changes and 0 < (host.get("MemorySwap") or 0) < changes["Memory"]:
+        raise ConflictError(
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+        )
+    check_host(container.config, host)
+    if container.is_alive:
+        wanted = resources(host)
+        wanted.pop("devices", None)
+        status, _, complaint = process.run(
+            service.runtime.words("update", "--resources", "-", container.id), feed=json.dumps(wanted).encode()
+        )
+        if status:
+            raise start_error(complaint)
+    service.store.update(container.id, host=host)
+    service.note("update", container)
