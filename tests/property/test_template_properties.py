@@ -163,4 +163,6 @@ def test_docker_agrees_on_templates_nobody_chose():
             got = Template(record_templates.PREFIX + row["template"] + record_templates.SUFFIX).render(root), ""
         except TemplateError as error:
             got = "", str(error)
-        assert got == (row["out"], row["err"]), (seed, row["template"])
+        if got != (row["out"], row["err"]):
+            (again,) = record_templates.record([row["template"]])  # a killed docker says nothing: ask once more
+            assert got == (again["out"], again["err"]), (seed, row)
