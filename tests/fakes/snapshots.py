@@ -96,6 +96,9 @@ class FakeSnapshots:
         self.infos.pop(name, None)
         self.leases.unlink(f"snapshot:{name}")
 
+    def ready(self, name):
+        self.stat(name)
+
     def sweep_orphans(self):
         self.swept = True
 

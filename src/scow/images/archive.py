@@ -156,7 +156,8 @@ class _Loader:
         if not self._hold_snapshot(chain) or not self._content.hold(digest, self._lease):
             return None
         compression = compression_of(descriptor.media_type) if descriptor else "none"
-        return Layer(digest, self._content.stat(digest).size, compression, diff_id, None, None)
+        usage = self._snapshots.stat(chain).size or None
+        return Layer(digest, self._content.stat(digest).size, compression, diff_id, usage, None)
 
     def _hold_snapshot(self, chain: ChainID) -> bool:
         with self._images.db.write():
