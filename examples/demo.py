@@ -94,7 +94,7 @@ def demo() -> None:
         scow("load", "-i", archive)
         scow("run", "--rm", "--network", "none", IMAGE, "--version")
 
-    scow("rm", CONTAINER)
+    scow("rm", "-v", CONTAINER)
     scow("rmi", SIGNED, IMAGE)
     scow("image", "prune", "-f")
     scow("system", "fsck")
