@@ -73,9 +73,8 @@ def main() -> None:
         for path in paths:
             text = page(env, *path)
             usage = text.split("Usage:  docker ", 1)[1].split("\n\n")[0]
-            forms = [
-                form.strip().removeprefix("docker ").removeprefix(" ".join(path)).strip() for form in usage.split("\n")
-            ]
+            forms = [form.strip().removeprefix("docker ") for form in usage.split("\n")]
+            forms = [form.removeprefix(" ".join(path)).strip().removeprefix(f"{path[-1]} ") for form in forms]
             summary = text.split("\n\n")[1] if path != ["build"] and path[-1] != "build" else ""
             flags = [[name, short, word] for short, name, word in FLAG.findall(text) if name != "help"]
             out[" ".join(path)] = {"usage": "\n".join(forms), "summary": summary, "flags": flags}
