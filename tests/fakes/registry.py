@@ -242,6 +242,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             into.extend(data)
             self.request_.received += len(data)
             left -= len(data)
+            if self.registry.rate:
+                time.sleep(len(data) / self.registry.rate)
             if limit is not None:
                 limit -= len(data)
         return True

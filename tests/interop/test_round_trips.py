@@ -75,6 +75,10 @@ class Docker(Scow):
 class Podman(Scow):
     name = "podman"
 
+    def stop(self):
+        # podman leaves its storage mounted on itself
+        subprocess.run(["umount", f"{self.base[2]}/overlay"], capture_output=True)
+
     def __init__(self, folder):
         need("podman", "runc")
         conf = f"{folder}/containers.conf"
@@ -125,7 +129,7 @@ def world(tmp_path_factory):
                 print(f"{kind.name} is left out: {why}")
         yield registry, {peer.name: peer for peer in peers}, record.id
         for peer in peers:
-            if peer.name == "docker":
+            if isinstance(peer, (Docker, Podman)):
                 peer.stop()
 
 
