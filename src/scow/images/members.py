@@ -212,7 +212,7 @@ class DirectoryMembers:
             return False
         try:
             return stat.S_ISREG(os.stat(self._path(name)).st_mode)
-        except OSError:
+        except (OSError, ArchiveError):
             return False
 
     def names(self) -> list[str]:
