@@ -66,6 +66,10 @@ def start(service: Containers, container: Container, before: Callable[[Container
         stopped=0,
     )
     service.note("start", container)
+    if container.config.get("Healthcheck"):
+        from scow.containers.health import start_watch
+
+        start_watch(service, running)
     return service.store.get(container.id) or running
 
 

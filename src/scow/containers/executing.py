@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from scow.containers.service import Containers
     from scow.containers.store import Container
 
+_SIGKILL = 9
+
 
 class Exec(NamedTuple):
     """What to run.
@@ -87,6 +89,41 @@ def run(service: Containers, container: Container, wish: Exec, streams: Streams)
     pump.until(pidfd, drain=True)
     os.close(pidfd)
     return process.exit_status(os.waitpid(pid, 0)[1])
+
+
+def probe(service: Containers, container: Container, wish: Exec, *, seconds: float, limit: int) -> tuple[int, str]:
+    """Run a process for a limited time and keep what it says; for a dedicated process.
+
+    Args:
+        service: The room.
+        container: One that runs.
+        wish: What to run.
+        seconds: After which it is killed.
+        limit: Bytes of output that are kept.
+
+    Returns:
+        Its exit status, -1 when the time was over; its output, both streams together.
+
+    Raises:
+        StartError: It could not be started.
+    """
+    check(container)
+    base = _write(service, container, wish)
+    out = os.memfd_create("probe", os.MFD_CLOEXEC)
+    try:
+        words = ["exec", "--detach", "--process", f"{base}.json", "--pid-file", f"{base}.pid", container.id]
+        child = process.spawn(service.runtime.words(*words), stdout=out, stderr=out)
+        if process.wait_status(child):
+            raise exec_error(os.pread(out, limit, 0).decode("utf-8", "replace"))
+        pid = _read_pid(base)
+        gone = process.wait_gone(pid, process.start_time(pid), seconds)
+        if not gone:
+            os.kill(pid, _SIGKILL)
+        status = process.exit_status(os.waitpid(pid, 0)[1])
+        return status if gone else -1, os.pread(out, limit, 0).decode("utf-8", "replace")
+    finally:
+        os.close(out)
+        _forget(base)
 
 
 def run_detached(service: Containers, container: Container, wish: Exec) -> None:

@@ -84,13 +84,7 @@ def _ancestors(service: Containers, values: list[str]) -> set[str]:
             if identity not in found:
                 found.add(identity)
                 todo.extend(service.images.children(identity))
-        if record.chain is not None:
-            found |= {image.id for image in service.images if _stands_on(service, image.id, record.chain)}
     return found
-
-
-def _stands_on(service: Containers, image: str, chain: str) -> bool:
-    return any(found == chain for found, _ in service.images.layer_sizes(service.images.resolve(image).id))
 
 
 def _matches(container: Container, wanted: dict[str, list[str]], ancestors: set[str] | None) -> bool:
