@@ -18,7 +18,7 @@ import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from scow.build.sources import Status, clean, hash_file, join, parent_of, status_of
+from scow.build.sources import Status, clean, hash_file, join, parent_of, portable, status_of
 from scow.dockerfile.ignore import IgnoreMatcher
 from scow.errors import ConflictError
 from scow.layer.whiteout import exported
@@ -158,7 +158,7 @@ class ContextTree:
 
     def xattrs(self, path: bytes) -> Pairs:
         """See :class:`~scow.build.sources.SourceTree`."""
-        return exported(self._at(path))
+        return portable(exported(self._at(path)))
 
     def host_path(self, path: bytes) -> str | None:
         """See :class:`~scow.build.sources.SourceTree`; ``None`` when an ignore file hides something."""

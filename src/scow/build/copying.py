@@ -176,7 +176,7 @@ def copy(dest: DestTree, tree: SourceTree, match: bytes, target: str, rules: Cop
         SourceNotFoundError: Nothing is there.
         DestinationError: A file is in the way of a directory, or the other way round.
     """
-    where = os.fsencode(target)
+    where = lexical(os.fsencode(target))
     head, _, tail = where.rpartition(b"/")
     ensure = head if tail not in (b"", b".") else where
     dest.make_directories(dest.resolve(ensure), rules.directory_mode, rules.directory_owner)
@@ -191,6 +191,14 @@ def copy(dest: DestTree, tree: SourceTree, match: bytes, target: str, rules: Cop
     above = path if status.is_dir and there is None else parent_of(path)
     dest.make_directories(above, rules.directory_mode, rules.directory_owner)
     _Copier(dest, tree, rules, source.includes).run(real, path)
+
+
+def lexical(target: bytes) -> bytes:
+    """A destination without ``..``, before any link is looked at; an ending slash or ``/.`` stays."""
+    out = b"/" + clean(target)
+    if out == b"/":
+        return out
+    return out + (b"/." if target.endswith(b"/.") else b"/" if target.endswith(b"/") else b"")
 
 
 @dataclass(slots=True)

@@ -198,6 +198,14 @@ class DestTree:
         slot = self._slots.get(path)
         return slot if slot is not None else self._from_below(path)
 
+    def describe(self, path: bytes, mode: int, owner: tuple[int, int], mtime_ns: int) -> None:
+        """Change permissions, owner and time of a file that this layer has, whichever of its names is given."""
+        slot = self._slots[path]
+        real = slot.linkname if slot.hard else path
+        slot = self._slots[real]
+        kind = stat.S_IFMT(slot.mode)
+        self._slots[real] = replace(slot, mode=kind | mode, uid=owner[0], gid=owner[1], mtime_ns=mtime_ns)
+
     def remove(self, path: bytes) -> None:
         """Take an entry away, with everything in it. Something else must be put in its place."""
         found = self.look(path)

@@ -294,6 +294,14 @@ def hash_file(fd: int) -> str:
     return found.hexdigest()
 
 
+def portable(xattrs: Pairs) -> Pairs:
+    """The attributes that come along from a context or archive: as Docker, capabilities and nothing else.
+
+    Source: BuildKit v0.32 and Docker 20.10, recorded in the conformance kit (copy/xattr-user-in-context, add/tar-xattr).
+    """
+    return tuple(pair for pair in xattrs if pair[0] == b"security.capability")
+
+
 def _unreadable(path: bytes, error: OSError) -> Exception:
     from scow.linux.syscalls import explain
 

@@ -397,7 +397,8 @@ class Stages:
             if state.place is None:
                 raise
             raise blame(
-                self.dockerfile, state.place, f"{state.image}: {error.message}", token=state.image, hint=hint,
+                self.dockerfile, state.place, f"failed to resolve source metadata for {state.image}: {error.message}",
+                token=state.image, hint=hint,
                 kind="missing-image",
             ) from error  # fmt: skip
 

@@ -13,8 +13,9 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from scow.build.copying import lexical
 from scow.build.dest import DestinationError, Slot, shown
-from scow.build.sources import FilesTree, clean, parent_of
+from scow.build.sources import FilesTree, clean, parent_of, portable
 from scow.errors import CorruptError, ScowError
 from scow.layer.compression import detect, open_stream
 from scow.layer.tar import BLOCKDEV, CHAR, DIRECTORY, FIFO, LINK, REGULAR, SYMLINK, TarReader
@@ -134,7 +135,7 @@ def unpack(
     """
     from scow.layer.changeset import too_many
 
-    root = dest.resolve(os.fsencode(target))
+    root = dest.resolve(lexical(os.fsencode(target)))
     dest.make_directories(root, 0o755, owner or (0, 0))
     times: dict[bytes, int] = {}
     fd = archive.open(b"")
@@ -200,6 +201,8 @@ def _put(
         if current is None:
             raise CorruptError(f"the archive links {shown(path)!r} to {os.fsdecode(entry.linkname)!r}, which is missing")
         dest.put(path, dest.second_name(first))
+        if not current.is_link:
+            dest.describe(first, entry.mode, (uid, gid), entry.mtime_ns)
         return
     mode = _KINDS[entry.type] | entry.mode
     slot = Slot(
@@ -209,7 +212,7 @@ def _put(
         entry.mtime_ns,
         entry.linkname if entry.type == SYMLINK else b"",
         os.makedev(entry.major, entry.minor) if entry.type in (CHAR, BLOCKDEV) else 0,
-        entry.xattrs,
+        portable(entry.xattrs),
         archive if entry.type == REGULAR else None,
         path,
         entry.size,

@@ -149,9 +149,9 @@ def make_process(
     environment = list(env)
     if not any(entry.startswith("HOME=") for entry in environment):
         environment.append(f"HOME={identity.home}")
-    user: dict[str, Any] = {"uid": identity.uid, "gid": identity.gid}
-    if identity.groups:
-        user["additionalGids"] = list(identity.groups)
+    # Source: CVE-2022-36109: a primary group that is no supplementary one could be dropped by set-group-ID programs.
+    groups = list(dict.fromkeys((identity.gid, *identity.groups)))
+    user: dict[str, Any] = {"uid": identity.uid, "gid": identity.gid, "additionalGids": groups}
     names = list(capabilities)
     # As docker: a user other than root holds nothing by itself, but may gain through set-user-ID programs.
     held = names if identity.uid == 0 else []

@@ -50,7 +50,7 @@ class Mounting:
         """
         mount = wanted.mount
         if mount.type == "tmpfs":
-            options = (f"size={mount.size}",) if mount.size else ()
+            options = ("dev", *((f"size={mount.size}",) if mount.size else ()))
             self.mounts.append(StepMount(wanted.target, "tmpfs", "", options))
         elif mount.type == "secret":
             self._secret(mount)
@@ -213,19 +213,19 @@ class Mounting:
     def _agent(self, mount: Wanted) -> None:
         identity = mount.id or "default"
         sources = self._shop.options.ssh.get(identity)
+        target = mount.target or f"/run/buildkit/ssh_agent.{self._agents}"
+        self._agents += 1
+        self.env.append(f"SSH_AUTH_SOCK={target}")
         if sources is None:
             if mount.required:
                 raise NotFoundError(f"unset ssh forward key {identity}", hint=f"give the build --ssh {identity}")
             return
-        target = mount.target or f"/run/buildkit/ssh_agent.{self._agents}"
-        self._agents += 1
         place = self._directory(self._shop.memory, 0o711)
         path = os.path.join(place, "agent")
         self._stack.enter_context(forward_agent(path, sources, self._shop.options.environ))
         os.chown(path, mount.uid or 0, mount.gid or 0)
         os.chmod(path, mount.mode if mount.mode is not None else 0o600)
         self.mounts.append(StepMount(target, "bind", path))
-        self.env.append(f"SSH_AUTH_SOCK={target}")
 
 
 def _write(path: str, data: bytes, mode: int, uid: int, gid: int) -> None:

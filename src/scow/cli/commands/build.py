@@ -41,7 +41,8 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
     except DockerfileError as error:
         shown.close()
         note(error.snippet)
-        where = f"dockerfile parse error on line {error.line}: " if error.line else ""
+        known = error.line and error.kind != "missing-image"
+        where = f"dockerfile parse error on line {error.line}: " if known else ""
         note(f"ERROR: failed to build: failed to solve: {error.location}: {where}{error.message}")
         if error.hint:
             note(f"Hint: {error.hint}")
