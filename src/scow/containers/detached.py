@@ -12,6 +12,7 @@ from scow.containers import bundle, ending
 from scow.containers.store import RUNNING
 from scow.linux import process
 from scow.runtime import monitor
+from scow.runtime.deadman import Deadman
 from scow.runtime.oci import StartError, start_error
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def start(service: Containers, container: Container, before: Callable[[Container
     directory = service.directory(container.id)
     monitor.forget(directory, container.id)
     service.runtime.delete(container.id)
+    watch = Deadman(service.runtime.words("delete", "--force", container.id))
     try:
         pid, stubs = service.privately(lambda: _create(service, container))
         running = container._replace(pid=pid, pid_start=process.start_time(pid), stubs=stubs)
@@ -55,6 +57,8 @@ def start(service: Containers, container: Container, before: Callable[[Container
         code = error.status if isinstance(error, StartError) else 125
         ending.failed(service, container, message, status=code)
         raise
+    finally:
+        watch.disarm()
     service.store.update(
         container.id,
         status=RUNNING,

@@ -178,8 +178,9 @@ class Containers:
     def sweep(self) -> None:
         """Remove directories of containers that never got a row, or lost it when a removal was interrupted."""
         top = f"{self.root}/containers"
-        known = {container.id for container in self.store.all()}
-        for name in os.listdir(top) if os.path.isdir(top) else ():
+        names = os.listdir(top) if os.path.isdir(top) else []
+        known = self.store.ids() if names else set()
+        for name in names:
             path = f"{top}/{name}"
             # One that is being made has a directory first and a row a moment later.
             if name not in known and time.time() - os.stat(path).st_mtime > _YOUNG_SECONDS:

@@ -70,6 +70,7 @@ def settle_all(service: Containers) -> None:
         if not process.mark_lives(mark.partition(" ")[2]):
             container = service.store.get(identity)
             if container is not None and container.status == "created":
+                ending.clean(service, container)
                 ending.forget(service, container, volumes=True)
     boot = process.boot_id()
     for identity, pid, started, ran_in in service.store.processes():
@@ -77,6 +78,7 @@ def settle_all(service: Containers) -> None:
             container = service.store.get(identity)
             if container is not None:
                 settle(service, container)
+    service.sweep()
 
 
 def wait_end(service: Containers, container: Container, seconds: float | None = None) -> Container | None:

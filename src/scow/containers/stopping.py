@@ -181,7 +181,7 @@ def remove(service: Containers, container: Container, *, force: bool = False, vo
         service.store.update(container.id, stopped=1)
         if container.is_alive:
             kill_and_wait(service, container)
-    service.runtime.delete(container.id)
+    ending.clean(service, container)
     ending.forget(service, container, volumes=volumes or bool(container.auto_remove))
 
 

@@ -235,6 +235,11 @@ class ContainerStore:
             rows = connection.execute(_SELECT + "ORDER BY created DESC, id").fetchall()
         return [_container(row) for row in rows]
 
+    def ids(self) -> set[str]:
+        """The ids of all containers."""
+        with self.db.read() as connection:
+            return {row[0] for row in connection.execute("SELECT id FROM containers").fetchall()}
+
     def processes(self) -> list[tuple[str, int, int, str]]:
         """Id, process, its start and its boot, of every container that should be alive."""
         sql = "SELECT id, pid, pid_start, boot FROM containers WHERE status IN ('running', 'paused', 'restarting')"

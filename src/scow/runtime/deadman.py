@@ -16,7 +16,10 @@ from scow.linux import process
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SCRIPT = 'read -r word && exit 0; "$@" >/dev/null 2>&1'
+# Again and again for two seconds: the runtime may be about to make what is to be deleted.
+_SCRIPT = (
+    'read -r word && exit 0; left=10; while [ $left -gt 0 ]; do "$@" >/dev/null 2>&1; sleep 0.2; left=$((left-1)); done'
+)
 
 
 class Deadman:
