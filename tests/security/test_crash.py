@@ -156,4 +156,4 @@ def _everything_is_readable(folder: Path, root: Path) -> None:
     assert kinds >= {"crash/one", "crash/two"}, f"the rounds finished too little: {made}"
     scow(root, "save", "-o", str(folder / "all.tar"), *made)
     for tag in random.Random(SEED).sample(sorted(made), min(5, len(made))):
-        scow(root, "run", "--rm", "--network", "none", tag, "cat", "/data/file7")
+        scow(root, "run", "--rm", "--network", "none", tag, "sh", "-c", "cat /data/* > /dev/null")

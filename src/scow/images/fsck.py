@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scow.snapshot.snapshotter import Snapshotter
 
 _CHUNK = 1 << 20
+_LEFTOVERS = frozenset({"orphan", "unfinished"})
 _YOUNG_SECONDS = 60.0
 """A file this young may belong to a command that is still at work."""
 
@@ -45,6 +46,11 @@ class Finding(NamedTuple):
     subject: str
     message: str
     repaired: bool
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it only takes space: what a killed command left behind, which nothing refers to."""
+        return self.kind == "stray"
 
 
 def fsck(
@@ -69,7 +75,8 @@ def fsck(
     yield from _check_names(images, repair)
     yield from _check_counters(images, repair)
     for problem in snapshots.check(repair=repair):
-        yield Finding("snapshot", problem.subject, problem.message, problem.repaired)
+        kind = "stray" if problem.kind in _LEFTOVERS else "snapshot"
+        yield Finding(kind, problem.subject, problem.message, problem.repaired)
     yield from _check_links(images, content, snapshots)
     yield from _check_strays(root, content, repair)
     if repair:

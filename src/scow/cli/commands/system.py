@@ -147,28 +147,34 @@ def _container_lines(scow: Engine) -> list[list[str]]:
 
 
 def fsck(argv: list[str]) -> int:
-    """Check the store; 1 when something is wrong and was not repaired."""
+    """Check the store; 1 when something is damaged and was not repaired. What only takes space is no damage."""
     import sys
 
     from scow.cli.context import engine
 
     options = parse(FSCK, argv)
-    left = count = 0
+    damaged = leftovers = count = 0
     for finding in engine().fsck(repair=options.repair):
         count += 1
-        left += not finding.repaired
+        damaged += not finding.repaired and not finding.harmless
+        leftovers += not finding.repaired and finding.harmless
         if options.format:
             print(_formatted(finding._asdict(), options.format))
         else:
             print(f"{finding.kind}: {finding.message}{' (repaired)' if finding.repaired else ''}")
         sys.stdout.flush()
     if not options.format:
-        if not count:
-            print("The store is clean")
-        elif left:
-            again = "" if options.repair else ", run 'scow system fsck --repair'"
-            print(f"{left} of {count} findings are left{again}")
-    return 1 if left else 0
+        print(_verdict(damaged, leftovers, count, repair=options.repair))
+    return 1 if damaged else 0
+
+
+def _verdict(damaged: int, leftovers: int, count: int, *, repair: bool) -> str:
+    if damaged:
+        again = "" if repair else ", run 'scow system fsck --repair'"
+        return f"{damaged} of {count} findings are left{again}"
+    if leftovers:
+        return f"The store is clean but for {leftovers} leftovers of killed commands, which 'fsck --repair' sweeps"
+    return "The store is clean" if not count else "The store is clean now"
 
 
 def _formatted(value: dict[str, Any], template: str) -> str:
