@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scow.base.clock import now
 from scow.base.files import remove_tree, temporary_directory
 from scow.base.progress import Event, silent
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError, UnsupportedError
@@ -251,6 +252,7 @@ def bootstrap_command(
     words = [program, f"--keyring={keyring}"]
     if program.endswith("mmdebstrap"):
         words += ["--mode=root", "--format=directory", f"--variant={request.variant or 'important'}"]
+        words.append("--skip=cleanup/apt/lists")  # they tell when the archive was released; tidy() removes them
     else:
         if not os.path.exists(f"{usr}/share/debootstrap/scripts/{request.suite}"):
             raise NotFoundError(
@@ -346,7 +348,7 @@ def tidy(tree: str, epoch: int | None) -> int:
         The time nothing in the image may be later than.
     """
     if epoch is None:
-        epoch = release_time(os.path.join(tree, "var/lib/apt/lists"))
+        epoch = release_time(os.path.join(tree, "var/lib/apt/lists")) or int(now())
     for name in _EMPTIED:
         _empty(os.path.join(tree, name))
     for name in _DROPPED:

@@ -113,7 +113,7 @@ def _try_erofs(root: str) -> None:
                 "overlay",
                 "scow",
                 "",
-                (f"lowerdir+={top}/index.d", f"upperdir={top}/upper", f"workdir={top}/work", "index=off"),
+                (f"lowerdir+={top}/index.d", f"upperdir={top}/upper", f"workdir={top}/work", "index=off", "volatile"),
             ),
         )
 
