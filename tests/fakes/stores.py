@@ -41,7 +41,9 @@ class Store:
         self.images = ImageStore(self.db, self.content, self.leases)
         self.snapshots = FakeSnapshots(self.content, self.leases, kind)
 
-    def image(self, *names, layers=({"f": b"data"},), labels=None, created="2020-01-02T03:04:05Z", base=None, history=()):
+    def image(
+        self, *names, layers=({"f": b"data"},), labels=None, created="2020-01-02T03:04:05Z", base=None, history=()
+    ):
         """Make an image of layers given as dictionaries of files."""
         with self.leases.hold("test") as lease:
             diffs = []

@@ -327,9 +327,7 @@ def test_index_with_several_platforms(store, other):
     for record, architecture in ((amd, "amd64"), (arm, "arm64")):
         from dataclasses import replace
 
-        entries.append(
-            replace(store.images.manifest(record.id).descriptor, platform=Platform("linux", architecture))
-        )
+        entries.append(replace(store.images.manifest(record.id).descriptor, platform=Platform("linux", architecture)))
     inner = encode_index(Index(OCI_INDEX_V1, tuple(entries)))
     files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
     for info in store.content:

@@ -46,13 +46,13 @@ def test_changes_build_on_each_other():
     assert found.working_dir == "/x/y"
 
 
-@pytest.mark.parametrize("change", ["RUN true", "COPY a b", "FROM x", "MAINTAINER me", "SHELL [\"x\"]", "ARG a"])
+@pytest.mark.parametrize("change", ["RUN true", "COPY a b", "FROM x", "MAINTAINER me", 'SHELL ["x"]', "ARG a"])
 def test_instructions_that_change_more_than_the_config(change):
     with pytest.raises(InvalidArgumentError, match="is not a valid change command"):
         apply_changes(BASE, [change])
 
 
-@pytest.mark.parametrize("change", ["", "NONSENSE x", "CMD [\"a", "EXPOSE"])
+@pytest.mark.parametrize("change", ["", "NONSENSE x", 'CMD ["a', "EXPOSE"])
 def test_what_cannot_be_read(change):
     if change == 'CMD ["a':  # not JSON: a shell form, as in a Dockerfile
         assert apply_changes(BASE, [change]).cmd == ("/bin/sh", "-c", '["a')

@@ -35,9 +35,7 @@ def test_any_compression_gives_the_same_layer(any_store, pack):
     assert [(step.comment, step.created) for step in config.history] == [("note", "1970-01-01T00:00:01Z")]
     assert record.size == 5001
     assert any_store.snapshots.exists(record.chain)
-    assert sorted(info.digest for info in any_store.content) == sorted(
-        [sha256_digest(TAR), record.id, record.manifest]
-    )
+    assert sorted(info.digest for info in any_store.content) == sorted([sha256_digest(TAR), record.id, record.manifest])
     assert [name.familiar for name in any_store.images.names(record.id)] == ["i:1"]
 
 
@@ -66,9 +64,7 @@ def test_bad_change_is_found_before_anything_is_read(store):
             raise AssertionError("read")
 
     with pytest.raises(InvalidArgumentError):
-        import_tar(
-            store.images, store.content, store.snapshots, Untouched(), Platform(), created=0, changes=["RUN x"]
-        )
+        import_tar(store.images, store.content, store.snapshots, Untouched(), Platform(), created=0, changes=["RUN x"])
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,9 @@ def test_docker_layers_get_oci_names_and_keep_their_bytes(store, docker, oci):
     document = encode_manifest(Manifest(DOCKER_MANIFEST_V2, old.config, layers))
     with store.leases.hold("t") as lease:
         store.content.put(document.raw, lease)
-        store.images.add(document.descriptor, lease, repo_digests=[Reference.parse(f"base@{document.descriptor.digest}")])
+        store.images.add(
+            document.descriptor, lease, repo_digests=[Reference.parse(f"base@{document.descriptor.digest}")]
+        )
         config = replace(store.images.config(base.id).value, author="me")
         record = new_image(store.images, store.content, store.images.get(base.id), config, [], lease)
     manifest = store.images.manifest(record.id).value
