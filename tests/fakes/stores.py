@@ -74,6 +74,6 @@ class Store:
             rows = {
                 table: sorted(map(repr, connection.execute(f"SELECT * FROM {table}").fetchall()))
                 for table in tables
-                if table not in ("sqlite_sequence",)
+                if table != "sqlite_sequence"
             }
         return rows, sorted(self.snapshots.infos), sorted(info.digest for info in self.content)
