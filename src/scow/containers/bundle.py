@@ -34,11 +34,13 @@ class Addresses(NamedTuple):
         own: ``(address, names)`` for ``/etc/hosts``.
         gateway: The host as the container sees it, or ``""``.
         servers: Name servers that know the other containers, or nothing.
+        namespace: Path of the network namespace to join, or ``""`` for an empty one.
     """
 
     own: tuple[tuple[str, str], ...] = ()
     gateway: str = ""
     servers: tuple[str, ...] = ()
+    namespace: str = ""
 
 
 def mount_root(service: Containers, container: Container) -> str:
@@ -84,7 +86,8 @@ def write_bundle(
         stubs: list[inside.Stub] = []
         for target, is_directory in inside.places([(mount["destination"], is_dir) for mount, is_dir in wanted]):
             stubs += root.ensure(target, directory=is_directory)
-        place = _place(service, container, rootfs, identity, tuple(mount for mount, _ in wanted))
+        joined = addresses.namespace if addresses is not None else ""
+        place = _place(service, container, rootfs, identity, tuple(mount for mount, _ in wanted), joined)
         document = spec.make_spec(config, host, place)
     document["annotations"] = {"org.opencontainers.image.stopSignal": config.get("StopSignal") or "SIGTERM"}
     with open(os.path.join(directory, "config.json"), "w", encoding="utf-8") as file:
@@ -189,6 +192,7 @@ def _place(
     rootfs: str,
     identity: users.Identity,
     mounts: tuple[dict[str, Any], ...],
+    joined: str,
 ) -> spec.Place:
     host = container.host
     privileged = bool(host.get("Privileged"))
@@ -213,7 +217,7 @@ def _place(
     if network.startswith("container:"):
         network = _namespace(service, network, "net")
     elif network != "host":
-        network = "none"
+        network = joined or "none"
     return spec.Place(
         rootfs=rootfs,
         hostname="" if host.get("UTSMode") == "host" else hostname(container),

@@ -41,8 +41,13 @@ def start(service: Containers, container: Container, before: Callable[[Container
     monitor.forget(directory, container.id)
     service.runtime.delete(container.id)
     watch = Deadman(service.runtime.words("delete", "--force", container.id))
+    attached = None
     try:
-        pid, stubs = service.privately(lambda: _create(service, container))
+        attached = service.attach(container)
+        addresses = attached.addresses if attached else None
+        pid, stubs = service.privately(lambda: _create(service, container, addresses))
+        if attached:
+            attached.ready()
         running = container._replace(pid=pid, pid_start=process.start_time(pid), stubs=stubs)
         service.store.update(
             container.id, pid=pid, pid_start=running.pid_start, boot=process.boot_id(), monitor="conmon", stubs=stubs
@@ -58,6 +63,8 @@ def start(service: Containers, container: Container, before: Callable[[Container
         ending.failed(service, container, message, status=code)
         raise
     finally:
+        if attached:
+            attached.close()
         watch.disarm()
     service.store.update(
         container.id,
@@ -77,10 +84,12 @@ def start(service: Containers, container: Container, before: Callable[[Container
     return service.store.get(container.id) or running
 
 
-def _create(service: Containers, container: Container) -> tuple[int, list[str]]:
+def _create(
+    service: Containers, container: Container, addresses: bundle.Addresses | None
+) -> tuple[int, list[str]]:
     """Runs in the mount namespace that monitor and container will keep alive."""
     rootfs = bundle.mount_root(service, container)
-    stubs = bundle.write_bundle(service, container, rootfs)
+    stubs = bundle.write_bundle(service, container, rootfs, addresses)
     config, logging = container.config, container.host.get("LogConfig") or {}
     watch = monitor.Watch(
         identity=container.id,

@@ -70,6 +70,10 @@ def failed(service: Containers, container: Container, message: str, *, status: i
 def clean(service: Containers, container: Container) -> None:
     """Take away what runtime, kernel and network keep of a container that has ended."""
     service.unmount_root(container)
+    if service.uses_networks(container):
+        from scow.containers.networks_attach import detach
+
+        detach(service, container)
     state = os.path.join(service.runtime.state, container.id)
     if cgroups.remove(service.cgroup_of(container)):
         if os.path.isdir(state):

@@ -62,8 +62,11 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
     pump = Pump(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr, log=log)
     try:
         service.dedicated = True
+        attached = service.attach(container)
         rootfs = service.privately(lambda: bundle.mount_root(service, container))
-        stubs = bundle.write_bundle(service, container, rootfs)
+        stubs = bundle.write_bundle(service, container, rootfs, attached.addresses if attached else None)
+        if attached:
+            attached.ready()
     except BaseException as error:
         from scow.containers import ending
 
@@ -74,9 +77,11 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
     from scow.containers import ending
     from scow.runtime.deadman import Deadman
 
-    with Deadman(service.runtime.words("delete", "--force", container.id)):
+    with Deadman(_last_will(service, container)):
         try:
             pid = _started(service, container, pump, child)
+            if attached:
+                attached.close()
         except StartError as error:
             ending.failed(service, container, error.message, status=error.status)
             raise
@@ -112,6 +117,18 @@ def _spawn(service: Containers, container: Container, pump: Pump) -> int:
     child = process.spawn(words, stdin=pump.child_stdin, stdout=pump.child_stdout, stderr=pump.child_stderr)
     pump.started()
     return child
+
+
+def _last_will(service: Containers, container: Container) -> list[str]:
+    """What is to be done when this process is killed: end the container, then write its end down."""
+    import sys
+
+    script = (
+        '"$1" --root "$2" delete --force "$3"; SCOW_ROOT="$4" SCOW_RUN_ROOT="$5" exec "$6" -I -m scow.cli.ended "$3"'
+    )
+    runtime = service.runtime
+    words = [runtime.program, runtime.state, container.id, service.root, service.run_root, sys.executable]
+    return ["/bin/sh", "-c", script, "scow-last-will", *words]
 
 
 def _started(service: Containers, container: Container, pump: Pump, child: int) -> int:

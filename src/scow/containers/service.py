@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from scow.base.database import Database
     from scow.base.leases import Leases
+    from scow.containers.networks import Networks
+    from scow.containers.networks_attach import Attached
     from scow.containers.store import Container
     from scow.containers.volumes import Volumes
     from scow.content.local import LocalContentStore
@@ -70,6 +72,7 @@ class Containers:
         self.dedicated = False
         self._private = False
         self._volumes: Volumes | None = None
+        self._networks: Networks | None = None
         self.store = ContainerStore(db)
         self.events = Events(db)
         self.runtime = OciRuntime(os.path.join(run_root, "runc"))
@@ -87,6 +90,36 @@ class Containers:
 
             self._volumes = Volumes(self.root, self.db)
         return self._volumes
+
+    @property
+    def networks(self) -> Networks:
+        """The networks."""
+        if self._networks is None:
+            from scow.containers.networks import Networks
+
+            self._networks = Networks(self.db)
+        return self._networks
+
+    @staticmethod
+    def uses_networks(container: Container) -> bool:
+        """Whether a container has networks of its own, rather than none, the host's or another container's."""
+        mode: str = container.host.get("NetworkMode") or "default"
+        return mode not in {"none", "host"} and not mode.startswith("container:")
+
+    def attach(self, container: Container) -> Attached | None:
+        """Put a container that is about to start on its networks; see ``networks_attach``."""
+        if not self.uses_networks(container):
+            return None
+        from scow.containers.networks_attach import attach
+
+        return attach(self, container)
+
+    def reap_networks(self) -> None:
+        """Take away what killed containers have left on networks."""
+        if self.networks.endpoints():
+            from scow.containers.networks_attach import reap
+
+            reap(self)
 
     def directory(self, identity: str) -> str:
         """Where a container's files are."""

@@ -79,6 +79,7 @@ def settle_all(service: Containers) -> None:
             if container is not None:
                 settle(service, container)
     service.sweep()
+    service.reap_networks()
 
 
 def wait_end(service: Containers, container: Container, seconds: float | None = None) -> Container | None:

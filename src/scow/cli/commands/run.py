@@ -72,7 +72,7 @@ def is_simple(container: Container) -> bool:
     host = container.host
     if (host.get("RestartPolicy") or {}).get("Name") not in {None, "", "no"}:
         return False
-    return "Healthcheck" not in container.config and host.get("NetworkMode") in {"none", "host"}
+    return "Healthcheck" not in container.config
 
 
 def create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
