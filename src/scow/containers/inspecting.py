@@ -211,14 +211,20 @@ def _capability(text: str) -> str:
     return name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}"
 
 
+_NOWHERE = {"MacAddress": "", "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0}
+
+
 def network_settings(container: Container) -> dict[str, Any]:
     """Docker's ``NetworkSettings``."""
-    networks: dict[str, Any] = container.network.get("Networks") or {}
-    if not networks:
+    known: dict[str, Any] | None = container.network.get("Networks")
+    networks = known or {}
+    if known is None:
         mode = container.host.get("NetworkMode") or "default"
         name = "bridge" if mode == "default" else mode
         if not name.startswith("container:"):
             networks = {name: container.network.get("Endpoints", {}).get(mode) or {}}
+    if not container.is_alive:
+        networks = {name: {**value, **_NOWHERE} for name, value in networks.items()}
     networks = {name: endpoint(value) for name, value in networks.items()}
     bridge = networks.get("bridge") or endpoint({})
     return {

@@ -155,7 +155,9 @@ def _addresses(
         if network.resolves:
             own.append((to_text(endpoint.address), endpoint.names))
             own += networks_names.others(service, network, container.id)
-    return Addresses(own=tuple(own), gateway=placed[0][0].gateway, namespace=f"/proc/{os.getpid()}/fd/{namespace}")
+    return Addresses(
+        own=tuple(own), gateway=placed[0][0].gateway if placed else "", namespace=f"/proc/{os.getpid()}/fd/{namespace}"
+    )
 
 
 def place(network: Network, config: dict[str, Any], service: Containers, container: Container) -> Endpoint:

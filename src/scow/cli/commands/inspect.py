@@ -73,4 +73,12 @@ def _image(scow: Engine, name: str, _size: bool) -> tuple[dict[str, Any], Shape 
     return scow.inspect_image(name), IMAGE
 
 
-_GETTERS: dict[str, Getter] = {"container": _container, "image": _image}
+def _network(scow: Engine, name: str, _size: bool) -> tuple[dict[str, Any], Shape | None]:
+    from scow.cli.shapes import NETWORK
+    from scow.containers.networks_verbs import inspect
+
+    service = scow.containers
+    return inspect(service, service.networks.find(name)), NETWORK
+
+
+_GETTERS: dict[str, Getter] = {"container": _container, "image": _image, "network": _network}

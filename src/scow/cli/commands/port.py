@@ -19,29 +19,28 @@ COMMAND = Command(
 
 
 def main(argv: list[str]) -> int:
-    """List the ports."""
+    """Print the mappings, or those of one port."""
     from scow.cli.context import engine
     from scow.containers.inspecting import ports
 
     options = parse(COMMAND, argv)
-    found = ports(engine().containers.find(options.args[0]))
-    if len(options.args) == 1:
+    container = engine().containers.find(options.args[0])
+    found = ports(container)
+    if len(options.args) > 1:
+        number, _, protocol = options.args[1].partition("/")
+        if not number.isdigit() or int(number) > 65535:
+            raise InvalidArgumentError(f"invalid port '{number}': invalid syntax")
+        bindings = found.get(f"{number}/{protocol or 'tcp'}")
+        if not bindings:
+            raise NotFoundError(
+                f"no public port '{options.args[1] if protocol else number + '/tcp'}' published for {options.args[0]}"
+            )
+        lines = [f"{binding['HostIp']}:{binding['HostPort']}" for binding in bindings]
+    else:
         lines = [
-            f"{port} -> {_address(binding)}" for port, bindings in sorted(found.items()) for binding in bindings or ()
+            f"{port} -> {binding['HostIp']}:{binding['HostPort']}"
+            for port, bindings in sorted(found.items(), key=lambda item: (int(item[0].partition("/")[0]), item[0]))
+            for binding in bindings or ()
         ]
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-        return 0
-    number, _, protocol = options.args[1].partition("/")
-    protocol = protocol or "tcp"
-    if not number.isdigit():
-        raise InvalidArgumentError(f"invalid port '{number}'")
-    bindings = found.get(f"{number}/{protocol}")
-    if not bindings:
-        raise NotFoundError(f"no public port '{options.args[1]}' published for {options.args[0]}")
-    sys.stdout.write("".join(f"{_address(binding)}\n" for binding in bindings))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
-
-
-def _address(binding: dict[str, str]) -> str:
-    host = binding["HostIp"]
-    return f"[{host}]:{binding['HostPort']}" if ":" in host else f"{host}:{binding['HostPort']}"
