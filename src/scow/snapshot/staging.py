@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from scow.base.files import remove_tree
 from scow.base.streams import BlobMismatchError
 from scow.errors import NotFoundError
 from scow.oci.digest import DiffID, Digest
@@ -58,6 +59,8 @@ def stage(
                 records.leases.link(f"snapshot:{token}", "blob", applied.diff_id)
             records.update(connection, record.id, diff_id=applied.diff_id, entries=applied.entries, size=applied.usage)
     except BaseException:
+        # Nobody can use it yet, so its files may go before its row: on a full disk the row needs their room to go.
+        remove_tree(records.directory(record.id))
         records.sweep_later(records.forget(token, force=True))
         raise
     return Staged(token, applied.diff_id, applied.size, applied.entries, applied.pending)
