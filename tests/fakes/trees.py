@@ -143,7 +143,15 @@ def make_tree(root: str, random: Random, count: int = 40, *, special: bool = Tru
             os.symlink(random.choice((b"..", b"/", b".", b"../../../x", b"e1")), path)
         _describe(path, random)
     for path in [*files, *reversed(directories)]:
-        time = random.choice((1_000_000_000, 1_000_000_001, 1_700_000_000_123_456_789, 1_700_000_000_000_000_000, 5_000_000_000_500_000_000))
+        time = random.choice(
+            (
+                1_000_000_000,
+                1_000_000_001,
+                1_700_000_000_123_456_789,
+                1_700_000_000_000_000_000,
+                5_000_000_000_500_000_000,
+            )
+        )
         os.utime(path, ns=(time, time))
 
 

@@ -29,6 +29,7 @@ def clean(name: bytes) -> bytes:
     Raises:
         LayerError: The name climbs above the root or is longer than a path may be.
     """
+    original = name
     if name[:2] == b"./":
         name = name[2:]
     if name[-1:] == b"/":
@@ -40,7 +41,7 @@ def clean(name: bytes) -> bytes:
         or name[-2:] in (b"/.", b"..")
         or len(name) > _MAX_COMPONENT
     ):
-        return _clean_slowly(name)
+        return _clean_slowly(original)
     return name
 
 
