@@ -107,16 +107,18 @@ class Root:
             fd = self.open(path)
         except OSError:
             return b""
-        with open(fd, "rb", buffering=0) as file:
+        try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 return b""
             data = b""
             while len(data) < limit:
-                part = file.read(limit - len(data))
+                part = os.read(fd, limit - len(data))
                 if not part:
                     break
                 data += part
             return data
+        finally:
+            os.close(fd)
 
     def is_dir(self, path: str) -> bool:
         """Whether a directory is there, links followed inside the root."""

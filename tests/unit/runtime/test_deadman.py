@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from scow.runtime.deadman import Deadman
+
+
+def wait_for(path, seconds=10.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if path.exists():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_disarmed_deadman_does_nothing(tmp_path):
+    with Deadman(["/bin/touch", str(tmp_path / "acted")]) as deadman:
+        deadman.disarm()
+    assert not (tmp_path / "acted").exists()
+
+
+def test_it_acts_when_its_process_is_killed(tmp_path):
+    script = (
+        "import sys, time\nfrom scow.runtime.deadman import Deadman\n"
+        "Deadman(['/bin/touch', sys.argv[1]])\nprint('armed', flush=True)\ntime.sleep(60)\n"
+    )
+    acted = tmp_path / "acted"
+    child = subprocess.Popen([sys.executable, "-c", script, str(acted)], stdout=subprocess.PIPE, start_new_session=True)
+    assert child.stdout.readline() == b"armed\n"
+    assert not acted.exists()
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert wait_for(acted)
