@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scow.base.leases import Leases
     from scow.base.progress import Progress
     from scow.base.streams import Readable
+    from scow.build.builder import Builder
     from scow.build.cache import BuildCache
     from scow.containers.service import Containers
     from scow.containers.usage import DiskUsage, PrunedAll
@@ -58,6 +59,7 @@ class Engine:
         self._images: ImageStore | None = None
         self._snapshots: Snapshotter | None = None
         self._containers: Containers | None = None
+        self._builder: Builder | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Engine:
@@ -130,6 +132,29 @@ class Engine:
                 lambda: self.snapshots,
             )
         return self._containers
+
+    @property
+    def builder(self) -> Builder:
+        """Builds images from Dockerfiles."""
+        if self._builder is None:
+            from scow.build.builder import Builder, Rooms
+
+            here = self.settings
+            self._builder = Builder(
+                Rooms(
+                    root=here.root,
+                    run_root=here.run_root,
+                    db=self.db,
+                    leases=self.leases,
+                    content=self.content,
+                    images=self.images,
+                    snapshots=lambda: self.snapshots,
+                    ensure=self.ensure_image,
+                    limits=self.limits,
+                    cache_size=here.build_cache_size,
+                )
+            )
+        return self._builder
 
     # ------------------------------------------------------------------ registries
 
@@ -339,12 +364,14 @@ class Engine:
     def prune(
         self, *, every: bool = False, volumes: bool = False, filters: Sequence[tuple[str, str]] = ()
     ) -> PrunedAll:
-        """Remove stopped containers, unused images, build cache and, when asked, anonymous volumes."""
+        """Remove stopped containers, unused networks, images, build cache and, when asked, anonymous volumes."""
+        from scow.containers.networks_verbs import prune as prune_networks
         from scow.containers.usage import PrunedAll, prune_stopped, prune_volumes
 
         containers, size = prune_stopped(self.containers, filters)
+        networks = prune_networks(self.containers, filters)
         volume_names, volume_size = prune_volumes(self.containers) if volumes else ([], 0)
         cache = self.build_cache().prune(lambda _record: True) if not filters else []
         images = self.prune_images(every=every, filters=filters)
         total = size + volume_size + images.freed.size
-        return PrunedAll(containers, volume_names, images.removed, [record.id for record in cache], total)
+        return PrunedAll(containers, networks, volume_names, images.removed, [record.id for record in cache], total)

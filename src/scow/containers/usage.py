@@ -98,6 +98,7 @@ class PrunedAll(NamedTuple):
 
     Attributes:
         containers: Ids.
+        networks: Names.
         volumes: Names.
         images: Names and images.
         cache: Ids of cache records.
@@ -105,6 +106,7 @@ class PrunedAll(NamedTuple):
     """
 
     containers: list[str]
+    networks: list[str]
     volumes: list[str]
     images: list[Removal]
     cache: list[str]

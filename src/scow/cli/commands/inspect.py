@@ -81,4 +81,11 @@ def _network(scow: Engine, name: str, _size: bool) -> tuple[dict[str, Any], Shap
     return inspect(service, service.networks.find(name)), NETWORK
 
 
-_GETTERS: dict[str, Getter] = {"container": _container, "image": _image, "network": _network}
+def _volume(scow: Engine, name: str, _size: bool) -> tuple[dict[str, Any], Shape | None]:
+    from scow.cli.shapes import VOLUME
+    from scow.containers.volumes import inspect
+
+    return inspect(scow.containers.volumes.get(name)), VOLUME
+
+
+_GETTERS: dict[str, Getter] = {"container": _container, "image": _image, "network": _network, "volume": _volume}

@@ -198,6 +198,7 @@ def prune(argv: list[str]) -> int:
     )
     for title, names in (
         ("Deleted Containers:", pruned.containers),
+        ("Deleted Networks:", pruned.networks),
         ("Deleted Volumes:", pruned.volumes),
         ("Deleted Images:", [f"{removal.kind.lower()}: {removal.what}" for removal in pruned.images]),
         ("Deleted build cache objects:", pruned.cache),
