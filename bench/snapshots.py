@@ -76,7 +76,7 @@ class Bench:
         self.snapshots.link(name, self.snapshots.stage(io.BytesIO(tar), lease=lease), parent, lease=lease)
 
     def cycle(self, what: str, parent: str, lease: Lease, *, volatile: bool = True, write: bool = False) -> None:
-        """Median times of prepare, mount, unmount, remove."""
+        """Best and median times of prepare, mount, unmount, remove."""
         times: list[list[float]] = [[], [], [], []]
         for number in range(ROUNDS):
             marks = [time.perf_counter()]
@@ -95,8 +95,8 @@ class Bench:
             steps = (marks[1] - marks[0], marks[2] - marks[1], marks[3] - between, marks[4] - marks[3])
             for column, step in zip(times, steps, strict=True):
                 column.append(step)
-        median = "  ".join(f"{statistics.median(column) * 1000:6.2f}" for column in times)
-        print(f"{self.kind:8} {what:42} prepare, mount, umount, remove: {median} ms", flush=True)
+        figures = "  ".join(f"{min(column) * 1000:6.2f} /{statistics.median(column) * 1000:6.2f}" for column in times)
+        print(f"{self.kind:8} {what:34} prepare, mount, umount, remove: {figures} ms", flush=True)
 
 
 def stacks(bench: Bench, lease: Lease) -> None:

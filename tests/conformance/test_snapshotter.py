@@ -91,6 +91,19 @@ def test_an_image_is_one_mount_and_a_small_layer_on_it_another(indexes: Store) -
         assert len(indexes.tree("small", lease)) == 1002
 
 
+def test_unpacked_layers_are_written_to_the_disk_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    store = Store(str(tmp_path / "store"), "overlay")
+    calls: list[int] = []
+    monkeypatch.setattr("scow.linux.kernel.syncfs", calls.append)
+    with store.leases.hold("test") as lease:
+        store.add("base", BASE, None, lease)
+        store.add("top", layer(Entry("x")), "base", lease)
+        assert calls == []
+        for name in ("top", "top", "base"):
+            store.snapshots.ready(name)
+    assert len(calls) == 1
+
+
 def test_an_opaque_root_hides_all_below(indexes: Store) -> None:
     with indexes.leases.hold("test") as lease:
         indexes.add("base", BASE, None, lease)

@@ -265,6 +265,7 @@ class Indexes:
             raise CorruptError(f"the tar of layer {diff_id} is damaged", hint="Run 'scow system fsck'.")
         tree = record._replace(form="tree")
         placed = trees.place(tree, parent, applied.pending)
+        self._snapshots.sync()
         values = {"form": "tree", "stack": placed.stack, "root": placed.root}
         with self._records.db.write() as connection:
             self._records.get(record.name, "committed")

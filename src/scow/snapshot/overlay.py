@@ -207,6 +207,9 @@ class Snapshots:
     def ready(self, name: str) -> Record:
         """Make sure that a committed snapshot can be stood on at once; see the protocol."""
         record = self.records.get(name, "committed")
+        if record.boot:  # unpacked files: one call for all layers, instead of one for each file
+            self.sync()
+            self.records.synced(record.id)
         if record.stack:
             return record
         from scow.snapshot.erofs import Indexes

@@ -71,7 +71,7 @@ class Record(NamedTuple):
         checksum: Of an index: its SHA-256.
         size: Bytes of its own, 0 when not counted.
         entries: Entries of its layer, 0 when not counted.
-        boot: Of a volatile one: the boot it was made in.
+        boot: Of a volatile one, and of an unpacked layer not yet written to the disk: the boot it was made in.
         created: Seconds since the epoch.
     """
 
@@ -222,6 +222,11 @@ class Records:
             raise KeyError(*values)
         sets = ", ".join(f"{column} = ?" for column in values)
         connection.execute(f"UPDATE snapshots SET {sets} WHERE id = ?", (*values.values(), identity))  # noqa: S608
+
+    def synced(self, identity: int) -> None:
+        """Note that all files are on the disk of committed snapshots up to a number."""
+        with self.db.write() as connection:
+            connection.execute("UPDATE snapshots SET boot = '' WHERE kind = 'committed' AND id <= ?", (identity,))
 
     def hand_over(self, old: str, new: str) -> None:
         """Let everybody who owns one snapshot own another instead, within a transaction of the caller."""

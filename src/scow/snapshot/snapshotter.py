@@ -211,7 +211,7 @@ class Snapshotter(Protocol):
         """
 
     def ready(self, name: str) -> object:
-        """Do now what standing on a committed snapshot would do first: write its index.
+        """Do what standing on a committed snapshot would do first, write its index, and make unpacked layers durable.
 
         Linking a stack of layers stays cheap this way; whoever has linked the top one calls this, so that errors show
         and time is spent there and not in the first ``prepare``.

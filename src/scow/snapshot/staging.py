@@ -14,6 +14,7 @@ from scow.base.files import remove_tree
 from scow.base.streams import BlobMismatchError
 from scow.errors import NotFoundError
 from scow.oci.digest import DiffID, Digest
+from scow.snapshot.overlay import boot_id
 from scow.snapshot.snapshotter import SnapshotInfo, Staged, Usage
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ def link(records: Records, form: LayerForm, name: str, staged: Staged, parent: s
                 records.get(parent, "committed")
                 records.leases.link(f"snapshot:{name}", "snapshot", parent)
             records.leases.unlink(f"snapshot:{staged.token}")
-            records.update(connection, record.id, name=name, kind="committed", parent=parent, **placed._asdict())
+            boot = boot_id() if form.name == "tree" else ""
+            values = placed._asdict()
+            records.update(connection, record.id, name=name, kind="committed", parent=parent, boot=boot, **values)
             if form.name == "index":
                 records.leases.link(f"snapshot:{name}", "blob", staged.diff_id)
             break
