@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from scow.errors import InvalidArgumentError
+from scow.linux.capabilities import ALL, DEFAULT, last_known, resolve
+
+
+def test_dockers_default_set():
+    mask = sum(1 << ALL.index(name) for name in DEFAULT)
+    assert mask == 0xA80425FB  # CapEff of a process in a docker container
+    assert resolve() == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("added", "dropped", "expected"),
+    [
+        (("net_admin",), (), {*DEFAULT, "CAP_NET_ADMIN"}),
+        (("CAP_NET_ADMIN",), ("ALL",), {"CAP_NET_ADMIN"}),
+        ((), ("ALL",), set()),
+        ((), ("chown", "CAP_KILL"), {*DEFAULT} - {"CAP_CHOWN", "CAP_KILL"}),
+        (("ALL",), (), {*ALL}),
+        (("all",), ("SYS_ADMIN",), {*ALL} - {"CAP_SYS_ADMIN"}),
+        (("chown",), (), {*DEFAULT}),
+    ],
+)
+def test_adding_and_dropping(added, dropped, expected):
+    assert set(resolve(added, dropped)) == expected
+
+
+def test_privileged_means_everything_the_kernel_knows():
+    assert resolve((), ("ALL",), privileged=True, last=36) == ALL[:37]
+    assert "CAP_BPF" not in resolve(("ALL",), (), last=36)
+
+
+def test_no_such_capability():
+    with pytest.raises(InvalidArgumentError, match="invalid capability: 'FLY'"):
+        resolve(("FLY",))
+
+
+def test_the_kernels_last_one_is_known():
+    assert 30 <= last_known() < len(ALL)
