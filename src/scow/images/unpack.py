@@ -19,6 +19,7 @@ from scow.oci.digest import chain_ids
 from scow.oci.mediatype import compression_of
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from typing import BinaryIO
 
     from scow.base.leases import Lease
@@ -104,16 +105,21 @@ class _Unpacking:
         Returns:
             Bytes of file data by chain, of the layers that were unpacked.
         """
-        # Whoever unpacks a stack that begins with the same missing layer waits here, and then finds it done.
-        missing = self._first_missing()
-        while missing < len(self._chains):
-            first = self._chains[missing]
-            with FileLock(os.path.join(self._content.root, "locks", f"unpack-{first.encoded}")).exclusive():
-                now = self._first_missing()
-                if now == missing:
-                    return self._from(missing)
-            missing = now
+        # Whoever unpacks the same image waits for the first lock, whoever unpacks another one that begins with the
+        # same missing layer for the second; both then find it done. The first is needed too: while layers are being
+        # linked the first missing one changes.
+        with self._lock(f"image-{self._chains[-1].encoded}"):
+            missing = self._first_missing()
+            while missing < len(self._chains):
+                with self._lock(f"unpack-{self._chains[missing].encoded}"):
+                    now = self._first_missing()
+                    if now == missing:
+                        return self._from(missing)
+                missing = now
         return {}
+
+    def _lock(self, name: str) -> AbstractContextManager[object]:
+        return FileLock(os.path.join(self._content.root, "locks", name)).exclusive()
 
     def _first_missing(self) -> int:
         """How many layers from the bottom have snapshots; the topmost of those is kept alive."""
