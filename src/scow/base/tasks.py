@@ -74,7 +74,7 @@ class TaskGroup:
         self._limit = limit
         self._busy = 0
         self._waiting: deque[Callable[[], None]] = deque()
-        self._threads: list[threading.Thread] = []
+        self._threads: list[tuple[threading.Thread, threading.Event]] = []
         self._errors: list[BaseException] = []
         self._cancelled = threading.Event()
         self._on_cancel: list[Callable[[], None]] = []
@@ -107,7 +107,7 @@ class TaskGroup:
             if not self._limit or self._busy < self._limit:
                 self._busy += 1
                 thread = threading.Thread(target=self._serve, daemon=True)
-                self._threads.append(thread)
+                self._threads.append((thread, task._finished))  # noqa: SLF001
                 thread.start()
         return task
 
@@ -173,7 +173,7 @@ class TaskGroup:
             self._fail(error)
         index = 0
         while index < len(self._threads):  # tasks may spawn tasks
-            self._join(self._threads[index])
+            self._join(*self._threads[index])
             index += 1
         if not self._errors:
             return
@@ -187,9 +187,11 @@ class TaskGroup:
                 raise failure
         raise ExceptionGroup("several tasks failed", plain) from None
 
-    def _join(self, thread: threading.Thread) -> None:
+    def _join(self, thread: threading.Thread, finished: threading.Event) -> None:
+        # An interrupt inside Thread.join makes CPython 3.11 take the thread for dead, so the event is waited for.
         while True:
             try:
+                finished.wait()
                 thread.join()
                 return
             except KeyboardInterrupt as interrupt:

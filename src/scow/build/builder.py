@@ -127,6 +127,19 @@ class Builder:
                 return self._build(shop, options, Ledger(progress), scratch, stdin, check)
             finally:
                 remove_tree(scratch)
+                if self.cache.evicted:
+                    self.collect()
+
+    def collect(self) -> int:
+        """Free what no record, image or container needs.
+
+        Returns:
+            Bytes.
+        """
+        from scow.images.prune import collect
+
+        self.cache.evicted = False
+        return collect(self._rooms.images, self._rooms.content, self._rooms.snapshots()).size
 
     def _workshop(self, options: BuildOptions, lease: Lease) -> Workshop:
         rooms = self._rooms

@@ -80,6 +80,8 @@ class BuildCache:
         self._content = content
         self._leases = leases
         self._limit = limit
+        self.evicted = False
+        """Whether something had to leave since this object was made: a collection would free space."""
         db.ensure("build", 1, SCHEMA)
 
     # ------------------------------------------------------------------ looking up
@@ -97,28 +99,20 @@ class BuildCache:
                     return None
         return solved
 
-    def hold(self, found: Iterable[Solved], lease: Lease) -> bool:
-        """Keep the blobs of results alive, all in one transaction, and note their use.
-
-        Returns:
-            False when one of them went in between.
-        """
-        now = time.time()
+    def take(self, key: str, lease: Lease) -> Solved | None:
+        """Find a result, keep its blobs alive and note its use, all in one transaction."""
+        if self.get(key) is None:
+            return None
         with self._db.write() as connection:
-            done: set[str] = set()
-            for solved in found:
-                connection.execute(
-                    "UPDATE build_records SET used = ?, uses = uses + 1 WHERE id = ?", (now, record_id(solved))
-                )
-                for layer in solved.layers:
-                    if layer.diff_id in done:
-                        continue
-                    done.add(layer.diff_id)
-                    row = connection.execute("SELECT 1 FROM blobs WHERE digest = ?", (layer.diff_id,)).fetchone()
-                    if row is None:
-                        return False
-                    lease.add("blob", layer.diff_id)
-        return True
+            solved = self.get(key)
+            if solved is None:  # it went in between
+                return None
+            connection.execute(
+                "UPDATE build_records SET used = ?, uses = uses + 1 WHERE id = ?", (time.time(), record_id(solved))
+            )
+            for layer in solved.layers:
+                lease.add("blob", layer.diff_id)
+        return solved
 
     # ------------------------------------------------------------------ entering
 
@@ -150,7 +144,7 @@ class BuildCache:
                 self._leases.link(owner, "blob", layer.diff_id)
             if chain is not None:
                 self._leases.link(owner, "snapshot", chain)
-            self._evict(connection, self._limit)
+            self.evicted |= bool(self._evict(connection, self._limit))
 
     def _evict(self, connection: sqlite3.Connection, limit: int) -> list[tuple[str, int]]:
         """Drop the least recently used records until the rest fit."""

@@ -18,7 +18,7 @@ import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from scow.build.sources import Status, clean, hash_file, join, parent_of, portable, status_of
+from scow.build.sources import hash_file, join, parent_of, portable, status_of
 from scow.dockerfile.ignore import IgnoreMatcher
 from scow.errors import ConflictError
 from scow.layer.whiteout import exported
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scow.base.database import Database
+    from scow.build.sources import Status
     from scow.dockerfile.ignore import Trail
     from scow.layer.tarformat import Pairs
 
 SCHEMA = """
 CREATE TABLE context_dirs (
-  root TEXT NOT NULL, dir BLOB NOT NULL, signature BLOB NOT NULL, digests TEXT NOT NULL, PRIMARY KEY (root, dir)
+  root TEXT NOT NULL, dir BLOB NOT NULL, signature BLOB NOT NULL, total TEXT NOT NULL, newest INTEGER NOT NULL,
+  digests TEXT NOT NULL, PRIMARY KEY (root, dir)
 ) WITHOUT ROWID;
 CREATE TABLE context_roots (root TEXT PRIMARY KEY, used REAL NOT NULL) WITHOUT ROWID;
 """
@@ -44,17 +46,21 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class _Known(NamedTuple):
-    """What is remembered of a directory."""
+    """What is remembered of a directory.
+
+    Attributes:
+        signature: Of its entries as stat sees them.
+        total: A digest of all its files.
+        newest: The latest time of a file, seconds since the epoch.
+    """
 
     signature: bytes
-    digests: str
+    total: str
+    newest: int
 
 
-class _Entry(NamedTuple):
-    """One name in a directory, as listed."""
-
-    name: bytes
-    found: os.stat_result
+_Entry = tuple[bytes, os.stat_result]
+"""One name in a directory, as listed."""
 
 
 class StatCache:
@@ -70,17 +76,29 @@ class StatCache:
         self._root = root
         db.ensure("context", 1, SCHEMA)
         with db.read() as connection:
-            rows = connection.execute("SELECT dir, signature, digests FROM context_dirs WHERE root = ?", (root,))
-            self._known = {bytes(path): _Known(bytes(mark), digests) for path, mark, digests in rows}
-        self._fresh: dict[bytes, _Known] = {}
+            rows = connection.execute("SELECT dir, signature, total, newest FROM context_dirs WHERE root = ?", (root,))
+            self._known = {row[0]: _Known._make(row[1:]) for row in rows}
+        self._fresh: dict[bytes, tuple[_Known, str]] = {}
 
     def get(self, path: bytes) -> _Known | None:
         """What is remembered of a directory."""
-        return self._fresh.get(path) or self._known.get(path)
+        fresh = self._fresh.get(path)
+        return fresh[0] if fresh is not None else self._known.get(path)
 
-    def put(self, path: bytes, known: _Known) -> None:
+    def digests(self, path: bytes) -> dict[str, list[str]]:
+        """What stat said of each file of a directory, and its digest."""
+        fresh = self._fresh.get(path)
+        if fresh is not None:
+            return dict(json.loads(fresh[1]))
+        with self._db.read() as connection:
+            row = connection.execute(
+                "SELECT digests FROM context_dirs WHERE root = ? AND dir = ?", (self._root, path)
+            ).fetchone()
+        return dict(json.loads(row[0])) if row else {}
+
+    def put(self, path: bytes, known: _Known, digests: str) -> None:
         """Remember a directory, once :meth:`save` is called."""
-        self._fresh[path] = known
+        self._fresh[path] = (known, digests)
 
     def save(self) -> None:
         """Write what is new; contexts used longest ago are forgotten."""
@@ -88,8 +106,8 @@ class StatCache:
             return
         with self._db.write() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO context_dirs VALUES (?, ?, ?, ?)",
-                [(self._root, path, known.signature, known.digests) for path, known in self._fresh.items()],
+                "INSERT OR REPLACE INTO context_dirs VALUES (?, ?, ?, ?, ?, ?)",
+                [(self._root, path, *known, digests) for path, (known, digests) in self._fresh.items()],
             )
             connection.execute("INSERT OR REPLACE INTO context_roots VALUES (?, ?)", (self._root, time.time()))
             old = connection.execute(
@@ -98,7 +116,7 @@ class StatCache:
             for row in old:
                 connection.execute("DELETE FROM context_dirs WHERE root = ?", row)
                 connection.execute("DELETE FROM context_roots WHERE root = ?", row)
-        self._known.update(self._fresh)
+        self._known.update((path, known) for path, (known, _) in self._fresh.items())
         self._fresh = {}
 
 
@@ -147,7 +165,7 @@ class ContextTree:
 
     def names(self, path: bytes) -> list[bytes]:
         """See :class:`~scow.build.sources.SourceTree`."""
-        return [entry.name for entry in self._list(path)]
+        return [name for name, _ in self._list(path)]
 
     def open(self, path: bytes) -> int:
         """See :class:`~scow.build.sources.SourceTree`."""
@@ -203,14 +221,14 @@ class ContextTree:
             with os.scandir(self._at(path)) as scan:
                 for item in scan:
                     try:
-                        entries.append(_Entry(item.name, item.stat(follow_symlinks=False)))
+                        entries.append((item.name, item.stat(follow_symlinks=False)))
                     except FileNotFoundError:
                         continue  # gone since it was listed
         except OSError as error:
             raise explain(error, f"cannot list {self._shown(path)!r} in the build context") from error
         entries.sort()
         if self._ignoring:
-            entries = [entry for entry in entries if self._is_in(join(path, entry.name))]
+            entries = [entry for entry in entries if self._is_in(join(path, entry[0]))]
         self._listed[path] = entries
         return entries
 
@@ -219,7 +237,17 @@ class ContextTree:
     def digest(self, path: bytes) -> str:
         """See :class:`~scow.build.sources.SourceTree`."""
         above, _, name = path.rpartition(b"/")
-        return self._directory(above)[name]
+        found = self._digests.get(above)
+        if found is None:
+            entries = self._list(above)
+            known = self._remembered(above, _signature(entries)[0])
+            digests = self._cache.digests(above) if known is not None and self._cache is not None else {}
+            found = self._digests[above] = (
+                {os.fsencode(text): pair[1] for text, pair in digests.items()}
+                if known is not None
+                else self._hash_directory(above, entries)[1]
+            )
+        return found[name]
 
     def fingerprint(self, path: bytes) -> str:
         """A digest of everything at and below a path: names, types, modes, contents, link targets, attributes."""
@@ -238,64 +266,54 @@ class ContextTree:
 
     def _fingerprint_directory(self, path: bytes) -> str:
         """Without recursion, so that no depth is too much."""
-        order: list[bytes] = []
+        order: list[tuple[bytes, str, list[tuple[bytes, int]]]] = []
         stack = [path]
         while stack:
             here = stack.pop()
             if here in self._whole:
                 continue
-            order.append(here)
-            stack.extend(join(here, entry.name) for entry in self._list(here) if stat.S_ISDIR(entry.found.st_mode))
-        for here in reversed(order):
-            digests = self._directory(here)
-            found = hashlib.sha256()
-            newest = self.newest
-            for entry in self._list(here):
-                name, status = entry
-                seconds = int(status.st_mtime)
-                newest = max(newest, seconds)
-                if stat.S_ISDIR(status.st_mode):
-                    found.update(b"%o %b\0%b\n" % (status.st_mode, name, self._whole[join(here, name)].encode()))
-                else:
-                    found.update(b"%o %b\0%b\n" % (status.st_mode, name, digests[name].encode()))
-            self.newest = newest
+            entries = self._list(here)
+            signature, folders = _signature(entries)
+            known = self._remembered(here, signature)
+            if known is None:
+                known, self._digests[here] = self._hash_directory(here, entries)
+            self.newest = max(self.newest, known.newest)
+            order.append((here, known.total, folders))
+            stack.extend(join(here, name) for name, _ in folders)
+        for here, total, folders in reversed(order):
+            found = hashlib.sha256(total.encode())
+            for name, mode in folders:
+                found.update(b"%o %b\0%b\n" % (mode, name, self._whole[join(here, name)].encode()))
             self._whole[here] = found.hexdigest()
         return self._whole[path]
 
-    def _directory(self, path: bytes) -> dict[bytes, str]:
-        """Digests of everything in a directory that is no directory."""
-        found = self._digests.get(path)
-        if found is None:
-            found = self._digests[path] = self._hash_directory(path)
-        return found
+    def _remembered(self, path: bytes, signature: bytes) -> _Known | None:
+        known = self._cache.get(path) if self._cache is not None else None
+        return known if known is not None and known.signature == signature else None
 
-    def _hash_directory(self, path: bytes) -> dict[bytes, str]:
-        entries = self._list(path)
-        signature = hashlib.sha256()
-        latest = 0
-        rows: list[tuple[bytes, str, os.stat_result]] = []
+    def _hash_directory(self, path: bytes, entries: list[_Entry]) -> tuple[_Known, dict[bytes, str]]:
+        """Digests of everything in a directory that is no directory; files that are as they were are not opened."""
+        before = self._cache.digests(path) if self._cache is not None else {}
+        found = hashlib.sha256()
+        out: dict[bytes, str] = {}
+        kept: dict[str, tuple[str, str]] = {}
+        newest = latest = 0
         for name, status in entries:
-            ctime = status.st_ctime_ns
-            latest = max(latest, ctime)
+            latest = max(latest, status.st_ctime_ns)
             if stat.S_ISDIR(status.st_mode):
                 continue
-            mark = f"{status.st_mode} {status.st_size} {status.st_ino} {status.st_mtime_ns} {ctime}"
-            signature.update(b"%b\0%b\n" % (name, mark.encode()))
-            rows.append((name, mark, status))
-        known = self._cache.get(path) if self._cache is not None else None
-        mark_of_all = signature.digest()
-        if known is not None and known.signature == mark_of_all:
-            return {os.fsencode(name): digest for name, (_, digest) in json.loads(known.digests).items()}
-        before = json.loads(known.digests) if known is not None else {}
-        out: dict[bytes, tuple[str, str]] = {}
-        for name, mark, status in rows:
-            old = before.get(os.fsdecode(name))
+            newest = max(newest, int(status.st_mtime))
+            mark = f"{status.st_mode} {status.st_size} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
+            text = os.fsdecode(name)
+            old = before.get(text)
             digest = old[1] if old is not None and old[0] == mark else self._hash(join(path, name), status)
-            out[name] = (mark, digest)
+            out[name] = digest
+            kept[text] = (mark, digest)
+            found.update(b"%o %b\0%b\n" % (status.st_mode, name, digest.encode()))
+        known = _Known(_signature(entries)[0], found.hexdigest(), newest)
         if self._cache is not None and latest < self._started_ns - _TICK_NS:
-            text = json.dumps({os.fsdecode(name): pair for name, pair in out.items()}, separators=(",", ":"))
-            self._cache.put(path, _Known(mark_of_all, text))
-        return {name: pair[1] for name, pair in out.items()}
+            self._cache.put(path, known, json.dumps(kept, separators=(",", ":")))
+        return known, out
 
     def _hash(self, path: bytes, status: os.stat_result) -> str:
         kind = stat.S_IFMT(status.st_mode)
@@ -321,15 +339,23 @@ class ContextTree:
     def walk(self, path: bytes = b"") -> list[tuple[bytes, os.stat_result]]:
         """Every entry below a path that is not ignored, sorted, directories before what is in them."""
         out: list[tuple[bytes, os.stat_result]] = []
-        stack = [(join(path, entry.name), entry.found) for entry in reversed(self._list(path))]
+        stack = [(join(path, name), found) for name, found in reversed(self._list(path))]
         while stack:
             here, status = stack.pop()
             out.append((here, status))
             if stat.S_ISDIR(status.st_mode):
-                stack.extend((join(here, entry.name), entry.found) for entry in reversed(self._list(here)))
+                stack.extend((join(here, name), found) for name, found in reversed(self._list(here)))
         return out
 
 
-def normal(path: str) -> bytes:
-    """A path of the context as its methods want it."""
-    return clean(os.fsencode(path))
+def _signature(entries: list[_Entry]) -> tuple[bytes, list[tuple[bytes, int]]]:
+    """What stat says of a directory's files, as one digest; names and modes of its directories."""
+    folders: list[tuple[bytes, int]] = []
+    marks: list[tuple[bytes, int, int, int, int, int]] = []
+    for name, found in entries:
+        mode = found.st_mode
+        if mode & 0o170000 == 0o040000:
+            folders.append((name, mode))
+        else:
+            marks.append((name, mode, found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns))
+    return hashlib.sha256(repr(marks).encode("ascii", "backslashreplace")).digest(), folders

@@ -132,7 +132,6 @@ class Solver:
         self._flights: dict[Vertex, threading.Event] = {}
         self._definitions: dict[Vertex, Mapping[str, Any]] = {}
         self.keys: dict[Vertex, str] = {}
-        self._taken: dict[Vertex, Solved] = {}
         self._told: set[Vertex] = set()
         self._writers = threading.Semaphore(_WRITERS)
         self._uppers: list[str] = []
@@ -167,23 +166,21 @@ class Solver:
         """
         if target is None:
             return Solved(None, (), 0)
-        with TaskGroup() as writing:
-            try:
-                with TaskGroup() as group:
-                    tree = self._ensure(target, group, writing)
-                solved = tree.result()
-            finally:
-                self._close_waiting()
-        self._cache.hold(self._taken.values(), self._shop.lease)
-        self._drop_uppers()
-        return solved
-
-    def _close_waiting(self) -> None:
-        """Whoever still waits for a vertex that never flew must not wait for ever."""
-        with self._lock:
-            flights = list(self._flights.values())
-        for flight in flights:
-            flight.set()
+        failure: Exception | None = None
+        task: Task[Tree] | None = None
+        try:
+            with TaskGroup() as writing:
+                try:
+                    with TaskGroup() as group:
+                        # Not on this thread: an interrupt arrives here, and must not tear a step apart.
+                        task = group.spawn(self._ensure, target, group, writing)
+                except Exception as error:  # noqa: BLE001 - layers of steps that succeeded are still written
+                    failure = error
+            if failure is not None or task is None:
+                raise failure or CancelledError("the build did not begin")
+            return task.result().result()
+        finally:
+            self._drop_uppers()
 
     # ------------------------------------------------------------------ flights
 
@@ -217,16 +214,13 @@ class Solver:
         if isinstance(vertex.op, BaseOp):
             tree = Tree(Solved(vertex.op.chain, (), vertex.op.time))
         elif not vertex.fresh:
-            found = self._cache.get(self.keys[vertex])
+            found = self._cache.take(self.keys[vertex], self._shop.lease)
             if found is not None:
                 tree = Tree(found)
         if tree is None:
             return None
         with self._lock:
-            tree = self._trees.setdefault(vertex, tree)
-            if tree.known is not None and not isinstance(vertex.op, BaseOp):
-                self._taken[vertex] = tree.known
-        return tree
+            return self._trees.setdefault(vertex, tree)
 
     def _show_cached(self, vertex: Vertex | None) -> None:
         """Tell of a vertex found in the cache, and of all it hides."""
@@ -370,7 +364,7 @@ class Solver:
 
     def _second_key(self, vertex: Vertex, below: Solved, reads: Sequence[Solved]) -> LayerRef | None:
         key = result_key(self._definitions[vertex], str(below.chain), [str(read.chain) for read in reads])
-        found = self._cache.get(key)
+        found = self._cache.take(key, self._shop.lease)
         return found.layers[-1] if found is not None and found.layers else None
 
     def _files(self, vertex: Vertex, below: Tree, reads: Sequence[Tree], group: TaskGroup) -> Tree:
@@ -382,7 +376,7 @@ class Solver:
             contents = self._contents(vertex.op, reads)
         where = "detached" if vertex.detached else str(below.result().chain)
         key = content_key(definition, where, contents)
-        found = None if vertex.fresh else self._cache.get(key)
+        found = None if vertex.fresh else self._cache.take(key, shop.lease)
         if found is not None and found.layers:
             layer = found.layers[-1]
         else:
