@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from scow.containers.volumes import VolumeInUseError, VolumeNotFoundError, inspect, select
+from scow.errors import InvalidArgumentError
+
+
+def test_a_volume_is_a_directory_with_a_name(volumes):
+    made = volumes.create("data", labels={"a": "b"})
+    assert os.path.isdir(made.path)
+    assert made == volumes.get("data")
+    assert volumes.create("data", labels={"other": "x"}) == made, "making it again changes nothing"
+    document = inspect(made)
+    assert (document["Name"], document["Labels"], document["Mountpoint"]) == ("data", {"a": "b"}, made.path)
+
+
+def test_one_without_a_name_is_anonymous(volumes):
+    made = volumes.create()
+    assert len(made.name) == 64
+    assert made.anonymous
+
+
+def test_removal_takes_the_content(volumes):
+    made = volumes.create("data")
+    with open(f"{made.path}/f", "w") as file:
+        file.write("x")
+    volumes.remove("data")
+    assert not os.path.exists(made.path)
+    with pytest.raises(VolumeNotFoundError, match="get data: no such volume"):
+        volumes.get("data")
+    with pytest.raises(VolumeNotFoundError):
+        volumes.remove("data")
+
+
+def test_one_in_use_stays(volumes, store, make):
+    volumes.create("data")
+    container = make(mounts=[{"Type": "volume", "Name": "data"}])
+    store.insert(container)
+    with pytest.raises(VolumeInUseError, match=rf"volume is in use - \[{container.id}\]"):
+        volumes.remove("data")
+    assert volumes.users() == {"data": [container.id]}
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "a", "-ab", "..", ".ab", "a b", "ab\n"])
+def test_names_that_could_mean_a_path_are_refused(volumes, tmp_path, name):
+    with pytest.raises(InvalidArgumentError):
+        volumes.create(name)
+    assert not (tmp_path / "volumes").exists()
+
+
+def test_options_are_known(volumes):
+    with pytest.raises(InvalidArgumentError, match='invalid option: "zebra"'):
+        volumes.create("data", options={"zebra": "1"})
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ([], ["alpha", "beta", "gamma"]),
+        ([("name", "a")], ["alpha", "beta", "gamma"]),
+        ([("name", "et"), ("name", "mm")], ["beta", "gamma"]),
+        ([("label", "k")], ["alpha", "beta"]),
+        ([("label", "k=1")], ["alpha"]),
+        ([("label!", "k=1")], ["beta", "gamma"]),
+        ([("dangling", "true")], ["alpha", "gamma"]),
+        ([("dangling", "0")], ["beta"]),
+        ([("driver", "nfs")], []),
+    ],
+)
+def test_filters(volumes, store, make, filters, names):
+    volumes.create("alpha", labels={"k": "1"})
+    volumes.create("beta", labels={"k": "2"})
+    volumes.create("gamma")
+    store.insert(make(mounts=[{"Type": "volume", "Name": "beta"}]))
+    assert [volume.name for volume in select(volumes, filters)] == names
+
+
+@pytest.mark.parametrize(("key", "value"), [("zebra", "1"), ("dangling", "maybe")])
+def test_no_filters(volumes, key, value):
+    with pytest.raises(InvalidArgumentError, match="invalid filter"):
+        select(volumes, [(key, value)])
