@@ -41,11 +41,16 @@ def ended(
         remove: Whether a container with ``--rm`` goes away.
     """
     oom = cgroups.out_of_memory(service.cgroup_of(container)) if status == _LOST else False
-    clean(service, container)
-    service.note("die", container, exitCode=str(status))
-    if remove and container.auto_remove:
-        forget(service, container, volumes=True)
-        return
+    leaving = service.leave(container)
+    try:
+        clean(service, container, networks=False)
+        service.note("die", container, exitCode=str(status))
+        if remove and container.auto_remove:
+            forget(service, container, volumes=True)
+            return
+    finally:
+        if leaving is not None:
+            leaving.finish()
     service.store.update(
         container.id, status=EXITED, pid=0, exit_code=status, finished=finished or time.time(), oom=int(oom), error=""
     )
@@ -67,13 +72,12 @@ def failed(service: Containers, container: Container, message: str, *, status: i
     )
 
 
-def clean(service: Containers, container: Container) -> None:
-    """Take away what runtime, kernel and network keep of a container that has ended."""
+def clean(service: Containers, container: Container, *, networks: bool = True) -> None:
+    """Take away what runtime, kernel and (unless somebody is at it) network keep of a container that has ended."""
     service.unmount_root(container)
-    if service.uses_networks(container):
-        from scow.containers.networks_attach import detach
-
-        detach(service, container)
+    leaving = service.leave(container) if networks else None
+    if leaving is not None:
+        leaving.finish()
     state = os.path.join(service.runtime.state, container.id)
     if cgroups.remove(service.cgroup_of(container)):
         if os.path.isdir(state):

@@ -9,7 +9,9 @@ the monitor, the deadman or any later command that looks at containers takes the
 
 from __future__ import annotations
 
+import _thread
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from scow.containers import networks_names
@@ -283,20 +285,69 @@ def _candidates(wish: str, before: int) -> Iterable[int]:
     return [*([before] if before else []), *range(start, high_end + 1), *range(low_end, start)]
 
 
-def detach(service: Containers, container: Container) -> None:
-    """Take a container that has ended off its networks; doing so twice is harmless."""
-    networks = service.networks
-    places = networks.endpoints(container=container.id)
-    if not places:
-        return
-    left: list[Network] = []
-    with bridge.locked():
-        if container.host.get("PortBindings") or container.host.get("PublishAllPorts"):
-            bridge.drop_table(ports_table(container))
-        for endpoint in places:
-            leave(service, endpoint, left)
-        networks.release(container.id)
-        networks_names.refresh(service, left)
+class Leaving:
+    """A container that has ended leaves its networks; doing so twice is harmless.
+
+    Removing a bridge means waiting for the kernel, which a thread does while the caller clears away the rest. Other
+    processes wait at the lock until :meth:`finish`; the rows go last.
+
+    Args:
+        service: The room.
+        container: The container.
+    """
+
+    __slots__ = ("_container", "_done", "_left", "_lock", "_service")
+
+    def __init__(self, service: Containers, container: Container) -> None:
+        self._service = service
+        self._container = container
+        self._left: list[Network] = []
+        self._done: _thread.LockType | None = None
+        self._lock: ExitStack | None = None
+        places = service.networks.endpoints(container=container.id)
+        if not places:
+            return
+        with ExitStack() as lock:
+            lock.enter_context(bridge.locked())
+            if container.host.get("PortBindings") or container.host.get("PublishAllPorts"):
+                bridge.drop_table(ports_table(container))
+            empty = [network for endpoint in places if (network := _left_empty(service, endpoint, self._left))]
+            if empty:
+                self._done = _thread.allocate_lock()
+                self._done.acquire()
+                _thread.start_new_thread(_take_down, (empty, self._done))
+            self._lock = lock.pop_all()
+
+    def finish(self) -> None:
+        """Wait until the links are gone, and forget the container's places and ports."""
+        if self._lock is None:
+            return
+        with self._lock:
+            self._lock = None
+            if self._done is not None:
+                self._done.acquire()
+            self._service.networks.release(self._container.id)
+            networks_names.refresh(self._service, self._left)
+
+
+def _take_down(networks: list[Network], done: _thread.LockType) -> None:
+    try:
+        for network in networks:
+            bridge.take_down(network.link, network.table)
+    finally:
+        done.release()
+
+
+def _left_empty(service: Containers, endpoint: Endpoint, left: list[Network]) -> Network | None:
+    """Unplug one place; returns the network when nobody else is on it, else adds it to ``left``."""
+    bridge.unplug(endpoint.link)
+    network = service.networks.get(endpoint.network)
+    if network is None:
+        return None
+    if any(other.container != endpoint.container for other in service.networks.endpoints(endpoint.network)):
+        left.append(network)
+        return None
+    return network
 
 
 def leave(service: Containers, endpoint: Endpoint, left: list[Network]) -> None:
@@ -307,14 +358,9 @@ def leave(service: Containers, endpoint: Endpoint, left: list[Network]) -> None:
         endpoint: The place; its row is still there.
         left: Gets the network when others are on it.
     """
-    bridge.unplug(endpoint.link)
-    network = service.networks.get(endpoint.network)
-    if network is None:
-        return
-    if any(other.container != endpoint.container for other in service.networks.endpoints(endpoint.network)):
-        left.append(network)
-    else:
-        bridge.take_down(network.link, network.table)
+    empty = _left_empty(service, endpoint, left)
+    if empty is not None:
+        bridge.take_down(empty.link, empty.table)
 
 
 def reap(service: Containers) -> None:

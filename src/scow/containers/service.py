@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scow.base.database import Database
     from scow.base.leases import Leases
     from scow.containers.networks import Networks
-    from scow.containers.networks_attach import Attached
+    from scow.containers.networks_attach import Attached, Leaving
     from scow.containers.store import Container
     from scow.containers.volumes import Volumes
     from scow.content.local import LocalContentStore
@@ -113,6 +113,14 @@ class Containers:
         from scow.containers.networks_attach import attach
 
         return attach(self, container)
+
+    def leave(self, container: Container) -> Leaving | None:
+        """Take a container that has ended off its networks; the caller finishes it."""
+        if not self.uses_networks(container):
+            return None
+        from scow.containers.networks_attach import Leaving
+
+        return Leaving(self, container)
 
     def reap_networks(self) -> None:
         """Take away what killed containers have left on networks."""
