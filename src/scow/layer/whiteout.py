@@ -34,7 +34,7 @@ def hidden_name(name: bytes) -> bytes | None:
     """What a marker file removes.
 
     Args:
-        name: A cleaned entry name whose last component starts with ``.wh.``.
+        name: A cleaned entry name of which ``is_marker`` is true.
 
     Returns:
         The removed entry's name; the directory's own name with a slash at its end for an opaque marker; ``None`` for
@@ -46,7 +46,7 @@ def hidden_name(name: bytes) -> bytes | None:
     above, slash, base = name.rpartition(b"/")
     if base == OPAQUE:
         return above + b"/"
-    if base.startswith(META_PREFIX):
+    if base.startswith(META_PREFIX) or name.startswith(META_PREFIX):
         return None
     base = base[len(PREFIX) :]
     if base in (b"", b".", b".."):
@@ -55,9 +55,8 @@ def hidden_name(name: bytes) -> bytes | None:
 
 
 def is_marker(name: bytes) -> bool:
-    """Whether a cleaned entry name is one of the reserved ones."""
-    position = name.rfind(b"/") + 1
-    return name.startswith(PREFIX, position)
+    """Whether a cleaned entry name is one of the reserved ones, or lies in a reserved directory of AUFS."""
+    return name.startswith(PREFIX, name.rfind(b"/") + 1) or name.startswith(META_PREFIX)
 
 
 def accepted(xattrs: Pairs) -> Pairs:

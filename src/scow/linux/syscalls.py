@@ -77,7 +77,7 @@ def openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> in
     Raises:
         OSError: It failed.
     """
-    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode if flags & os.O_CREAT else 0, resolve)
     while True:
         try:
             return kernel.call(_OPENAT2, dir_fd, path, how, len(how))
