@@ -277,7 +277,7 @@ def _from_auths(document: Mapping[str, Any], key: str) -> Credential | None:
     user, secret = str(entry.get("username") or ""), str(entry.get("password") or "")
     if entry.get("auth"):
         try:
-            user, _, secret = base64.b64decode(str(entry["auth"])).decode().partition(":")
+            user, _, secret = base64.b64decode(str(entry["auth"]).strip(), validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError) as error:
             raise InvalidArgumentError(f"the stored credentials of {key!r} are not base64") from error
         secret = secret.rstrip("\0")

@@ -19,6 +19,7 @@ from scow.errors import DeniedError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from urllib.parse import SplitResult
 
     from scow.oci.reference import Reference
 
@@ -173,7 +174,7 @@ class Hosts:
             return []
         found = []
         for text in mirrors:
-            split = urlsplit(str(text))
+            split = _address(str(text))
             if split.scheme in {"http", "https"} and split.netloc:
                 insecure = split.scheme == "http" or self.is_insecure(split.netloc)
                 root = split.path.rstrip("/")
@@ -191,6 +192,15 @@ class Hosts:
                     raise InvalidArgumentError(f"cannot read {self._daemon_json!r}: {error}") from error
                 self._daemon = document if isinstance(document, dict) else {}
         return self._daemon
+
+
+def _address(url: str) -> SplitResult:
+    try:
+        split = urlsplit(url)
+        split.port  # noqa: B018 - raises for what is no port
+    except ValueError as error:
+        raise InvalidArgumentError(f"the configured mirror {url!r} is not an address") from error
+    return split
 
 
 def _name(host: str) -> str:
@@ -266,7 +276,7 @@ def _hosts_toml(document: Mapping[str, Any], reference: Reference, hosts: Hosts)
         capabilities = options.get("capabilities")
         if isinstance(capabilities, list) and "pull" not in capabilities:
             continue
-        split = urlsplit(url if "://" in url else f"https://{url}")
+        split = _address(url if "://" in url else f"https://{url}")
         insecure = bool(options.get("skip_verify")) or split.scheme == "http" or hosts.is_insecure(split.netloc)
         root = split.path.rstrip("/")
         if options.get("override_path"):

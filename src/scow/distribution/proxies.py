@@ -34,8 +34,7 @@ class Proxies:
             # a CGI script's HTTP_PROXY is a header of the request ("httpoxy")
             if text and not (scheme == "http" and "REQUEST_METHOD" in environ):
                 self._by_scheme[scheme] = text if "://" in text else f"http://{text}"
-                split = urlsplit(self._by_scheme[scheme])
-                if split.scheme not in {"http", "https"} or not split.hostname:
+                if not _is_proxy(self._by_scheme[scheme]):
                     raise InvalidArgumentError(f"the variable {scheme.upper()}_PROXY is not the address of a proxy")
         rules = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
         self._direct = [rule.strip().lower() for rule in rules.split(",") if rule.strip()]
@@ -62,6 +61,14 @@ class Proxies:
         connection.port = split.port or (443 if split.scheme == "https" else 80)
         if scheme == "https":
             connection.set_tunnel(host, port, self.authorization(proxy))
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+        return split.scheme in {"http", "https"} and bool(split.hostname) and split.port != 0
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

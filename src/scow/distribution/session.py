@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scow.distribution import spec
 from scow.distribution.wire import ConnectionLostError, bytes_body
-from scow.errors import CancelledError, RateLimitError
+from scow.errors import CancelledError, InvalidArgumentError, RateLimitError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -274,5 +274,8 @@ def _with(headers: dict[str, str], authorization: str) -> dict[str, str]:
 def _split(host: str) -> tuple[str, int]:
     from urllib.parse import urlsplit
 
-    split = urlsplit(f"//{host}")
-    return split.hostname or "", split.port or 443
+    try:
+        split = urlsplit(f"//{host}")
+        return split.hostname or "", split.port or 443
+    except ValueError as error:
+        raise InvalidArgumentError(f"{host!r} is not the address of a registry") from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from scow.errors import (
     CorruptError,
@@ -222,6 +222,20 @@ def referrers_tag(digest: str) -> str:
 # ---------------------------------------------------------------------------------------------------------- headers
 
 
+def join(url: str, target: str) -> str:
+    """An absolute URL from one that a server gave, relative to the one that was asked.
+
+    Raises:
+        BadAnswerError: It is no URL.
+    """
+    try:
+        joined = urljoin(url, target)
+        urlsplit(joined).port  # noqa: B018 - raises for what is no port
+    except ValueError as error:
+        raise BadAnswerError(f"the registry names {target[:200]!r}, which is no address") from error
+    return joined
+
+
 def next_link(header: str | None, url: str) -> str | None:
     """The next page named by a ``Link`` header, as an absolute URL.
 
@@ -235,7 +249,7 @@ def next_link(header: str | None, url: str) -> str | None:
         target, _, parameters = part.partition(">")
         relations = [p.partition("=")[2].strip(' "') for p in parameters.split(";") if p.strip().startswith("rel")]
         if target.startswith("<") and any("next" in relation.split() for relation in relations):
-            return urljoin(url, target[1:])
+            return join(url, target[1:])
     return None
 
 

@@ -128,7 +128,7 @@ class Authorizer:
         if credential is not None and credential.registry_token:
             return credential.registry_token, time.monotonic() + _DEFAULT_LIFE
         realm = challenge.parameters.get("realm", "")
-        split = urlsplit(realm)
+        split = urlsplit(spec.join(realm, ""))
         if split.scheme not in {"http", "https"} or not split.hostname:
             raise spec.BadAnswerError(f"the registry names {realm[:200]!r} as its token server")
         if split.scheme != "https" and not self._plain and not is_loopback(split.hostname):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from http.client import HTTPException
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from scow.distribution import spec
 from scow.distribution.wire import (
@@ -126,7 +126,7 @@ class HttpTransport:
             seen += 1
             if seen > MAX_REDIRECTS:
                 raise RedirectError(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times")
-            target = urljoin(url, location).partition("#")[0]
+            target = spec.join(url, location).partition("#")[0]
             _check_redirect(url, target)
             if origin(url) != origin(target):
                 wanted = {name: value for name, value in wanted.items() if name.lower() not in _PRIVATE}
@@ -164,11 +164,11 @@ class HttpTransport:
             return Response(answer, guard, url, method, done)
 
     def _key(self, url: str) -> _Key:
-        split = urlsplit(url)
         try:
+            split = urlsplit(url)
             port = split.port or (443 if split.scheme == "https" else 80)
-        except ValueError:
-            port = 0
+        except ValueError as error:
+            raise RedirectError(f"{_shown(url)!r} is not an address of a registry") from error
         if split.scheme not in {"http", "https"} or not split.hostname or not port:
             raise RedirectError(f"{_shown(url)!r} is not an address of a registry")
         return _Key(split.scheme, split.hostname, port, self._proxies.proxy_for(split.scheme, split.hostname, port))

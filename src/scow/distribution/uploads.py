@@ -20,7 +20,6 @@ Source: OCI distribution-spec v1.1, "Pushing Blobs".
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urljoin
 
 from scow.distribution import spec
 
@@ -85,7 +84,7 @@ def started(status: int, url: str, headers: Mapping[str, str]) -> Upload | None:
     if state is None or (state == OPEN and not location):
         return None
     minimum = headers.get(spec.H_CHUNK_MIN.lower(), "0")
-    return Upload(state, urljoin(url, location), 0, int(minimum) if minimum.isdigit() else 0)
+    return Upload(state, spec.join(url, location), 0, int(minimum) if minimum.isdigit() else 0)
 
 
 def advanced(upload: Upload, method: str, status: int, headers: Mapping[str, str], sent: int = 0) -> Upload | None:
@@ -101,7 +100,7 @@ def advanced(upload: Upload, method: str, status: int, headers: Mapping[str, str
     state = TRANSITIONS.get((upload.state, method, status))
     if state is None:
         return None
-    location = urljoin(upload.location, headers.get("location", "")) if state == OPEN else ""
+    location = spec.join(upload.location, headers.get("location", "")) if state == OPEN else ""
     offset = upload.offset + (sent if status < 300 else 0)
     told = spec.uploaded(headers.get("range"))
     if state == OPEN and told is not None and (method == "GET" or status < 300):

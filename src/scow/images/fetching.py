@@ -179,7 +179,7 @@ class Fetch:
                     self._offer(job)
             for _ in range(min(DOWNLOADS, len(self.downloads))):
                 group.spawn(self._download_all)
-            for _ in range(min(max(2, os.cpu_count() or 1), len(leaders))):
+            for _ in range(min(max(2, os.cpu_count() or 1) + 1, len(leaders))):
                 group.spawn(self._unpack_all)
             try:
                 self._link_all(sizes)

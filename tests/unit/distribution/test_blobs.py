@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import hashlib
 import random
 
 import pytest
 
 from fakes.registry import FakeRegistry, Fault
+from fakes.sinks import Sink
 from scow.base.streams import BlobMismatchError
 from scow.distribution import spec
 from scow.distribution.blobs import Ranges, download
@@ -18,30 +18,6 @@ from scow.oci.model import Descriptor
 from scow.oci.reference import Reference
 
 QUICK = RetryPolicy(attempts=3, first=0.001, longest=0.002, patience=1.0)
-
-
-class Sink:
-    """What an ingest is to a download."""
-
-    def __init__(self, start=b""):
-        self.data = bytearray(start)
-        self.rewinds = 0
-
-    @property
-    def offset(self):
-        return len(self.data)
-
-    @property
-    def digest(self):
-        return Digest("sha256:" + hashlib.sha256(self.data).hexdigest())
-
-    def write(self, data):
-        self.data += data
-        return len(data)
-
-    def rewind(self):
-        self.rewinds += 1
-        self.data.clear()
 
 
 @pytest.fixture

@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions, tokens and the transport together, against a registry in this process."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import time
+
+import pytest
+
+from fakes.imaging import QUICK
+from fakes.registry import FakeRegistry, Fault
+from scow.distribution import spec
+from scow.distribution.client import ClientOptions, RegistryClient
+from scow.distribution.wire import ConnectionLostError, Timeouts
+from scow.errors import CancelledError, LimitError, RateLimitError, ScowError, UnauthenticatedError
+from scow.oci.model import Descriptor
+from scow.oci.reference import Reference
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+def client(tmp_path, environ=None, **kwargs):
+    return RegistryClient(str(tmp_path), {"SCOW_DAEMON_JSON": "", **(environ or {})}, retry=QUICK, **kwargs)
+
+
+def repository(registry, tmp_path, name="a/b", **kwargs):
+    push = kwargs.pop("push", False)
+    return client(tmp_path, **kwargs).repository(Reference.parse(f"{registry.address}/{name}"), push=push)
+
+
+@pytest.fixture
+def registry():
+    with FakeRegistry() as fake:
+        fake.put_manifest("a/b", b'{"schemaVersion":2}', MANIFEST, "v1")
+        yield fake
+
+
+# ------------------------------------------------------------------------------------------------------- tokens
+
+
+@pytest.fixture
+def guarded():
+    with FakeRegistry(tokens={"user": "pass"}) as fake:
+        fake.put_manifest("a/b", b'{"schemaVersion":2}', MANIFEST, "v1")
+        yield fake
+
+
+def test_anonymous_pulls_get_a_token(guarded, tmp_path):
+    repo = repository(guarded, tmp_path)
+    assert repo.resolve("v1").size == 19
+    repo.manifest("v1")
+    assert len(guarded.requests(route="token")) == 1
+
+
+def test_pushing_needs_a_user(guarded, tmp_path):
+    with pytest.raises(UnauthenticatedError):
+        repository(guarded, tmp_path, push=True).push_manifest(Descriptor(MANIFEST, spec_digest(b"{}"), 2), b"{}", "v2")
+    repo = repository(guarded, tmp_path, push=True, options=ClientOptions(creds="user:pass"))
+    repo.push_manifest(Descriptor(MANIFEST, spec_digest(b"{}"), 2), b"{}", "v2")
+    assert guarded.tags["a/b"]["v2"] == spec_digest(b"{}")
+
+
+def spec_digest(raw):
+    from scow.oci.digest import sha256_digest
+
+    return sha256_digest(raw)
+
+
+def test_a_token_that_expires_is_renewed(guarded, tmp_path):
+    repo = repository(guarded, tmp_path, options=ClientOptions(creds="user:pass"))
+    repo.resolve("v1")
+    guarded.valid_tokens.clear()
+    repo.resolve("v1")
+    assert len(guarded.requests(route="token")) == 2
+
+
+def test_wrong_passwords_are_told(guarded, tmp_path):
+    repo = repository(guarded, tmp_path, options=ClientOptions(creds="user:wrong"))
+    with pytest.raises(UnauthenticatedError, match="incorrect username or password"):
+        repo.resolve("v1")
+    assert len(guarded.requests(route="token")) == 1
+
+
+def test_many_threads_share_one_token(guarded, tmp_path):
+    repo = repository(guarded, tmp_path)
+    failures = []
+
+    def ask():
+        try:
+            repo.manifest("v1")
+        except ScowError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(guarded.requests(route="token")) <= 8
+    count = len(guarded.requests(route="token"))
+    repo.manifest("v1")
+    assert len(guarded.requests(route="token")) == count
+
+
+def test_login_gives_an_identity_token_that_works(guarded, tmp_path):
+    from scow.distribution.accounts import login, logout
+
+    first = client(tmp_path)
+    login(first, guarded.address, "user", "pass")
+    known = first.credentials.get(guarded.address)
+    assert (known.secret, known.identity_token) == ("", "refresh-me")
+    repo = repository(guarded, tmp_path, push=True)
+    repo.push_manifest(Descriptor(MANIFEST, spec_digest(b"{}"), 2), b"{}", "v2")
+    assert [r.method for r in guarded.requests(route="token")][-1] == "POST"
+    assert logout(first, guarded.address) == guarded.address
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        'Bearer realm="ftp://x/token"',
+        'Bearer service="x"',
+        "Digest realm=x",
+        "",
+    ],
+)
+def test_challenges_that_lead_nowhere(registry, tmp_path, header):
+    registry.hook = lambda r: None if r.route == "ping" else (401, {"WWW-Authenticate": header}, b"")
+    with pytest.raises(ScowError):
+        repository(registry, tmp_path).resolve("v1")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"[]", b'{"token": 5}', b'{"token": "a\\nb"}', b'{"nothing": "x"}', b"x" * 2_000_000]
+)
+def test_token_servers_that_answer_nonsense(guarded, tmp_path, answer):
+    guarded.hook = lambda r: (200, {}, answer) if r.route == "token" else None
+    with pytest.raises(ScowError):
+        repository(guarded, tmp_path).resolve("v1")
+
+
+# ---------------------------------------------------------------------------------------------- redirects, limits
+
+
+def other_server(handle):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            handle(self)
+
+        do_HEAD = do_GET  # noqa: N815
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def test_a_redirect_takes_no_credentials_along(tmp_path):
+    seen = []
+    with FakeRegistry(auth="user:pass") as registry:
+        data = b"blob" * 100
+        digest = registry.put_blob("a/b", data)
+
+        def handle(handler):
+            seen.append(dict(handler.headers.items()))
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(data)))
+            handler.end_headers()
+            handler.wfile.write(data)
+
+        other = other_server(handle)
+        place = f"http://127.0.0.1:{other.server_address[1]}/signed?sig=1"
+        registry.hook = lambda r: (
+            (307, {"Location": place}, b"") if r.route == "blob" and r.headers.get("Authorization") else None
+        )
+        repo = repository(registry, tmp_path, options=ClientOptions(creds="user:pass"))
+        with repo.fetch(Descriptor("x", digest_type(digest), len(data)), offset=0) as stream:
+            assert stream.read() == data
+        other.shutdown()
+    assert "Authorization" not in seen[0]
+
+
+def digest_type(text):
+    from scow.oci.digest import Digest
+
+    return Digest(text)
+
+
+@pytest.mark.parametrize("target", ["self", "file:///etc/passwd", "http://user:pw@127.0.0.1/", "http://[::1", "//"])
+def test_redirects_that_are_not_followed(registry, tmp_path, target):
+    def loop(request):
+        if request.route != "manifest":
+            return None
+        return 302, {"Location": request.path if target == "self" else target}, b""
+
+    registry.hook = loop
+    with pytest.raises(spec.BadAnswerError):
+        repository(registry, tmp_path).resolve("v1")
+    assert len(registry.requests(route="manifest")) <= 12
+
+
+def test_retry_after_is_honoured_up_to_a_bound(registry, tmp_path):
+    left = [1]
+
+    def limit(request):
+        if request.route == "manifest" and left[0]:
+            left[0] -= 1
+            return 429, {"Retry-After": "0.3"}, b""
+        return None
+
+    registry.hook = limit
+    before = time.monotonic()
+    repository(registry, tmp_path).resolve("v1")
+    assert time.monotonic() - before >= 0.3
+    registry.hook = lambda r: (429, {"Retry-After": "3600"}, b"") if r.route == "manifest" else None
+    before = time.monotonic()
+    with pytest.raises(RateLimitError) as caught:
+        repository(registry, tmp_path).resolve("v1")
+    assert caught.value.retry_after == 3600
+    assert time.monotonic() - before < 5
+
+
+def test_answers_larger_than_expected_are_not_read(registry, tmp_path):
+    registry.hook = lambda r: (200, {"Content-Type": MANIFEST}, b"x" * 5_000_000) if r.route == "manifest" else None
+    with pytest.raises(LimitError):
+        repository(registry, tmp_path).manifest("v1")
+
+
+def test_a_closed_client_ends_what_waits(registry, tmp_path):
+    moving = client(tmp_path)
+    repo = moving.repository(Reference.parse(f"{registry.address}/a/b"))
+    registry.hook = lambda r: time.sleep(20) if r.route == "manifest" else None
+    failure = []
+
+    def ask():
+        try:
+            repo.manifest("v1")
+        except ScowError as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    time.sleep(0.3)
+    before = time.monotonic()
+    moving.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert time.monotonic() - before < 3
+    assert isinstance(failure[0], (CancelledError, ConnectionLostError))
+
+
+def test_a_kept_connection_that_was_closed_is_made_anew(registry, tmp_path):
+    repo = repository(registry, tmp_path)
+    repo.manifest("v1")
+    closing = [True]
+
+    def close_once(request):
+        if closing.pop() if closing else False:
+            raise Fault
+
+    registry.hook = close_once
+    repo.manifest("v1")
+
+
+def test_the_name_of_the_program_and_the_users_headers_are_sent(registry, tmp_path):
+    (tmp_path / "config.json").write_text('{"HttpHeaders": {"X-Meta": "yes"}}')
+    repository(registry, tmp_path, user_agent="scow/test").resolve("v1")
+    (request,) = registry.requests(route="manifest")
+    assert (request.headers["User-Agent"], request.headers["X-Meta"]) == ("scow/test", "yes")
+
+
+@pytest.mark.parametrize("name", ["localhost:99999/a", "r.example:99999/a"])
+def test_ports_that_do_not_exist(tmp_path, name):
+    with pytest.raises(ScowError):
+        client(tmp_path).repository(Reference.parse(name)).resolve("v1")
+
+
+def test_nobody_listens(tmp_path):
+    repo = client(tmp_path).repository(Reference.parse("127.0.0.1:1/a/b"))
+    before = time.monotonic()
+    with pytest.raises(ConnectionLostError, match="refused"):
+        repo.resolve("v1")
+    assert time.monotonic() - before < 2
+
+
+def test_what_is_no_registry_at_all(tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def shout():
+            while True:
+                try:
+                    sock, _ = server.accept()
+                except OSError:
+                    return
+                sock.sendall(b"SSH-2.0-OpenSSH_9\r\n")
+                sock.close()
+
+        threading.Thread(target=shout, daemon=True).start()
+        repo = client(tmp_path, timeouts=Timeouts(1, 1, 2)).repository(
+            Reference.parse(f"127.0.0.1:{server.getsockname()[1]}/a/b")
+        )
+        with pytest.raises(ConnectionLostError):
+            repo.resolve("v1")
+
+
+# -------------------------------------------------------------------------------------------------------- mirrors
+
+
+def test_a_mirror_that_fails_is_passed_over(registry, tmp_path):
+    conf = tmp_path / "registries.conf"
+    with FakeRegistry() as mirror:
+        conf.write_text(
+            f'[[registry]]\nlocation = "{registry.address}"\n[[registry.mirror]]\nlocation = "{mirror.address}/cache"\n'
+        )
+        repo = repository(registry, tmp_path, environ={"CONTAINERS_REGISTRIES_CONF": str(conf)})
+        assert repo.resolve("v1").size == 19
+        assert [r.name for r in mirror.requests(route="manifest")]
+        mirror.put_manifest("cache/a/b", b'{"schemaVersion":2 }', MANIFEST, "v1")
+        registry.clear()
+        repo = repository(registry, tmp_path, environ={"CONTAINERS_REGISTRIES_CONF": str(conf)})
+        assert repo.resolve("v1").size == 20
+        assert not registry.log
+
+
+def test_bytes_that_a_mirror_spoils_come_from_the_registry(registry, tmp_path):
+    from fakes.sinks import Sink
+    from scow.distribution.blobs import download
+
+    conf = tmp_path / "registries.conf"
+    data = b"good" * 50_000
+    digest = registry.put_blob("a/b", data)
+    with FakeRegistry() as mirror:
+        mirror.put_blob("cache/a/b", data)
+        mirror.blob_hook = lambda _r, d: d[:-1] + b"!"
+        conf.write_text(
+            f'[[registry]]\nlocation = "{registry.address}"\n[[registry.mirror]]\nlocation = "{mirror.address}/cache"\n'
+        )
+        repo = repository(registry, tmp_path, environ={"CONTAINERS_REGISTRIES_CONF": str(conf)})
+        sink = Sink()
+        download(repo, Descriptor("x", digest_type(digest), len(data)), sink, report=lambda _: None)
+    assert bytes(sink.data) == data
