@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from scow.cli.commands.run import COMMAND
+from scow.cli.containeroptions import read_device, read_mount, read_restart, read_ulimit
+from scow.cli.containerrequest import environment, request
+from scow.cli.flags import CommandError, UsageError, parse
+
+
+def ask(*words, detached=False):
+    return request(parse(COMMAND, [*words]), detached=detached)
+
+
+def test_the_smallest_request():
+    body = ask("bb", "ls", "-l", "--all")
+    assert (body["Image"], body["Cmd"], body["Tty"], body["OpenStdin"]) == ("bb", ["ls", "-l", "--all"], False, False)
+    assert body["HostConfig"] == {"NetworkMode": "default"}
+    assert "Entrypoint" not in body
+
+
+def test_everyday_flags():
+    body = ask(
+        "-it", "--rm", "-w", "/w", "-u", "bob", "-h", "box", "-e", "A=1", "-l", "k=v", "--entrypoint", "/e", "bb"
+    )
+    assert (body["Tty"], body["OpenStdin"], body["AttachStdin"], body["StdinOnce"]) == (True, True, True, True)
+    assert (body["WorkingDir"], body["User"], body["Hostname"]) == ("/w", "bob", "box")
+    assert (body["Env"], body["Labels"], body["Entrypoint"]) == (["A=1"], {"k": "v"}, ["/e"])
+    assert body["HostConfig"]["AutoRemove"] is True
+    assert body["Cmd"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "streams"),
+    [
+        ([], (False, True, True)),
+        (["-i"], (True, True, True)),
+        (["-a", "stdout"], (False, True, False)),
+        (["-a", "STDIN", "-a", "stderr"], (True, False, True)),
+    ],
+)
+def test_streams(words, streams):
+    body = ask(*words, "bb")
+    assert (body["AttachStdin"], body["AttachStdout"], body["AttachStderr"]) == streams
+
+
+def test_detached_means_no_streams():
+    body = ask("-d", "bb", detached=True)
+    assert (body["AttachStdin"], body["AttachStdout"], body["AttachStderr"]) == (False, False, False)
+
+
+def test_volumes_of_all_kinds(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    body = ask("-v", "/anon", "-v", "named:/n", "-v", "./rel:/r:ro", "-v", "/abs:/a", "bb")
+    assert body["Volumes"] == {"/anon": {}}
+    assert body["HostConfig"]["Binds"] == ["named:/n", f"{tmp_path}/rel:/r:ro", "/abs:/a"]
+
+
+def test_limits():
+    host = ask("-m", "64m", "--memory-swap", "-1", "--cpus", "1.5", "--pids-limit", "9", "--shm-size", "1m", "bb")[
+        "HostConfig"
+    ]
+    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (64 << 20, -1, 1_500_000_000)
+    assert (host["PidsLimit"], host["ShmSize"]) == (9, 1 << 20)
+
+
+def test_rarer_flags(tmp_path):
+    (tmp_path / "profile.json").write_text("{}")
+    body = ask(
+        "-p", "8080:80", "--expose", "90", "--restart", "on-failure:3", "--ulimit", "nofile=1:2", "--tmpfs", "/t:size=1m",
+        "--security-opt", f"seccomp={tmp_path}/profile.json", "--health-cmd", "x", "--health-interval", "1s",
+        "--log-driver", "none", "--network", "name=n1,alias=a", "--network-alias", "b", "--ip", "10.0.0.9", "bb",
+    )  # fmt: skip
+    host = body["HostConfig"]
+    assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
+    assert set(body["ExposedPorts"]) == {"80/tcp", "90/tcp"}
+    assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
+    assert host["Ulimits"] == [{"Name": "nofile", "Hard": 2, "Soft": 1}]
+    assert host["Tmpfs"] == {"/t": "size=1m"}
+    assert host["SecurityOpt"] == ["seccomp={}"]
+    assert body["Healthcheck"] == {"Test": ["CMD-SHELL", "x"], "Interval": 10**9}
+    assert host["LogConfig"] == {"Type": "none", "Config": {}}
+    assert host["NetworkMode"] == "n1"
+    endpoint = body["NetworkingConfig"]["EndpointsConfig"]["n1"]
+    assert endpoint == {"Aliases": ["a", "b"], "IPAMConfig": {"IPv4Address": "10.0.0.9"}}
+
+
+def test_variables(monkeypatch, tmp_path):
+    monkeypatch.setenv("HERE", "value")
+    monkeypatch.delenv("ABSENT", raising=False)
+    file = tmp_path / "env"
+    file.write_text("# comment\n\n  B=2 with blanks \nHERE\nABSENT\nA=file\n")
+    found = environment([str(file)], ["A=flag", "HERE", "GONE"])
+    assert found == ["B=2 with blanks ", "HERE=value", "A=flag", "GONE"]
+
+
+@pytest.mark.parametrize("content", ["=x\n", "A B=1\n"])
+def test_a_file_with_a_bad_name(tmp_path, content):
+    (tmp_path / "env").write_text(content)
+    with pytest.raises(CommandError, match="invalid env file"):
+        environment([str(tmp_path / "env")], [])
+
+
+def test_a_missing_file():
+    with pytest.raises(CommandError, match="open /none/x: no such file or directory"):
+        environment(["/none/x"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "mount"),
+    [
+        ("type=bind,source=/a,target=/b,readonly", {"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True}),
+        ("src=v,dst=/b,ro=false", {"Type": "volume", "Source": "v", "Target": "/b", "ReadOnly": False}),
+        (
+            "type=bind,src=/a,dst=/b,bind-propagation=rslave",
+            {"Type": "bind", "Source": "/a", "Target": "/b", "BindOptions": {"Propagation": "rslave"}},
+        ),
+        (
+            "type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=1770",
+            {"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1 << 20, "Mode": 0o1770}},
+        ),
+        (
+            'type=volume,dst=/b,volume-nocopy,"volume-label=k=a,b"',
+            {"Type": "volume", "Target": "/b", "VolumeOptions": {"NoCopy": True, "Labels": {"k": "a,b"}}},
+        ),
+    ],
+)
+def test_mounts(text, mount):
+    assert read_mount(text) == mount
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("type=bind,source=/a", "target is required"),
+        ("zebra=1,target=/a", "unexpected key 'zebra' in 'zebra=1'"),
+        ("target", "must be a key=value pair"),
+        ("type=bind,src=/a,dst=/b,tmpfs-size=1m", "cannot mix"),
+        ("type=tmpfs,dst=/b,tmpfs-mode=9", "invalid value for tmpfs-mode: 9"),
+        ("type=bind,dst=/b,ro=maybe", "invalid value for ro: maybe"),
+    ],
+)
+def test_no_mounts(text, message):
+    with pytest.raises(CommandError, match=message):
+        read_mount(text)
+
+
+@pytest.mark.parametrize("text", ["always:3", "on-failure:x", ":3"])
+def test_no_restart_policies(text):
+    with pytest.raises(CommandError, match="invalid restart policy"):
+        read_restart(text)
+
+
+@pytest.mark.parametrize("text", ["nofile", "zebra=1", "nofile=x", "nofile=2:1", "nofile=-1:5"])
+def test_no_ulimits(text):
+    with pytest.raises(CommandError):
+        read_ulimit(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("/dev/a", ("/dev/a", "/dev/a", "rwm")),
+        ("/dev/a:/dev/b", ("/dev/a", "/dev/b", "rwm")),
+        ("/dev/a:r", ("/dev/a", "/dev/a", "r")),
+        ("/dev/a:/b:rw", ("/dev/a", "/b", "rw")),
+    ],
+)
+def test_devices(text, found):
+    assert tuple(read_device(text).values()) == found
+
+
+@pytest.mark.parametrize("text", ["a:b:c:d", "/dev/a:/b:x"])
+def test_no_devices(text):
+    with pytest.raises(CommandError):
+        read_device(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rm", "--restart", "always"], "cannot specify both --restart and --rm"),
+        (["--no-healthcheck", "--health-cmd", "x"], "--no-healthcheck conflicts"),
+        (["--log-driver", "zebra"], "no log driver named 'zebra'"),
+        (["--security-opt", "seccomp=/none/x"], "opening seccomp profile"),
+        (["--security-opt", "zebra"], "invalid --security-opt"),
+        (["--health-interval", "-1s"], "cannot be negative"),
+        (["--network", "alias=x"], "network name is required"),
+    ],
+)
+def test_flags_that_contradict(words, message):
+    with pytest.raises(CommandError, match=message):
+        ask(*words, "bb")
+
+
+def test_streams_have_names():
+    with pytest.raises(UsageError, match="valid streams are STDIN, STDOUT and STDERR"):
+        ask("-a", "zebra", "bb")
+
+
+def test_attached_and_detached():
+    with pytest.raises(CommandError, match="cannot specify both --attach and --detach"):
+        ask("-d", "-a", "stdout", "bb", detached=True)
