@@ -167,6 +167,10 @@ class ContextTree:
         """See :class:`~scow.build.sources.SourceTree`."""
         return [name for name, _ in self._list(path)]
 
+    def entries(self, path: bytes) -> list[tuple[bytes, Status]]:
+        """See :class:`~scow.build.sources.SourceTree`."""
+        return [(name, status_of(found, reset_owner=True)) for name, found in self._list(path)]
+
     def open(self, path: bytes) -> int:
         """See :class:`~scow.build.sources.SourceTree`."""
         try:
@@ -176,6 +180,10 @@ class ContextTree:
 
     def xattrs(self, path: bytes) -> Pairs:
         """See :class:`~scow.build.sources.SourceTree`."""
+        above, _, name = path.rpartition(b"/")
+        digests = self._digests.get(above)
+        if digests is not None and " " not in digests.get(name, " ").removeprefix("link "):
+            return ()  # it was hashed in this build, and had none
         return portable(exported(self._at(path)))
 
     def host_path(self, path: bytes) -> str | None:

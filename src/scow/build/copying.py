@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.dest import DestinationError, Slot, shown
@@ -209,7 +209,7 @@ class _Frame:
     inside: str
     target: bytes
     copied: bool
-    names: list[bytes]
+    entries: list[tuple[bytes, Status]]
     included: Trail | None
     excluded: Trail | None
 
@@ -226,29 +226,36 @@ class _Copier:
         self._stack: list[_Frame] = []
 
     def run(self, source: bytes, target: bytes) -> None:
-        frame = self._visit(source, "", target, top=True)
-        if frame is not None:
-            self._stack.append(frame)
-        while self._stack:
-            frame = self._stack[-1]
-            if not frame.names:
-                self._stack.pop()
-                continue
-            name = frame.names.pop()
-            inside = f"{frame.inside}/{os.fsdecode(name)}" if frame.inside else os.fsdecode(name)
-            below = self._visit(join(frame.source, name), inside, join(frame.target, name), top=False)
-            if below is not None:
-                self._stack.append(below)
-
-    def _visit(self, source: bytes, inside: str, target: bytes, *, top: bool) -> _Frame | None:
-        """Copy an entry itself; a frame for what is in it, when it is a directory."""
-        parent = self._stack[-1] if self._stack else None
-        verdict = self._filter.judge(inside, parent.included if parent else None, parent.excluded if parent else None)
-        if verdict.prune:
-            return None
         status = self._tree.look(source)
         if status is None:
             raise _missing(source)
+        frame = self._visit(source, status, "", target, None)
+        if frame is not None:
+            self._stack.append(frame)
+        plain = self._filter.plain
+        while self._stack:
+            frame = self._stack[-1]
+            if not frame.entries:
+                self._stack.pop()
+                continue
+            name, status = frame.entries.pop()
+            inside = ""
+            if not plain:
+                inside = f"{frame.inside}/{os.fsdecode(name)}" if frame.inside else os.fsdecode(name)
+            below = self._visit(join(frame.source, name), status, inside, join(frame.target, name), frame)
+            if below is not None:
+                self._stack.append(below)
+
+    def _visit(
+        self, source: bytes, status: Status, inside: str, target: bytes, parent: _Frame | None
+    ) -> _Frame | None:
+        """Copy an entry itself; a frame for what is in it, when it is a directory."""
+        verdict = _TAKEN
+        if inside and parent is not None:
+            verdict = self._filter.judge(inside, parent.included, parent.excluded)
+        if verdict.prune:
+            return None
+        top = parent is None
         if not status.is_dir:
             if verdict.taken:
                 self._make_parents(overwrite=not top)
@@ -257,8 +264,8 @@ class _Copier:
         if verdict.taken:
             self._make_parents(overwrite=not top)
             self._put_directory(source, status, target, top=top)
-        names = self._tree.names(source)[::-1]
-        return _Frame(source, inside, target, verdict.taken, names, verdict.included, verdict.excluded)
+        entries = self._tree.entries(source)[::-1]
+        return _Frame(source, inside, target, verdict.taken, entries, verdict.included, verdict.excluded)
 
     def _make_parents(self, *, overwrite: bool) -> None:
         """Make the directories that were not wanted for themselves, now that something in them is."""
@@ -273,7 +280,7 @@ class _Copier:
             if there is None:
                 self._dest.put(frame.target, self._slot(frame.source, status))
             elif overwrite:
-                self._dest.put(frame.target, replace(self._dest.current(frame.target), mode=status.mode))
+                self._dest.put(frame.target, self._dest.current(frame.target)._replace(mode=status.mode))
 
     def _directory_at(self, target: bytes) -> Status | None:
         there = self._dest.look(target)
@@ -298,7 +305,7 @@ class _Copier:
         if status.identity is not None and status.is_file:
             first = self._links.setdefault(status.identity, target)
             if first != target:
-                slot = replace(slot, hard=True, linkname=first)
+                slot = slot._replace(hard=True, linkname=first)
         self._dest.put(target, slot)
 
     def _slot(self, source: bytes, status: Status) -> Slot:
@@ -334,6 +341,9 @@ class Verdict(NamedTuple):
     prune: bool
     included: Trail | None
     excluded: Trail | None
+
+
+_TAKEN = Verdict(True, False, None, None)
 
 
 class Filter:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.sources import Status, join, parent_of, resolve
 from scow.errors import ConflictError
@@ -36,6 +35,7 @@ _KINDS = {
     stat.S_IFIFO: FIFO,
 }
 _NANO = 1_000_000_000
+_SMALL = 1 << 16
 UNTIMED = -1
 """The time of directories made on the way, until :meth:`DestTree.settle`."""
 
@@ -46,8 +46,7 @@ class DestinationError(ConflictError):
     code = "build-destination"
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One entry of the layer.
 
     Attributes:
@@ -99,6 +98,7 @@ class DestTree:
         self._below = below
         self._slots: dict[bytes, Slot] = {}
         self._hidden: set[bytes] = set()
+        self._new: set[bytes] = set()  # directories that the tree below does not have, nor anything in them
         self._links: dict[bytes, list[bytes]] = {}  # first names of hard links -> the others
 
     # ------------------------------------------------------------------ looking
@@ -110,7 +110,7 @@ class DestTree:
             return self._slots[slot.linkname].status if slot.hard else slot.status
         if self._below is None:
             return Status(stat.S_IFDIR | 0o755, 0, 0, 0, UNTIMED, 0, None) if not path else None
-        if self._hidden and self._is_hidden(path):
+        if parent_of(path) in self._new or (self._hidden and self._is_hidden(path)):
             return None
         return self._below.look(path)
 
@@ -168,9 +168,13 @@ class DestTree:
 
     def put(self, path: bytes, slot: Slot) -> None:
         """Add an entry, or replace one."""
-        if stat.S_ISDIR(slot.mode) and path in self._hidden:
-            slot = replace(slot, opaque=True)
-        self._keep_links(path)
+        if stat.S_ISDIR(slot.mode):
+            if path in self._hidden:
+                slot = slot._replace(opaque=True)
+            elif path not in self._slots and self._below is not None and self.look(path) is None:
+                self._new.add(path)
+        if self._links:
+            self._keep_links(path)
         if slot.hard:
             self._links.setdefault(slot.linkname, []).append(path)
         self._slots[path] = slot
@@ -180,9 +184,9 @@ class DestTree:
         names = [name for name in self._links.pop(path, ()) if self._is_link_to(name, path)]
         if names:
             first = names[0]
-            self._slots[first] = replace(self._slots[path], hard=False)
+            self._slots[first] = self._slots[path]._replace(hard=False)
             for name in names[1:]:
-                self._slots[name] = replace(self._slots[name], linkname=first)
+                self._slots[name] = self._slots[name]._replace(linkname=first)
             self._links[first] = names[1:]
 
     def _is_link_to(self, name: bytes, path: bytes) -> bool:
@@ -191,7 +195,7 @@ class DestTree:
 
     def set_time(self, path: bytes, mtime_ns: int) -> None:
         """Change only the time of an entry."""
-        self._slots[path] = replace(self.current(path), mtime_ns=mtime_ns)
+        self._slots[path] = self.current(path)._replace(mtime_ns=mtime_ns)
 
     def current(self, path: bytes) -> Slot:
         """What is at the path of a directory, as an entry of this layer."""
@@ -204,7 +208,7 @@ class DestTree:
         real = slot.linkname if slot.hard else path
         slot = self._slots[real]
         kind = stat.S_IFMT(slot.mode)
-        self._slots[real] = replace(slot, mode=kind | mode, uid=owner[0], gid=owner[1], mtime_ns=mtime_ns)
+        self._slots[real] = slot._replace(mode=kind | mode, uid=owner[0], gid=owner[1], mtime_ns=mtime_ns)
 
     def remove(self, path: bytes) -> None:
         """Take an entry away, with everything in it. Something else must be put in its place."""
@@ -226,10 +230,10 @@ class DestTree:
             slot = self._from_below(first)
             found = self._below.look(first) if self._below is not None else None
             if found is not None and found.is_file:
-                slot = replace(slot, tree=self._below, source=first, size=found.size)
+                slot = slot._replace(tree=self._below, source=first, size=found.size)
             self._slots[first] = slot
         real = slot.linkname if slot.hard else first
-        return replace(self._slots[real], hard=True, linkname=real)
+        return self._slots[real]._replace(hard=True, linkname=real)
 
     def _from_below(self, path: bytes) -> Slot:
         if self._below is None:
@@ -246,7 +250,7 @@ class DestTree:
         """Give directories that were made on the way a time, seconds since the epoch."""
         for path, slot in self._slots.items():
             if slot.mtime_ns == UNTIMED:
-                self._slots[path] = replace(slot, mtime_ns=time * _NANO)
+                self._slots[path] = slot._replace(mtime_ns=time * _NANO)
 
     def newest(self) -> int:
         """The latest time of a file in the layer, seconds since the epoch; 0 when there is none."""
@@ -289,10 +293,10 @@ class DestTree:
             names = [name for name in others if self._is_link_to(name, first)]
             lowest = min((first, *names), key=lambda name: name.split(b"/"))
             if lowest != first:
-                self._slots[lowest] = replace(self._slots[first], hard=False)
+                self._slots[lowest] = self._slots[first]._replace(hard=False)
                 for name in (first, *names):
                     if name != lowest:
-                        self._slots[name] = replace(self._slots[name], hard=True, linkname=lowest)
+                        self._slots[name] = self._slots[name]._replace(hard=True, linkname=lowest)
 
 
 def _write_slot(writer: TarWriter, path: bytes, slot: Slot, epoch: int | None) -> None:
@@ -317,6 +321,12 @@ def _write_slot(writer: TarWriter, path: bytes, slot: Slot, epoch: int | None) -
         return
     fd = slot.tree.open(slot.source)
     try:
+        if slot.offset < 0 and slot.size < _SMALL:
+            whole = os.read(fd, slot.size + 1)
+            if len(whole) == slot.size:
+                writer.add(entry._replace(size=slot.size), (whole,) if whole else ())
+                return
+            os.lseek(fd, 0, os.SEEK_SET)
         if slot.offset >= 0:
             data = _member(fd, slot)
             writer.add(entry._replace(size=slot.size, sparse=slot.sparse), data)

@@ -85,6 +85,9 @@ class SourceTree(Looker, Protocol):
     def names(self, path: bytes) -> list[bytes]:
         """The names in a directory, sorted."""
 
+    def entries(self, path: bytes) -> list[tuple[bytes, Status]]:
+        """The names in a directory with what there is, sorted."""
+
     def open(self, path: bytes) -> int:
         """A descriptor to read a regular file from; the caller closes it."""
 
@@ -209,6 +212,16 @@ class DirTree:
         except OSError as error:
             raise _unreadable(path, error) from error
 
+    def entries(self, path: bytes) -> list[tuple[bytes, Status]]:
+        """See :class:`SourceTree`."""
+        try:
+            with os.scandir(self._at(path)) as scan:
+                found = [(item.name, item.stat(follow_symlinks=False)) for item in scan]
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        found.sort()
+        return [(name, status_of(status, reset_owner=self._reset_owner)) for name, status in found]
+
     def open(self, path: bytes) -> int:
         """See :class:`SourceTree`."""
         try:
@@ -263,6 +276,11 @@ class FilesTree:
     def names(self, path: bytes) -> list[bytes]:
         """See :class:`SourceTree`."""
         return [] if path else sorted(self._files)
+
+    def entries(self, path: bytes) -> list[tuple[bytes, Status]]:
+        """See :class:`SourceTree`."""
+        found = [(name, self.look(name)) for name in self.names(path)]
+        return [(name, status) for name, status in found if status is not None]
 
     def open(self, path: bytes) -> int:
         """See :class:`SourceTree`."""
