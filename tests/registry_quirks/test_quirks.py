@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What single registries do differently, as tables of requests and answers.
+
+Written after their public documents and issue trackers; no registry was asked.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from fakes.imaging import GZIP, OCI_CONFIG, OCI_MANIFEST, QUICK, descriptor, digest_of
+from fakes.script import Answer, Script
+from scow.distribution import spec
+from scow.distribution.client import ClientOptions, RegistryClient
+from scow.distribution.pushing import push_blob
+from scow.errors import DeniedError, InvalidArgumentError, NotFoundError, RateLimitError, UnauthenticatedError
+from scow.oci.digest import Digest
+from scow.oci.model import Descriptor
+from scow.oci.reference import Reference
+
+BLOB = b"layer bytes " * 500
+MANIFEST = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": descriptor(OCI_CONFIG, b"{}"),
+        "layers": [descriptor(GZIP, BLOB)],
+    }
+).encode()
+LAYER = Descriptor(GZIP, Digest(digest_of(BLOB)), len(BLOB))
+TOP = Descriptor(OCI_MANIFEST, Digest(digest_of(MANIFEST)), len(MANIFEST))
+AS_MANIFEST = {"Content-Type": OCI_MANIFEST, "Docker-Content-Digest": TOP.digest}
+TOKEN = Answer(200, {}, b'{"token": "t0k", "expires_in": 300}')
+
+
+def bearer(scope, service="registry"):
+    return {"WWW-Authenticate": f'Bearer realm="{{here}}/token",service="{service}",scope="{scope}"'}
+
+
+def repository(script, name, tmp_path, *, push=False, creds=""):
+    """The repository ``name`` of a registry out there, served by the script."""
+    reference = Reference.parse(name)
+    conf = tmp_path / "registries.conf"
+    conf.write_text(f'[[registry]]\nprefix = "{reference.domain}"\nlocation = "{script.address}"\ninsecure = true\n')
+    environ = {"CONTAINERS_REGISTRIES_CONF": str(conf), "SCOW_DAEMON_JSON": ""}
+    client = RegistryClient(str(tmp_path), environ, ClientOptions(creds=creds), retry=QUICK)
+    return client.repository(reference, push=push)
+
+
+def read(repo):
+    with repo.fetch(LAYER) as stream:
+        return stream.read()
+
+
+def opened(offset):
+    stream = io.BytesIO(BLOB)
+    stream.seek(offset)
+    return stream
+
+
+# ------------------------------------------------------------------------------------------------ Docker Hub
+
+
+def test_hub_blobs_lie_elsewhere_and_refuse_credentials(tmp_path):
+    blob = f"/v2/library/alpine/blobs/{LAYER.digest}"
+    table = {
+        "GET /token": Answer(
+            200,
+            {},
+            b'{"token": "t0k", "access_token": "t0k", "expires_in": 300, "issued_at": "x"}',
+            needs={"?service": "registry.docker.io", "?scope": "repository:library/alpine:pull"},
+        ),
+        "HEAD /v2/library/alpine/manifests/3": [
+            Answer(401, bearer("repository:library/alpine:pull", "registry.docker.io")),
+            Answer(
+                200,
+                {**AS_MANIFEST, "ratelimit-limit": "100;w=21600", "Content-Length": str(TOP.size)},
+                needs={"Authorization": "Bearer t0k"},
+            ),
+        ],
+        f"GET {blob}": Answer(307, {"Location": "http://localhost:{port}/cdn?X-Signature=1"}),
+        "GET /cdn": Answer(200, {}, BLOB, refuses=("Authorization",)),
+    }
+    with Script(table) as script:
+        port = script.address.rpartition(":")[2]
+        script.table[f"GET {blob}"][0].headers["Location"] = f"http://localhost:{port}/cdn?X-Signature=1"
+        repo = repository(script, "docker.io/library/alpine", tmp_path)
+        assert repo.resolve("3") == TOP
+        assert read(repo) == BLOB
+
+
+def test_hub_limits_pulls(tmp_path):
+    body = b'{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}'
+    with Script({"GET /v2/library/alpine/manifests/3": Answer(429, {"Retry-After": "21600"}, body)}) as script:
+        with pytest.raises(RateLimitError, match="pull rate limit") as caught:
+            repository(script, "docker.io/library/alpine", tmp_path).manifest("3")
+        assert caught.value.retry_after == 21600
+        assert len(script.asked("GET /v2/library/alpine/manifests/3")) == 1
+
+
+def test_hub_says_unauthorized_for_what_does_not_exist(tmp_path):
+    body = b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
+    challenge = bearer("repository:library/nope:pull")
+    challenge["WWW-Authenticate"] += ',error="insufficient_scope"'
+    table = {"GET /token": TOKEN, "HEAD /v2/library/nope/manifests/1": Answer(401, challenge, body)}
+    with Script(table) as script, pytest.raises(UnauthenticatedError):
+        repository(script, "docker.io/library/nope", tmp_path).resolve("1")
+    # one token and one renewed token, then the answer is believed
+    assert len(script.asked("GET /token")) == 2
+
+
+# ------------------------------------------------------------------------------------------------------ GHCR
+
+
+def test_ghcr_denies_at_the_token_server(tmp_path):
+    table = {
+        "GET /token": Answer(
+            403, {}, b'{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}'
+        ),
+        "HEAD /v2/o/private/manifests/1": Answer(401, bearer("repository:o/private:pull", "ghcr.io")),
+    }
+    with Script(table) as script, pytest.raises(UnauthenticatedError, match="denied"):
+        repository(script, "ghcr.io/o/private", tmp_path).resolve("1")
+
+
+def test_ghcr_answers_mounts_with_an_upload(tmp_path):
+    uploads = "/v2/o/app/blobs/uploads/"
+    table = {
+        f"HEAD /v2/o/app/blobs/{LAYER.digest}": Answer(404),
+        f"POST {uploads}": Answer(
+            202, {"Location": "/v2/o/app/blobs/upload/1"}, needs={"?mount": LAYER.digest, "?from": "o/base"}
+        ),
+        "PUT /v2/o/app/blobs/upload/1": Answer(201, {"Location": "/x"}, needs={"?digest": LAYER.digest}),
+    }
+    with Script(table) as script:
+        repo = repository(script, "ghcr.io/o/app", tmp_path, push=True)
+        assert push_blob(repo, LAYER, opened, mounts=["o/base"]) == "pushed"
+        assert script.asked("PUT /v2/o/app/blobs/upload/1")[0][3] == BLOB
+
+
+# ------------------------------------------------------------------------------------------------------- ECR
+
+
+def test_ecr_wants_basic_and_names_missing_repositories(tmp_path):
+    basic = {"WWW-Authenticate": 'Basic realm="https://1.dkr.ecr.eu-1.amazonaws.com/",service="ecr.amazonaws.com"'}
+    body = b'{"errors":[{"code":"NAME_UNKNOWN","message":"The repository with name \'app\' does not exist"}]}'
+    table = {
+        f"HEAD /v2/app/blobs/{LAYER.digest}": [
+            Answer(401, basic),
+            Answer(404, needs={"Authorization": "Basic QVdTOnBhc3M="}),
+        ],
+        "POST /v2/app/blobs/uploads/": Answer(404, {}, body),
+    }
+    with Script(table) as script, pytest.raises(NotFoundError, match="does not exist"):
+        push_blob(
+            repository(script, "1.dkr.ecr.eu-1.amazonaws.com/app", tmp_path, push=True, creds="AWS:pass"), LAYER, opened
+        )
+
+
+def test_ecr_keeps_immutable_tags(tmp_path):
+    body = (
+        b'{"errors":[{"code":"TAG_INVALID","message":"The image tag \'1\' already exists and cannot be overwritten"}]}'
+    )
+    with Script({"PUT /v2/app/manifests/1": Answer(400, {}, body)}) as script:
+        repo = repository(script, "1.dkr.ecr.eu-1.amazonaws.com/app", tmp_path, push=True)
+        with pytest.raises(InvalidArgumentError, match="cannot be overwritten"):
+            repo.push_manifest(TOP, MANIFEST, "1")
+        assert len(script.log) == 2  # the ping, and one attempt
+
+
+# ------------------------------------------------------------------------------------------------------- GCR
+
+
+def test_gcr_gives_absolute_locations_with_a_query(tmp_path):
+    table = {
+        f"HEAD /v2/p/app/blobs/{LAYER.digest}": Answer(404),
+        "POST /v2/p/app/blobs/uploads/": Answer(202, {"Location": "{here}/artifacts-uploads/x?upload_id=a%2Bb"}),
+        "PUT /artifacts-uploads/x": Answer(201, needs={"?upload_id": "a+b", "?digest": LAYER.digest}),
+    }
+    with Script(table) as script:
+        assert push_blob(repository(script, "gcr.io/p/app", tmp_path, push=True), LAYER, opened) == "pushed"
+
+
+def test_gcr_tokens_come_without_a_lifetime(tmp_path):
+    table = {
+        "GET /token": Answer(200, {}, b'{"token": "t0k"}'),
+        "HEAD /v2/p/app/manifests/1": [
+            Answer(401, bearer("repository:p/app:pull", "gcr.io")),
+            Answer(200, {**AS_MANIFEST, "Content-Length": str(TOP.size)}),
+        ],
+    }
+    with Script(table) as script:
+        repo = repository(script, "gcr.io/p/app", tmp_path)
+        assert repo.resolve("1") == TOP
+        assert repo.resolve("1") == TOP
+        assert len(script.asked("GET /token")) == 1
+
+
+# ------------------------------------------------------------------------------------------------------ Quay
+
+
+def test_quay_is_never_asked_to_mount_from_nowhere(tmp_path):
+    table = {
+        f"HEAD /v2/o/app/blobs/{LAYER.digest}": Answer(404),
+        "POST /v2/o/app/blobs/uploads/": Answer(202, {"Location": "/u/1"}),
+        "PUT /u/1": Answer(201),
+    }
+    with Script(table) as script:
+        push_blob(repository(script, "quay.io/o/app", tmp_path, push=True), LAYER, opened)
+        (post,) = script.asked("POST /v2/o/app/blobs/uploads/")
+        assert "mount" not in post[1]
+
+
+def test_quay_pages_its_tags(tmp_path):
+    key = "GET /v2/o/app/tags/list"
+    table = {
+        key: [
+            Answer(200, {"Link": '</v2/o/app/tags/list?n=2&last=b>; rel="next"'}, b'{"name":"o/app","tags":["a","b"]}'),
+            Answer(200, {}, b'{"name":"o/app","tags":["c"]}', needs={"?last": "b"}),
+        ]
+    }
+    with Script(table) as script:
+        assert list(repository(script, "quay.io/o/app", tmp_path).tags()) == ["a", "b", "c"]
+
+
+def test_pages_that_go_round_in_a_circle(tmp_path):
+    answer = Answer(200, {"Link": '</v2/o/app/tags/list?n=1000>; rel="next"'}, b'{"tags":["a"]}')
+    with Script({"GET /v2/o/app/tags/list": answer}) as script, pytest.raises(spec.BadAnswerError, match="do not end"):
+        list(repository(script, "quay.io/o/app", tmp_path).tags())
+
+
+# ---------------------------------------------------------------------------------------------------- GitLab
+
+
+def test_gitlab_tokens_expire_in_the_middle_of_a_push(tmp_path):
+    scope = "repository:g/p:pull,push"
+    expired = bearer(scope, "container_registry")
+    expired["WWW-Authenticate"] += ',error="invalid_token"'
+    table = {
+        "GET /token": [Answer(200, {}, b'{"token": "one"}'), Answer(200, {}, b'{"token": "two"}')],
+        f"HEAD /v2/g/p/blobs/{LAYER.digest}": [Answer(401, bearer(scope)), Answer(404)],
+        "POST /v2/g/p/blobs/uploads/": Answer(202, {"Location": "/u/1"}, needs={"Authorization": "Bearer one"}),
+        "PUT /u/1": [Answer(401, expired), Answer(201, needs={"Authorization": "Bearer two"})],
+    }
+    with Script(table) as script:
+        repo = repository(script, "registry.gitlab.com/g/p", tmp_path, push=True, creds="u:p")
+        assert push_blob(repo, LAYER, opened) == "pushed"
+        assert [entry[3] for entry in script.asked("PUT /u/1")] == [BLOB, BLOB]
+
+
+# ---------------------------------------------------------------------------------------------------- Harbor
+
+
+def test_harbor_offers_two_ways_in(tmp_path):
+    both = {"WWW-Authenticate": 'Basic realm="harbor", Bearer realm="{here}/token",service="harbor-registry"'}
+    table = {
+        "GET /token": Answer(200, {}, b'{"token": "t0k"}', needs={"?scope": "repository:p/app:pull"}),
+        "HEAD /v2/p/app/manifests/1": [
+            Answer(401, both),
+            Answer(200, {**AS_MANIFEST, "Content-Length": str(TOP.size)}, needs={"Authorization": "Bearer t0k"}),
+        ],
+    }
+    with Script(table) as script:
+        assert repository(script, "harbor.example/p/app", tmp_path).resolve("1") == TOP
+
+
+def test_harbor_has_words_of_its_own(tmp_path):
+    missing = b'{"errors":[{"code":"NOT_FOUND","message":"artifact p/app:9 not found"}]}'
+    policy = b'{"errors":[{"code":"PROJECTPOLICYVIOLATION","message":"current image with 3 vulnerabilities cannot be pulled"}]}'
+    table = {
+        "GET /v2/p/app/manifests/9": Answer(404, {}, missing),
+        "GET /v2/p/app/manifests/8": Answer(412, {}, policy),
+        "GET /v2/p/app/manifests/7": Answer(403, {}, b'{"errors":[{"code":"DENIED","message":"project is full"}]}'),
+    }
+    with Script(table) as script:
+        repo = repository(script, "harbor.example/p/app", tmp_path)
+        with pytest.raises(NotFoundError, match="artifact p/app:9 not found"):
+            repo.manifest("9")
+        with pytest.raises(InvalidArgumentError, match="vulnerabilities"):
+            repo.manifest("8")
+        with pytest.raises(DeniedError, match="project is full"):
+            repo.manifest("7")
+
+
+# ----------------------------------------------------------------------------------- Artifactory, Nexus, proxies
+
+
+def test_artifactory_leaves_headers_out(tmp_path):
+    table = {
+        "HEAD /v2/app/manifests/1": Answer(200, {"Content-Type": OCI_MANIFEST}),
+        "GET /v2/app/manifests/1": Answer(200, {"Content-Type": f"{OCI_MANIFEST}; charset=utf-8"}, MANIFEST),
+    }
+    with Script(table) as script:
+        assert repository(script, "art.example/app", tmp_path).resolve("1") == TOP
+
+
+def test_nexus_serves_manifests_as_plain_json(tmp_path):
+    table = {"GET /v2/app/manifests/1": Answer(200, {"Content-Type": "application/json"}, MANIFEST)}
+    with Script(table) as script:
+        assert repository(script, "nexus.example/app", tmp_path).manifest("1").descriptor == TOP
+
+
+def test_proxies_answer_errors_in_html(tmp_path):
+    table = {"GET /v2/app/manifests/1": Answer(403, {"Content-Type": "text/html"}, b"<html>Blocked by policy</html>")}
+    with Script(table) as script, pytest.raises(DeniedError, match="answered 403"):
+        repository(script, "r.example/app", tmp_path).manifest("1")
+
+
+def test_a_registry_behind_a_proxy_that_limits_bodies(tmp_path):
+    table = {
+        f"HEAD /v2/app/blobs/{LAYER.digest}": Answer(404),
+        "POST /v2/app/blobs/uploads/": Answer(202, {"Location": "/u/1"}),
+        "PUT /u/1": [Answer(413), Answer(201, needs={"?digest": LAYER.digest})],
+        "PATCH /u/1": Answer(
+            202, {"Location": "/u/1", "Range": f"0-{LAYER.size - 1}"}, needs={"Content-Range": f"0-{LAYER.size - 1}"}
+        ),
+        "GET /u/1": Answer(404),
+    }
+    with Script(table) as script:
+        assert push_blob(repository(script, "r.example/app", tmp_path, push=True), LAYER, opened) == "pushed"
+
+
+# ------------------------------------------------------------------------------- distribution 2.8, and the referrers
+
+
+def test_distribution_knows_no_referrers_and_gets_a_fallback_tag(tmp_path):
+    attached = json.dumps(
+        {**json.loads(MANIFEST), "artifactType": "a/b", "subject": descriptor(OCI_MANIFEST, MANIFEST)}
+    ).encode()
+    desc = Descriptor(OCI_MANIFEST, Digest(digest_of(attached)), len(attached))
+    tag = spec.referrers_tag(TOP.digest)
+    table = {
+        f"PUT /v2/app/manifests/{desc.digest}": Answer(201, {"Docker-Content-Digest": desc.digest}),
+        f"GET /v2/app/manifests/{tag}": Answer(404, {}, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}'),
+        f"PUT /v2/app/manifests/{tag}": Answer(201),
+        f"GET /v2/app/referrers/{TOP.digest}": Answer(404),
+    }
+    with Script(table) as script:
+        repo = repository(script, "r.example/app", tmp_path, push=True)
+        repo.push_manifest(desc, attached)
+        index = script.asked(f"PUT /v2/app/manifests/{tag}")[0][3]
+        (entry,) = json.loads(index)["manifests"]
+        assert (entry["digest"], entry["artifactType"]) == (desc.digest, "a/b")
+        script.table[f"GET /v2/app/manifests/{tag}"] = [
+            Answer(200, {"Content-Type": "application/vnd.oci.image.index.v1+json"}, index)
+        ]
+        assert [found.digest for found in repo.referrers(TOP)] == [desc.digest]
+        assert list(repo.referrers(TOP, "other/type")) == []
+
+
+def test_warnings_of_a_registry_are_kept(tmp_path):
+    answer = Answer(
+        200, {**AS_MANIFEST, "Content-Length": str(TOP.size), "Warning": '299 - "this registry closes in May"'}
+    )
+    with Script({"HEAD /v2/app/manifests/1": answer}) as script:
+        repo = repository(script, "r.example/app", tmp_path)
+        repo.resolve("1")
+        assert repo.warnings == ["this registry closes in May"]
