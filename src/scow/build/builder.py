@@ -7,9 +7,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from scow.build import output
 from scow.build.cache import BuildCache
 from scow.build.contexts import ContextOpener
 from scow.build.events import Ledger, quiet
+from scow.build.output import Made
 from scow.build.outside import Resolver
 from scow.build.plan import Planner
 from scow.build.solver import Solver, StepFailedError
@@ -17,7 +19,6 @@ from scow.build.stages import Stages
 from scow.build.workshop import Workshop
 from scow.dockerfile.parser import parse
 from scow.errors import InvalidArgumentError
-from scow.oci.digest import chain_id
 from scow.oci.platform import host_platform
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
     from scow.layer.changeset import Limits
-    from scow.oci.digest import ChainID
     from scow.runtime.step import StepRunner
     from scow.snapshot.snapshotter import Snapshotter
 
@@ -43,12 +43,12 @@ class BuildResult(NamedTuple):
     """What a build made.
 
     Attributes:
-        image: The image.
+        image: The image; ``None`` when none was asked for.
         cached: How many steps came from the cache.
         run: How many steps were done.
     """
 
-    image: ImageRecord
+    image: ImageRecord | None
     cached: int
     run: int
 
@@ -203,41 +203,36 @@ class Builder:
             for origin in resolver.contexts:
                 if origin.opened is not None:
                     origin.opened.save()
-        with ledger.internal("exporting to image") as step:
-            record = self._export(shop, resolver, plan, solved, opened)
-            lines = [f"writing image {record.id} done", *(f"naming to {tag.canonical} done" for tag in options.tags)]
-            ledger.log(step, "exporting to image", 2, "".join(f"{line}\n" for line in lines).encode())
+        made = Made(solved, plan.draft, _base_of(plan, resolver), _created(shop, solved, opened))
+        record = self._output(shop, ledger, made)
         cached = sum(story.outcome == "cached" for story in solver.stories)
         return BuildResult(record, cached, len(solver.stories) - cached)
 
-    def _export(
-        self, shop: Workshop, resolver: Resolver, plan: Plan, solved: Solved, opened: Opened
-    ) -> ImageRecord:
-        from scow.images.mutate import new_image
-
-        rooms = self._rooms
-        base = _base_of(plan, resolver)
-        below = list(rooms.images.config(base.id).value.diff_ids) if base is not None else []
-        diffs = [layer.diff_id for layer in solved.layers]
-        created = max(solved.time, opened.time) if shop.epoch is None else shop.epoch
-        times = [layer.time if shop.epoch is None else shop.epoch for layer in solved.layers]
-        config = plan.draft.finish([*below, *diffs], times, created)
-        sizes: dict[ChainID, int] = {}
-        chain = solved.base
-        for layer in solved.layers:
-            chain = chain_id(chain, layer.diff_id)
-            sizes[chain] = layer.usage
-        return new_image(
-            rooms.images,
-            rooms.content,
-            base,
-            config,
-            [(layer.diff_id, layer.size) for layer in solved.layers],
-            shop.lease,
-            shop.options.tags,
-            annotations=shop.options.annotations,
-            sizes=sizes,
-        )
+    def _output(self, shop: Workshop, ledger: Ledger, made: Made) -> ImageRecord | None:
+        """Make what was asked for."""
+        options, images = shop.options, self._rooms.images
+        outputs = options.outputs
+        if options.squash:
+            with ledger.internal(f"squashing {options.squash} layers"):
+                made = output.squash(shop, images, made)
+        record = None
+        if output.wants_image(outputs) or any(wanted.type in output.ARCHIVES for wanted in outputs):
+            with ledger.internal("exporting to image") as step:
+                known = {image.id for image in images} if not output.wants_image(outputs) else set()
+                record = output.make_image(shop, images, made)
+                lines = [f"writing image {record.id} done", *(f"naming to {tag.canonical} done" for tag in options.tags)]
+                ledger.log(step, "exporting to image", 2, "".join(f"{line}\n" for line in lines).encode())
+            for wanted in outputs:
+                if wanted.type in output.ARCHIVES and wanted.destination:
+                    with ledger.internal(f"exporting to {wanted.type} image format"):
+                        output.write_archive(shop, images, record, wanted)
+            if not output.wants_image(outputs) and record.id not in known:
+                images.remove(record.id)  # it was only made to be written
+        for wanted in outputs:
+            if wanted.type in output.TREES:
+                with ledger.internal(f"exporting to {'client directory' if wanted.type == 'local' else 'client tarball'}"):
+                    output.write_tree(shop, made.solved, wanted)
+        return record
 
 
 def excerpt(opened: Opened, lines: tuple[int, int]) -> str:
@@ -257,6 +252,11 @@ class _nothing:  # noqa: N801 - reads as what it does
 
     def __exit__(self, *_: object) -> None:
         return None
+
+
+def _created(shop: Workshop, solved: Solved, opened: Opened) -> int:
+    """When the image was made, as far as its inputs tell."""
+    return max(solved.time, opened.time) if shop.epoch is None else shop.epoch
 
 
 def _base_of(plan: Plan, resolver: Resolver) -> ImageRecord | None:

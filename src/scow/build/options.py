@@ -74,6 +74,7 @@ class BuildOptions:
         unset_labels: Labels of the base that the result must not have.
         unset_volumes: Volumes of the base that the result must not have.
         unset_ports: Exposed ports of the base that the result must not have.
+        rewrite_times: Files that a RUN writes get the time of its inputs.
         epoch: ``SOURCE_DATE_EPOCH`` in seconds, or ``None``.
         locked: Every input from outside must be as the lock file says.
         allow_leaks: Secrets that may appear in layers.
@@ -111,6 +112,7 @@ class BuildOptions:
     unset_labels: tuple[str, ...] = ()
     unset_volumes: tuple[str, ...] = ()
     unset_ports: tuple[str, ...] = ()
+    rewrite_times: bool = True
     epoch: int | None = None
     locked: bool = False
     allow_leaks: frozenset[str] = frozenset()

@@ -78,10 +78,12 @@ class Tree:
     Args:
         solved: The result, when it is known.
         standing: A snapshot of it, when there is one other than that of its layers.
+        time: The newest time among its inputs, seconds since the epoch.
     """
 
-    def __init__(self, solved: Solved | None = None, standing: str | None = None) -> None:
+    def __init__(self, solved: Solved | None = None, standing: str | None = None, time: int = 0) -> None:
         self._solved = solved
+        self.time = solved.time if solved is not None else time
         self._known = threading.Event()
         self._error: BaseException | None = None
         self.standing = standing
@@ -322,16 +324,18 @@ class Solver:
 
         names = [read.stand(self._shop) for read in reads]
         parent = below.stand(self._shop)
-        name = run_command(self._shop, op, parent, names, output, lambda: group.cancelled)
+        origins = [mount.origin.newest() for mount in op.mounts if mount.origin is not None]
+        when = max([below.time, *(read.time for read in reads), *origins])
+        when = when if self._shop.epoch is None else self._shop.epoch
+        name = run_command(self._shop, op, parent, names, when, output, lambda: group.cancelled)
         with self._lock:
             self._uppers.append(name)
-        tree = Tree(standing=name)
-        newest = max([0, *(mount.origin.newest() for mount in op.mounts if mount.origin is not None)])
+        tree = Tree(standing=name, time=when)
 
         def write() -> None:
             try:
                 before = below.result()
-                tree.settle(self._write_upper(vertex, definition, name, before, reads, newest))
+                tree.settle(self._write_upper(vertex, definition, name, before, reads, when))
             except BaseException as error:
                 tree.settle(None, error)
                 raise
@@ -346,17 +350,15 @@ class Solver:
         name: str,
         below: Solved,
         reads: Sequence[Tree],
-        newest: int,
+        when: int,
     ) -> Solved:
         """Make the layer of a RUN from what it left, and enter it."""
         from scow.layer.diff import diff_upper
 
         shop = self._shop
-        when = max([below.time, newest, *(read.result().time for read in reads)])
-        when = when if shop.epoch is None else shop.epoch
         with self._writers:
             upper = shop.snapshots.upper(name)
-            diff, size, usage = shop.keep_layer(lambda out: diff_upper(upper, out, epoch=shop.epoch).usage)
+            diff, size, usage = shop.keep_layer(lambda out: diff_upper(upper, out).usage)
         solved = shop.place(below, LayerRef(diff, size, usage, when))
         second = result_key(definition, str(below.chain), [str(read.result().chain) for read in reads])
         self._cache.put([self.keys[vertex], second], solved, vertex.op.kind, vertex.title)

@@ -8,6 +8,7 @@ Secrets are only ever written to a memory file system. Cache mounts live outside
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ def run_command(
     op: RunOp,
     below: str | None,
     reads: Sequence[str | None],
+    epoch: int,
     output: Callable[[int, bytes], None],
     cancelled: Callable[[], bool],
 ) -> str:
@@ -53,6 +55,7 @@ def run_command(
         op: What to run.
         below: Snapshot to run on; ``None`` for an empty tree.
         reads: Snapshots of the trees that mounts show.
+        epoch: The time that files get which it writes, seconds since the epoch.
         output: Gets stream (1 or 2) and bytes.
         cancelled: Asked now and then.
 
@@ -91,13 +94,15 @@ def run_command(
                 cgroup_parent=op.cgroup_parent,
                 proxies=op.proxies,
             )
+            began_ns = time.time_ns()
             status = shop.runner.run(step, output=output, cancelled=cancelled)
         if status:
             command = " ".join(op.args)
             raise CommandFailedError(
                 f'process "{command}" did not complete successfully: exit code: {status}', status=status
             )
-        settle_times(snapshots.upper(key), shop.epoch)
+        if shop.options.rewrite_times:
+            settle_times(snapshots.upper(key), began_ns, epoch, all_later=shop.epoch is not None)
         snapshots.commit(name, key, lease=shop.lease)
     except BaseException:
         snapshots.remove(key, force=True)

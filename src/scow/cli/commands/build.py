@@ -11,11 +11,11 @@ from scow.cli.buildflags import COMMAND, read
 from scow.cli.flags import parse
 
 if TYPE_CHECKING:
-    from scow.build.builder import BuildResult
     from scow.build.options import BuildOptions
     from scow.cli.buildlog import Shown
     from scow.cli.flags import Parsed
     from scow.engine import Engine
+    from scow.images.store import ImageRecord
 
 __all__ = ["COMMAND", "main"]
 
@@ -51,9 +51,13 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
         shown.close()
         return _failed(shown, error)
     shown.close()
-    _write_results(flags, result)
-    if flags.quiet:
-        sys.stdout.write(f"{result.image.id}\n")
+    if result.image is not None:
+        _write_results(flags, options, result.image)
+        if flags.push or any(output.type == "registry" or output.attributes.get("push") == "true" for output in options.outputs):
+            for tag in options.tags:
+                here.push(tag.canonical)
+        if flags.quiet:
+            sys.stdout.write(f"{result.image.id}\n")
     return 0
 
 
@@ -69,17 +73,17 @@ def _failed(shown: Shown, error: object) -> int:
     return 1
 
 
-def _write_results(flags: Parsed, result: BuildResult) -> None:
+def _write_results(flags: Parsed, options: BuildOptions, image: ImageRecord) -> None:
     if flags.iidfile:
         with open(flags.iidfile, "w", encoding="ascii") as file:
-            file.write(result.image.id)
+            file.write(image.id)
     if flags["metadata-file"]:
         import json
 
         value = {
-            "containerimage.config.digest": result.image.id,
-            "containerimage.digest": result.image.manifest,
-            "image.name": ",".join(flags.tag),
+            "containerimage.config.digest": image.id,
+            "containerimage.digest": image.manifest,
+            "image.name": ",".join(tag.canonical for tag in options.tags),
         }
         with open(flags["metadata-file"], "w", encoding="utf-8") as file:
             json.dump(value, file, indent=2)
