@@ -7,6 +7,7 @@ from scow.layer.changeset import LayerError
 
 _MAX_PATH = 4095
 _MAX_COMPONENT = 255
+_MARKER = b".wh."
 
 
 def show(name: bytes) -> str:
@@ -38,6 +39,7 @@ def clean(name: bytes) -> bytes:
         b"//" in name
         or b"./" in name
         or name[:1] in (b"/", b".")
+        or name[-1:] == b"/"
         or name[-2:] in (b"/.", b"..")
         or len(name) > _MAX_COMPONENT
     ):
@@ -58,7 +60,8 @@ def _clean_slowly(name: bytes) -> bytes:
                 )
             parts.pop()
             continue
-        if len(part) > _MAX_COMPONENT:
+        # A marker file is longer than the name it hides.
+        if len(part) > _MAX_COMPONENT + (len(_MARKER) if part.startswith(_MARKER) else 0):
             raise LayerError(f"the entry {show(name)} has a component of more than {_MAX_COMPONENT} bytes")
         parts.append(part)
     cleaned = b"/".join(parts)

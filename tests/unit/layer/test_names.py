@@ -16,6 +16,7 @@ from scow.layer.names import clean, show
     [
         (b"a", b"a"),
         (b"a/", b"a"),
+        (b"a//", b"a"),
         (b"./a", b"a"),
         (b"././a//b/.", b"a/b"),
         (b"/a/b", b"a/b"),
@@ -41,6 +42,8 @@ from scow.layer.names import clean, show
         (b"./..", None),
         (b"a/b/../../..", None),
         (b"n" * 256, None),
+        (b".wh." + b"n" * 255, b".wh." + b"n" * 255),
+        (b".wh." + b"n" * 256, None),
         (b"n" * 255, b"n" * 255),
         (b"/".join([b"n" * 200] * 21), None),
     ],
