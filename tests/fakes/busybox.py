@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small image of busybox, and the scow command over a store of its own, for tests that run containers."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+IMAGE = "localhost/test/busybox:1"
+APPLETS = (
+    "cat chmod chown date df echo env false find grep head hostname id kill ln ls mkdir mknod mount nc ps pwd readlink rm"
+    " seq sh sleep stat stty sync test touch tr true tty umount unshare wc wget"
+)
+
+
+def layer(*extra):
+    """A tar of a root with busybox; ``extra`` are ``(name, kind, data)`` with kind f, d, l or c."""
+    program = shutil.which("busybox")
+    if program is None:
+        pytest.skip("busybox-static is not installed")
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+
+        def add(name, kind, data=""):
+            info = tarfile.TarInfo(name)
+            info.mode = 0o1777 if name == "tmp" else 0o755
+            content = data.encode() if isinstance(data, str) else data
+            if kind == "d":
+                info.type = tarfile.DIRTYPE
+            elif kind == "l":
+                info.type, info.linkname = tarfile.SYMTYPE, data
+            elif kind == "c":
+                info.type, (info.devmajor, info.devminor) = tarfile.CHRTYPE, data
+            else:
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+                return
+            tar.addfile(info)
+
+        names = {entry[0] for entry in extra}
+        for name in ("bin", "dev", "etc", "proc", "root", "sys", "tmp", "data"):
+            if name not in names:
+                add(name, "d")
+        with open(program, "rb") as file:
+            add("bin/busybox", "f", file.read())
+        for applet in APPLETS.split():
+            add(f"bin/{applet}", "l", "/bin/busybox")
+        for name, text in (
+            ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nbob:x:1234:1234::/tmp:/bin/sh\n"),
+            ("etc/group", "root:x:0:\nbob:x:1234:\nstaff:x:50:bob\n"),
+        ):
+            if name not in names and "etc" not in names:
+                add(name, "f", text)
+        if "data" not in names:
+            add("data/seed", "f", "from the image\n")
+        for entry in extra:
+            add(*entry)
+    return out.getvalue()
+
+
+class Scow:
+    """The command, over a store of its own."""
+
+    def __init__(self, folder):
+        self.root = f"{folder}/root"
+        self.run_root = f"{folder}/run"
+        self.program = os.path.join(os.path.dirname(sys.executable), "scow")
+        self.env = {
+            **os.environ,
+            "SCOW_ROOT": self.root,
+            "SCOW_RUN_ROOT": self.run_root,
+            "DOCKER_CONFIG": f"{folder}/config",
+        }
+
+    def run(self, *argv, **options):
+        """Run a command line whatever its status."""
+        return subprocess.run([self.program, *argv], env=self.env, capture_output=True, timeout=120, **options)
+
+    def __call__(self, *argv, **options):
+        """Run a command line that must work; its output without the last line break."""
+        done = self.run(*argv, **options)
+        assert done.returncode == 0, f"{argv}: {done.stderr.decode(errors='replace')}"
+        return done.stdout.decode(errors="replace").removesuffix("\n")
+
+    def start(self, *argv, **options):
+        """Start a command line and leave it running."""
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen([self.program, *argv], env=self.env, **{**streams, **options})
+
+    def clean(self):
+        """Remove every container."""
+        for identity in self("ps", "-aq", "--no-trunc").split():
+            self.run("rm", "-fv", identity)
+
+
+def traces(scow):
+    """What containers of this store left on the machine: processes, mounts, cgroups, files."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                if os.fsencode(scow.root) in file.read():
+                    found.append(f"process {pid}")
+        except OSError:
+            continue
+    with open("/proc/mounts") as file:
+        found += [f"mount {line.split()[1]}" for line in file if scow.root in line or scow.run_root in line]
+    for name in ("runc", "exec", "netns"):
+        path = os.path.join(scow.run_root, name)
+        found += [f"state {entry}" for entry in (os.listdir(path) if os.path.isdir(path) else ())]
+    path = os.path.join(scow.root, "containers")
+    found += [f"directory {entry}" for entry in (os.listdir(path) if os.path.isdir(path) else ())]
+    return found
+
+
+def groups_of(identity):
+    """Control groups that are left of a container."""
+    top = "/sys/fs/cgroup"
+    places = [f"{top}/scow/{identity}", *(f"{top}/{name}/scow/{identity}" for name in os.listdir(top))]
+    return [place for place in places if os.path.isdir(place)]
+
+
+def need(*programs):
+    """Skip the test when a program is missing."""
+    for program in programs:
+        if shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
+            pytest.skip(f"{program} is not installed")
+
+
+def make_scow(folder):
+    """A store with the busybox image."""
+    need("runc", "conmon")
+    scow = Scow(folder)
+    scow("import", "-", IMAGE, input=layer())
+    return scow
