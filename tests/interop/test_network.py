@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks for real: what containers reach, what reaches them, and that nothing of it stays behind."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+
+import pytest
+
+_NEEDED = ("/usr/bin/busybox", "/usr/sbin/nft", "/usr/sbin/runc", "/usr/bin/conmon")
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.interop,
+    pytest.mark.skipif(
+        not all(os.path.exists(path) for path in _NEEDED), reason="needs busybox-static, nftables, runc and conmon"
+    ),
+]
+_APPLETS = ["sh", "ip", "nc", "httpd", "sleep", "cat", "ping", "true", "echo", "mkdir", "timeout"]
+
+
+def _image() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.add("/usr/bin/busybox", "bin/busybox")
+        for name in _APPLETS:
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    return buffer.getvalue()
+
+
+class Scow:
+    """The command line over a store of its own."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.env = {**os.environ, "SCOW_ROOT": f"{root}/store", "SCOW_RUN_ROOT": f"{root}/run"}
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-m", "scow", *args], env=self.env, text=True)
+
+    def run(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "scow", *args], env=self.env, text=True, capture_output=True, timeout=120
+        )
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    def out(self, *args: str) -> str:
+        return self.run(*args).stdout.strip()
+
+    def json(self, name: str) -> dict:
+        return json.loads(self.out("inspect", name))[0]
+
+    def names(self) -> list[str]:
+        """What this store's networks and containers are called on the host."""
+        networks = self.out("network", "ls", "-q", "--no-trunc").split()
+        containers = self.out("ps", "-aq", "--no-trunc").split()
+        return (
+            [f"scow-{i[:10]}" for i in networks]
+            + [f"scow-net-{i[:12]}" for i in networks]
+            + [f"scow-run-{i[:12]}" for i in containers]
+        )
+
+
+@pytest.fixture(scope="module")
+def scow(tmp_path_factory):
+    root = str(tmp_path_factory.mktemp("net"))
+    tool = Scow(root)
+    subprocess.run(
+        [sys.executable, "-m", "scow", "import", "-", "bb:1"], env=tool.env, input=_image(), check=True, stdout=-3
+    )
+    yield tool
+    for identity in tool.out("ps", "-aq").split():
+        tool.run("rm", "-f", identity, check=False)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def made(scow):
+    """Names of containers and networks to take away after a test."""
+    things: list[str] = []
+    yield things
+    for name in things:
+        scow.run("rm", "-f", name, check=False)
+    for name in things:
+        scow.run("network", "rm", "-f", name, check=False)
+
+
+def _host_names() -> str:
+    links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout
+    return links + subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+
+
+def _ask(port: int, address: str = "127.0.0.1", seconds: float = 10.0) -> str:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with socket.create_connection((address, port), timeout=2) as peer:
+                peer.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
+                answer = b""
+                while part := peer.recv(4096):
+                    answer += part
+                return answer.decode()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+def _serve(text: str, port: int = 80) -> list[str]:
+    return ["sh", "-c", f"mkdir -p /w; echo {text} >/w/index.html; exec httpd -f -p {port} -h /w"]
+
+
+def _get(address: str, port: int = 80) -> list[str]:
+    return ["sh", "-c", f"echo 'GET /index.html HTTP/1.0' >q; echo >>q; timeout 8 nc -w 5 {address} {port} <q"]
+
+
+def test_the_default_network_reaches_the_host_s_bridge(scow):
+    shown = json.loads(scow.out("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]
+    assert "1 packets received" in scow.out("run", "--rm", "bb:1", "ping", "-c", "1", "-W", "5", shown["Gateway"])
+
+
+@pytest.fixture
+def outside():
+    """Another machine: it knows a way to this host, and none to its containers."""
+    name = f"out{os.getpid() % 10000}"
+    script = f"""set -e; ip netns add {name}; ip link add {name} type veth peer name eth0 netns {name}
+    ip addr add 198.18.7.1/30 dev {name}; ip link set {name} up
+    ip -n {name} addr add 198.18.7.2/30 dev eth0; ip -n {name} link set eth0 up"""
+    subprocess.run(["sh", "-c", script], check=True)
+    yield "198.18.7.2"
+    subprocess.run(["ip", "netns", "del", name], check=True)
+    subprocess.run(["ip", "link", "del", name], check=False, stderr=-3)
+
+
+def test_the_way_out_bears_the_host_s_address(scow, outside):
+    shown = scow.out("run", "--rm", "bb:1", "ping", "-c", "1", "-W", "10", outside)
+    assert "1 packets received" in shown  # it can only answer to the host
+
+
+def test_containers_of_a_network_find_each_other(scow, made):
+    made += ["wa", "wb", "n-a"]
+    scow.run("network", "create", "n-a")
+    scow.run("run", "-d", "--name", "wa", "--network", "n-a", "--network-alias", "web", "bb:1", *_serve("from-wa"))
+    scow.run("run", "-d", "--name", "wb", "--network", "n-a", "bb:1", "sleep", "300")
+    for name in ("wa", "web", scow.out("ps", "-q", "--filter", "name=wa")):
+        assert "from-wa" in scow.out("exec", "wb", *_get(name))
+    # who came first learns of who came later, and of its going
+    assert scow.run("exec", "wa", "ping", "-c", "1", "-W", "5", "wb").returncode == 0
+    scow.run("rm", "-f", "wb")
+    assert "wb" not in scow.out("exec", "wa", "cat", "/etc/hosts")
+
+
+def test_networks_are_apart(scow, made):
+    made += ["apart", "n-b"]
+    scow.run("network", "create", "n-b")
+    scow.run("run", "-d", "--name", "apart", "--network", "n-b", "bb:1", *_serve("secret"))
+    address = scow.json("apart")["NetworkSettings"]["Networks"]["n-b"]["IPAddress"]
+    assert "secret" in scow.out("run", "--rm", "--network", "n-b", "bb:1", *_get(address))
+    assert "secret" not in scow.run("run", "--rm", "bb:1", *_get(address), check=False).stdout
+
+
+def test_an_internal_network_has_no_way_out(scow, made):
+    made += ["n-i"]
+    scow.run("network", "create", "--internal", "n-i")
+    assert "default" not in scow.out("run", "--rm", "--network", "n-i", "bb:1", "ip", "route")
+
+
+def test_published_ports(scow, made):
+    made += ["pub"]
+    scow.run("run", "-d", "--name", "pub", "-p", "80", "-p", "127.0.0.1::81", "bb:1", *_serve("published"))
+    ports = scow.json("pub")["NetworkSettings"]["Ports"]
+    port = int(ports["80/tcp"][0]["HostPort"])
+    assert ports["81/tcp"][0]["HostIp"] == "127.0.0.1"
+    assert "published" in _ask(port)
+    assert scow.out("port", "pub", "80") == f"0.0.0.0:{port}"
+    assert f"0.0.0.0:{port}->80/tcp" in scow.out("ps", "--format", "{{.Ports}}")
+    gateway = scow.json("pub")["NetworkSettings"]["Gateway"]
+    assert "published" in _ask(port, gateway)
+    # another container, and the container itself, by the host's address
+    assert "published" in scow.out("run", "--rm", "bb:1", *_get(gateway, port))
+    assert "published" in scow.out("exec", "pub", *_get(gateway, port))
+    scow.run("restart", "-t", "0", "pub")
+    assert scow.out("port", "pub", "80") == f"0.0.0.0:{port}"
+    assert "published" in _ask(port)
+
+
+def test_a_port_is_given_once(scow, made):
+    made += ["one", "two"]
+    scow.run("run", "-d", "--name", "one", "-p", "80", "bb:1", "sleep", "300")
+    port = scow.out("port", "one", "80").rpartition(":")[2]
+    refused = scow.run("run", "-d", "--name", "two", "-p", f"{port}:80", "bb:1", "sleep", "300", check=False)
+    assert refused.returncode == 125
+    assert "port is already allocated" in refused.stderr
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        taken = server.getsockname()[1]
+        refused = scow.run("run", "--rm", "-p", f"{taken}:80", "bb:1", "true", check=False)
+    assert refused.returncode == 125
+    assert "address already in use" in refused.stderr
+
+
+_ECHO = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    server.bind(("", 5000))
+    print("ready", flush=True)
+    while True:
+        data, peer = server.recvfrom(100)
+        server.sendto(data, peer)
+"""
+
+
+def test_udp_and_ranges(scow, made):
+    made += ["udp", "range"]
+    scow.run("run", "-d", "--name", "udp", "-p", "127.0.0.1::5000/udp", "bb:1", "sleep", "300")
+    port = int(scow.out("port", "udp", "5000/udp").rpartition(":")[2])
+    # busybox has no udp server: one of this host's programs serves from inside the container's network
+    inside = ["nsenter", "-t", str(scow.json("udp")["State"]["Pid"]), "-n", sys.executable, "-c", _ECHO]
+    with subprocess.Popen(inside, stdout=-1, text=True) as server:
+        assert server.stdout.readline() == "ready\n"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(10)
+            sender.sendto(b"hello", ("127.0.0.1", port))
+            assert sender.recv(100) == b"hello"
+        server.kill()
+    scow.run("run", "-d", "--name", "range", "-p", "38123-38125:80-82", "bb:1", *_serve("two", 82))
+    assert "two" in _ask(38125)
+    assert scow.out("ps", "--filter", "name=range", "--format", "{{.Ports}}") == "0.0.0.0:38123-38125->80-82/tcp"
+
+
+def test_addresses_of_choice(scow, made):
+    made += ["n-c"]
+    scow.run("network", "create", "--subnet", "10.213.7.0/24", "--gateway", "10.213.7.9", "n-c")
+    options = ("--rm", "--network", "n-c", "--ip", "10.213.7.77", "--mac-address", "02:aa:bb:cc:dd:ee")
+    shown = scow.out("run", *options, "bb:1", "ip", "addr")
+    assert "10.213.7.77/24" in shown
+    assert "02:aa:bb:cc:dd:ee" in shown
+    assert "via 10.213.7.9" in scow.out("run", "--rm", "--network", "n-c", "bb:1", "ip", "route")
+    outside = scow.run("run", "--rm", "--network", "n-c", "--ip", "10.9.9.9", "bb:1", "true", check=False)
+    assert outside.returncode == 125
+
+
+def test_hosts_and_name_servers(scow):
+    shown = scow.out(
+        "run", "--rm", "--add-host", "peer:10.1.2.3", "--dns", "192.0.2.53", "--dns-search", "corp.test",
+        "--hostname", "me", "bb:1", "cat", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname",
+    )  # fmt: skip
+    assert "10.1.2.3\tpeer" in shown
+    assert "nameserver 192.0.2.53" in shown
+    assert "search corp.test" in shown
+    assert re.search(r"\d+\tme\n", shown)
+
+
+def test_connect_and_disconnect_while_it_runs(scow, made):
+    made += ["moving", "n-d"]
+    scow.run("network", "create", "n-d")
+    scow.run("run", "-d", "--name", "moving", "bb:1", *_serve("moved"))
+    scow.run("network", "connect", "--alias", "other", "n-d", "moving")
+    assert "moved" in scow.out("run", "--rm", "--network", "n-d", "bb:1", *_get("other"))
+    assert set(scow.json("moving")["NetworkSettings"]["Networks"]) == {"bridge", "n-d"}
+    assert "active endpoints" in scow.run("network", "rm", "n-d", check=False).stderr
+    scow.run("network", "disconnect", "n-d", "moving")
+    assert "eth1" not in scow.out("exec", "moving", "ip", "addr")
+    scow.run("network", "rm", "n-d")
+
+
+def test_another_container_s_network(scow, made):
+    made += ["owner"]
+    scow.run("run", "-d", "--name", "owner", "bb:1", *_serve("shared"))
+    assert "shared" in scow.out("run", "--rm", "--network", "container:owner", "bb:1", *_get("127.0.0.1"))
+
+
+def test_many_at_once_get_addresses_of_their_own(scow, made):
+    names = [f"many{at}" for at in range(12)]
+    made += names
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda name: scow.run("run", "-d", "--name", name, "-p", "80", "bb:1", "sleep", "300"), names))
+    settings = [scow.json(name)["NetworkSettings"] for name in names]
+    assert len({found["IPAddress"] for found in settings}) == len(names)
+    assert len({found["Ports"]["80/tcp"][0]["HostPort"] for found in settings}) == len(names)
+
+
+def _wait_clean(scow, names: list[str], seconds: float = 15.0) -> None:
+    end = time.monotonic() + seconds
+    while left := [name for name in names if name in _host_names()]:
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+def test_nothing_stays_behind(scow):
+    for at in range(10):
+        scow.run("run", "--rm", *(("-p", "80") if at % 2 else ()), "bb:1", "true")
+    names = scow.names()
+    host = _host_names()
+    assert not [name for name in names if name in host]  # at once, not some time later
+
+
+def test_nothing_stays_behind_when_the_command_is_killed(scow):
+    for _ in range(5):
+        process = scow.start("run", "--rm", "--name", "victim", "-p", "80", "bb:1", "sleep", "300")
+        end = time.monotonic() + 20
+        while not scow.out("ps", "-q", "--filter", "name=victim"):
+            assert time.monotonic() < end
+        names = scow.names()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        _wait_clean(scow, names)  # nobody runs scow: the last will does it
+        assert not scow.out("ps", "-aq", "--filter", "name=victim")
+
+
+def test_nothing_stays_behind_when_container_and_monitor_are_killed(scow, made):
+    for _ in range(5):
+        scow.run("run", "-d", "--name", "prey", "-p", "80", "bb:1", "sleep", "300")
+        found = scow.json("prey")
+        names = scow.names()
+        with open(f"{scow.env['SCOW_ROOT']}/containers/{found['Id']}/conmon.pid", encoding="ascii") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        os.kill(found["State"]["Pid"], signal.SIGKILL)
+        scow.run("ps")
+        _wait_clean(scow, names)
+        scow.run("rm", "prey")
+
+
+def test_prune_takes_unused_networks_only(scow, made):
+    made += ["keeper", "n-used", "n-idle"]
+    scow.run("network", "create", "n-used")
+    scow.run("network", "create", "n-idle")
+    scow.run("create", "--name", "keeper", "--network", "n-used", "bb:1", "true")
+    shown = scow.out("network", "prune", "-f")
+    assert "n-idle" in shown
+    assert "n-used" not in shown
+    assert "n-used" in scow.out("network", "ls", "--format", "{{.Name}}")
