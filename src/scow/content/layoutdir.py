@@ -23,15 +23,16 @@ from typing import TYPE_CHECKING
 from scow.base.files import atomic_write, make_dir, storage_error
 from scow.base.locks import FileLock
 from scow.base.streams import VerifiedReader, copy_stream
-from scow.errors import NotFoundError, UnsupportedError
+from scow.errors import InvalidArgumentError, NotFoundError, UnsupportedError
 from scow.oci import layout
-from scow.oci.decode import MAX_MANIFEST_SIZE, decode_index, decode_json
+from scow.oci.decode import MAX_MANIFEST_SIZE, decode_index, decode_json, decode_manifest
 from scow.oci.digest import Digest, InvalidDigestError
 from scow.oci.encode import encode_index
-from scow.oci.mediatype import OCI_INDEX_V1
+from scow.oci.mediatype import OCI_INDEX_V1, is_index
 from scow.oci.model import Index
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from scow.oci.model import Descriptor
@@ -48,6 +49,7 @@ class LayoutDirectory:
 
     Raises:
         NotFoundError: It is no layout, and ``create`` is not set.
+        InvalidArgumentError: It is a directory with other things in it.
         UnsupportedError: It has a version this scow does not know.
     """
 
@@ -57,6 +59,8 @@ class LayoutDirectory:
         if not os.path.exists(marker):
             if not create:
                 raise NotFoundError(f"{path!r} is not an OCI image layout")
+            if os.path.isdir(path) and os.listdir(path):
+                raise InvalidArgumentError(f"{path!r} is not empty and not an OCI image layout")
             make_dir(os.path.join(path, layout.BLOBS_DIRECTORY), 0o755)
             if not os.path.exists(os.path.join(path, layout.INDEX_FILE)):
                 self._write(Index(OCI_INDEX_V1, ()))
@@ -174,3 +178,13 @@ class LayoutDirectory:
                 if (other.annotations.get(layout.REF_NAME) != name if name else other.digest != desc.digest)
             )
             self._write(replace(index, manifests=(*kept, entry)))
+
+    def referrers(self, desc: Descriptor, artifact_type: str | None = None) -> Iterator[Descriptor]:
+        """List the manifests in ``index.json`` whose subject is ``desc``; see ``content.target.ReferrerSource``."""
+        for entry in self.index().manifests:
+            with self.fetch(entry) as file:
+                raw = file.read(MAX_MANIFEST_SIZE + 1)
+            value = decode_index(raw).value if is_index(entry.media_type) else decode_manifest(raw).value
+            kind = value.artifact_type or getattr(getattr(value, "config", None), "media_type", None)
+            if value.subject is not None and value.subject.digest == desc.digest and artifact_type in {None, kind}:
+                yield entry

@@ -27,7 +27,7 @@ def login_domain(server: str) -> str:
         if scheme not in {"http", "https"}:
             raise InvalidArgumentError(f"{server!r} is not a registry")
     host = host.partition("/")[0]
-    if host in _HUB_NAMES:
+    if host in _HUB_NAMES and (host or not server.strip()):
         return HUB
     if not host or not host.isascii() or any(char in host for char in " @?#\\") or not host.isprintable():
         raise InvalidArgumentError(f"{server!r} is not a registry", hint="A registry looks like localhost:5000.")

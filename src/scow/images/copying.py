@@ -73,7 +73,7 @@ def copy(
     top = source.resolve(name)
     if only is not None:
         top = only(top)
-    tree = _Tree(source, referrers=referrers)
+    tree = Tree(source, referrers=referrers)
     tree.walk(top, 0)
     moving = _Moving(source, target, progress)
     moving.blobs(list(tree.blobs.values()))
@@ -94,8 +94,19 @@ def _name(target: Target, desc: Descriptor, raw: bytes, name: str) -> None:
         target.tag(desc, name)
 
 
-class _Tree:
-    """Everything below and around a manifest, leaves first."""
+class Tree:
+    """Everything below and around a manifest, leaves first.
+
+    Args:
+        source: Where it is.
+        referrers: Enter what refers to it, too.
+
+    Attributes:
+        blobs: What is no manifest, by digest.
+        manifests: Manifests and indexes by digest; what one needs stands before it.
+        raws: Their bytes, verified.
+        extra: Those of them that are here because they refer to another one.
+    """
 
     def __init__(self, source: Source, *, referrers: bool) -> None:
         self.source = source

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from scow.base.files import temporary_directory
 from scow.content.layoutdir import LayoutDirectory
 from scow.errors import InvalidArgumentError, NotFoundError, UnsupportedError
-from scow.images.copying import copy
+from scow.images.copying import Tree, copy
 from scow.images.pulling import choose
 from scow.oci import layout
 from scow.oci.decode import decode_index
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from scow.content.target import Source, Target
+    from scow.images.archive import Loaded
     from scow.images.copying import Copied
     from scow.images.saving import Sink
     from scow.images.store import ImageRecord
@@ -228,45 +229,74 @@ class Copier:
                 if name is not None:
                     transfers.images.tag(name, record.id)
             return
-        from scow.images.archive import load
-
-        with _opened(source) as opened:
-            loaded = load(
-                transfers.images,
-                transfers.content,
-                transfers.snapshots,
-                opened,
-                limits=transfers.settings.limits,
-                platform=transfers.platform(self._platform),
-                progress=transfers.progress,
-            )
-        wanted = [one for one in loaded if not source.name or source.name in _spellings(one.names)]
+        with temporary_directory(self._scratch(), "copy-") as folder, self._loadable(source, folder) as opened:
+            loaded = self._load(opened)
+        named = source.name if source.kind == DOCKER_ARCHIVE else ""
+        wanted = [one for one in loaded if not named or named in _spellings(one.names)]
         if not wanted or (name is not None and len({one.record.id for one in wanted}) > 1):
-            raise NotFoundError(
-                f"{source.path!r} has {'no' if not wanted else 'more than one'} such image",
-                hint="Name one of its images.",
-            )
+            few = "no such image" if not wanted else "more than one image"
+            raise NotFoundError(f"{source.path!r} has {few}", hint="Name one of its images after a colon.")
         if name is not None:
             transfers.images.tag(name, wanted[0].record.id)
+
+    def _load(self, opened: int | str) -> list[Loaded]:
+        from scow.images.archive import load
+
+        transfers = self._transfers
+        return load(
+            transfers.images,
+            transfers.content,
+            transfers.snapshots,
+            opened,
+            limits=transfers.settings.limits,
+            platform=transfers.platform(self._platform),
+            progress=transfers.progress,
+        )
+
+    @contextmanager
+    def _loadable(self, place: Place, folder: str) -> Iterator[int | str]:
+        """What ``load`` reads: an archive, or a layout with nothing but the image that is meant."""
+        if place.kind != DOCKER_ARCHIVE:
+            with self._source(place) as (origin, name):
+                inner = LayoutDirectory(os.path.join(folder, "one"), create=True)
+                take_one(cast("LayoutDirectory", origin), name, inner)
+                yield inner.path
+            return
+        try:
+            fd = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise NotFoundError(f"cannot open {place.path!r}: {os.strerror(error.errno or 0).lower()}") from error
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
+def take_one(origin: LayoutDirectory, name: str, target: LayoutDirectory) -> None:
+    """Put one image of a layout into another one, without copying bytes where the file system allows it.
+
+    The bytes are not verified; whoever reads the target does that.
+    """
+    import shutil
+
+    top = origin.resolve(name)
+    tree = Tree(origin, referrers=False)
+    tree.walk(top, 0)
+    for digest in {*tree.blobs, *tree.manifests}:
+        part = layout.blob_path(digest)
+        source, goal = os.path.join(origin.path, part), os.path.join(target.path, part)
+        os.makedirs(os.path.dirname(goal), mode=0o755, exist_ok=True)
+        try:
+            os.link(source, goal, follow_symlinks=False)
+        except FileNotFoundError:
+            continue  # a layer that may not be distributed need not be there
+        except OSError:
+            shutil.copyfile(source, goal, follow_symlinks=False)
+    target.tag(top, "")
 
 
 def _spellings(names: tuple[Reference, ...]) -> set[str]:
     return {text for ref in names for text in (ref.familiar, ref.canonical, ref.tag or "")}
-
-
-@contextmanager
-def _opened(place: Place) -> Iterator[int | str]:
-    if place.kind == OCI:
-        yield place.path
-        return
-    try:
-        fd = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise NotFoundError(f"cannot open {place.path!r}: {os.strerror(error.errno or 0).lower()}") from error
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 @contextmanager
