@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands that talk to registries print, against a registry in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+
+import pytest
+
+from fakes.imaging import Made, digest_of, index
+from fakes.registry import FakeRegistry
+from scow.cli.main import main
+
+
+@pytest.fixture
+def registry():
+    with FakeRegistry(
+        search=[{"name": "library/app", "description": "d" * 60, "star_count": 3, "is_official": True}]
+    ) as fake:
+        yield fake
+
+
+@pytest.fixture(autouse=True)
+def world(tmp_path, monkeypatch):
+    for name in list(os.environ):
+        if name.startswith(("SCOW_", "DOCKER_", "http", "HTTP")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SCOW_ROOT", str(tmp_path / "store"))
+    monkeypatch.setenv("SCOW_SNAPSHOTTER", "erofs")
+    monkeypatch.setenv("SCOW_DAEMON_JSON", "")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "cfg"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def scow(capsys, *argv, status=0):
+    found = main(list(argv))
+    out, err = capsys.readouterr()
+    assert found == status, out + err
+    return out, err
+
+
+def test_pull_says_what_docker_says(registry, capsys):
+    made = Made([{"a": b"1"}, {"b": b"2"}])
+    digest = made.put(registry, "team/app", "latest")
+    name = f"{registry.address}/team/app"
+    out, err = scow(capsys, "pull", name)
+    lines = out.splitlines()
+    assert lines[:2] == ["Using default tag: latest", "latest: Pulling from team/app"]
+    assert lines[-3:] == [f"Digest: {digest}", f"Status: Downloaded newer image for {name}:latest", f"{name}:latest"]
+    for blob in made.blobs:
+        short = digest_of(blob)[7:19]
+        said = [line.partition(": ")[2] for line in lines if line.startswith(short)]
+        assert said[0] == "Pulling fs layer"
+        assert said[-1] == "Pull complete"
+    assert not err
+    out, _ = scow(capsys, "pull", name)
+    assert f"Status: Image is up to date for {name}:latest" in out
+    assert scow(capsys, "pull", "-q", name) == (f"{name}:latest\n", "")
+
+
+def test_pull_all_tags_and_plans(registry, capsys):
+    Made([{"a": b"1"}]).put(registry, "app", "v1")
+    Made([{"a": b"2"}]).put(registry, "app", "v2")
+    name = f"{registry.address}/app"
+    out, _ = scow(capsys, "pull", "--dry-run", f"{name}:v1")
+    assert "Would download" in out
+    out, _ = scow(capsys, "pull", "--dry-run", "--progress=rawjson", f"{name}:v1")
+    plan = json.loads(out)
+    assert plan["changed"]
+    assert plan["missing"] == sum(layer["size"] for layer in plan["layers"])
+    out, _ = scow(capsys, "pull", "-a", name)
+    assert [line for line in out.splitlines() if "Pulling from" in line] == [
+        "v1: Pulling from app",
+        "v2: Pulling from app",
+    ]
+    assert out.splitlines()[-2:] == [f"Status: Downloaded newer image for {name}", name]
+    _, err = scow(capsys, "pull", "-a", f"{name}:v1", status=1)
+    assert "tag can't be used with --all-tags/-a" in err
+
+
+def test_progress_as_json(registry, capsys):
+    Made([{"a": b"1"}]).put(registry, "app", "v1")
+    out, _ = scow(capsys, "pull", "--progress=rawjson", f"{registry.address}/app:v1")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert {"task", "status", "current", "total", "unit"} <= set(events[0])
+    assert any(event.get("status") == "Pull complete" for event in events)
+
+
+def test_push_says_what_docker_says(registry, capsys):
+    made = Made([{"a": b"1"}])
+    digest = made.put(registry, "from", "v1")
+    source, target = f"{registry.address}/from:v1", f"{registry.address}/to:v2"
+    scow(capsys, "pull", "-q", source)
+    scow(capsys, "tag", source, target)
+    out, _ = scow(capsys, "push", target)
+    short = digest_of(made.plain[0])[7:19]
+    assert out.splitlines() == [
+        f"The push refers to repository [{registry.address}/to]",
+        f"{short}: Preparing",
+        f"{short}: Mounted from from",
+        f"v2: digest: {digest} size: {len(made.raw)}",
+    ]
+    assert scow(capsys, "push", "-q", target) == (f"{target}\n", "")
+    _, err = scow(capsys, "push", f"{registry.address}/nothing:1", status=1)
+    assert f"An image does not exist locally with the tag: {registry.address}/nothing" in err
+
+
+def test_login_and_logout(capsys, world, monkeypatch):
+    with FakeRegistry(auth="user:pass") as registry:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"wrong\n")))
+        _, err = scow(capsys, "login", "-u", "user", "--password-stdin", registry.address, status=1)
+        assert "401 Unauthorized" in err
+        assert not (world / "cfg" / "config.json").exists()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"pass\r\n")))
+        out, err = scow(capsys, "login", "-u", "user", "--password-stdin", registry.address)
+        assert out == "Login Succeeded\n"
+        assert f"stored unencrypted in '{world}/cfg/config.json'" in err
+        assert stat.S_IMODE((world / "cfg" / "config.json").stat().st_mode) == 0o600
+        out, _ = scow(capsys, "logout", registry.address)
+        assert out == f"Removing login credentials for {registry.address}\n"
+        assert json.loads((world / "cfg" / "config.json").read_text())["auths"] == {}
+        _, err = scow(capsys, "login", "-u", "user", "-p", "pass", registry.address)
+        assert "WARNING! Using --password via the CLI is insecure. Use --password-stdin." in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--password-stdin"], "the --password-stdin option requires --username to be set"),
+        (["-u", "u", "-p", "x", "--password-stdin"], "cannot specify both --password and --password-stdin"),
+        ([], "Cannot perform an interactive login from a non TTY device"),
+    ],
+)
+def test_logins_that_cannot_be(capsys, monkeypatch, flags, message):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    _, err = scow(capsys, "login", *flags, "127.0.0.1:1", status=1)
+    assert message in err
+
+
+def test_search(registry, capsys):
+    out, _ = scow(capsys, "search", f"{registry.address}/app")
+    assert out.split() == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL", "app", "d" * 44 + "…", "3", "[OK]"]
+    out, _ = scow(capsys, "search", "--no-trunc", "--format", "{{.Description}}", f"{registry.address}/app")
+    assert out == "d" * 60 + "\n"
+    Made([{}]).put(registry, "app", "v1")
+    out, _ = scow(capsys, "search", "--list-tags", "--format", "{{.Tag}}", f"{registry.address}/app")
+    assert out == "v1\n"
+
+
+def test_tags(registry, capsys):
+    for tag in ("1.9", "1.10", "latest"):
+        Made([{"a": tag.encode()}]).put(registry, "app", tag)
+    name = f"{registry.address}/app"
+    assert scow(capsys, "tags", "--sort", "semver", "-n", "2", name)[0].split() == ["1.10", "1.9"]
+    rows = json.loads(scow(capsys, "tags", "--match", "1.*", "--json", name)[0])
+    assert [row["name"] for row in rows] == ["1.10", "1.9"]
+    assert "DIGEST" in scow(capsys, "tags", "--digests", name)[0]
+
+
+def test_remote_images(registry, capsys):
+    digest = Made([{"a": b"1"}]).put(registry, "app", "v1")
+    name = f"{registry.address}/app:v1"
+    out, _ = scow(capsys, "image", "inspect", "--remote", "--format", "{{index .RepoDigests 0}}", name)
+    assert out == f"{registry.address}/app@{digest}\n"
+    _, err = scow(capsys, "image", "delete", name, status=1)
+    assert "--remote" in err
+    assert scow(capsys, "image", "delete", "--remote", name)[0] == f"Deleted: {name}\n"
+    _, err = scow(capsys, "image", "inspect", "--remote", name, status=1)
+    assert "manifest unknown" in err
+
+
+def test_copy_and_outdated(registry, capsys, world):
+    digest = Made([{"a": b"1"}]).put(registry, "app", "v1")
+    name = f"{registry.address}/app:v1"
+    assert scow(capsys, "copy", "-q", name, f"oci:{world}/l:x")[0] == digest + "\n"
+    scow(capsys, "pull", "-q", name)
+    assert scow(capsys, "outdated", "--exit-code", "-q")[0] == ""
+    Made([{"a": b"2"}]).put(registry, "app", "v1")
+    assert scow(capsys, "outdated", "--exit-code", "-q", status=1)[0] == name + "\n"
+    assert "outdated" in scow(capsys, "outdated", "-a")[0]
+
+
+def test_manifests(registry, capsys):
+    made, arm = Made([{"a": b"1"}]), Made([{"a": b"2"}], arch="arm64")
+    made.put(registry, "one", "v1")
+    arm.put(registry, "two", "v1")
+    one, two, both = (f"{registry.address}/{name}:v1" for name in ("one", "two", "both"))
+    assert scow(capsys, "manifest", "create", both, one, two)[0] == f"Created manifest list {both}\n"
+    scow(capsys, "manifest", "annotate", "--os-version", "1.2", both, two)
+    document = json.loads(scow(capsys, "manifest", "inspect", both)[0])
+    assert [entry["platform"]["architecture"] for entry in document["manifests"]] == ["amd64", "arm64"]
+    assert document["manifests"][1]["platform"]["os.version"] == "1.2"
+    digest = scow(capsys, "manifest", "push", "-p", both)[0].strip()
+    assert registry.tags["both"]["v1"] == digest
+    rows = json.loads(scow(capsys, "manifest", "inspect", "-v", both)[0])
+    assert [row["Descriptor"]["digest"] for row in rows] == [digest_of(made.raw), digest_of(arm.raw)]
+    assert json.loads(scow(capsys, "manifest", "inspect", one)[0]) == json.loads(made.raw)
+    _, err = scow(capsys, "manifest", "rm", both, status=1)
+    assert "No such manifest" in err
+    assert index(registry, "x", "y", [(made, None)])
