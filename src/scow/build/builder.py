@@ -11,6 +11,8 @@ from scow.build import output
 from scow.build.cache import BuildCache
 from scow.build.contexts import ContextOpener
 from scow.build.events import Ledger, quiet
+from scow.build.locking import check as check_lock
+from scow.build.locking import lock_path
 from scow.build.output import Made
 from scow.build.outside import Resolver
 from scow.build.plan import Planner
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from scow.build.contexts import Opened
     from scow.build.events import BuildProgress
     from scow.build.graph import Solved
+    from scow.build.locking import Input
     from scow.build.options import BuildOptions
     from scow.build.plan import Plan
     from scow.content.local import LocalContentStore
@@ -81,6 +84,14 @@ class Rooms(NamedTuple):
     cache_size: int
 
 
+class _Session(NamedTuple):
+    """A build that is planned."""
+
+    opened: Opened
+    resolver: Resolver
+    plan: Plan
+
+
 class Builder:
     """Builds images.
 
@@ -130,6 +141,30 @@ class Builder:
                 if self.cache.evicted:
                     self.collect()
 
+    def inputs(self, options: BuildOptions, progress: BuildProgress = quiet) -> tuple[str, list[Input]]:
+        """Find the inputs of a build that come from outside, without building.
+
+        Args:
+            options: What would be built.
+            progress: Told what happens.
+
+        Returns:
+            Where the lock file belongs, and the inputs.
+        """
+        from scow.base.files import remove_tree
+
+        with self._rooms.leases.hold("lock") as lease:
+            shop = self._workshop(options, lease)
+            scratch = os.path.join(shop.scratch, f"build-{os.urandom(8).hex()}")
+            os.mkdir(scratch, 0o711)
+            try:
+                session = self._plan(shop, options, Ledger(progress), scratch, None, lambda: None)
+                for vertex in session.plan.vertices:
+                    vertex.op.definition()
+                return lock_path(session.opened.place), session.resolver.inputs()
+            finally:
+                remove_tree(scratch)
+
     def collect(self) -> int:
         """Free what no record, image or container needs.
 
@@ -166,6 +201,34 @@ class Builder:
             epoch=_epoch(options),
         )
 
+    def _plan(
+        self,
+        shop: Workshop,
+        options: BuildOptions,
+        ledger: Ledger,
+        scratch: str,
+        stdin: BinaryIO | None,
+        check: Callable[[], None],
+    ) -> _Session:
+        """Open the context and plan the build."""
+
+        def fetch(url: str) -> str:
+            from scow.build.fetch import UrlStore
+
+            return UrlStore(shop.db, shop.content, shop.lease, shop.limits.max_size, check).tree(url, "").path
+
+        opener = ContextOpener(shop, options, scratch, stdin or sys.stdin.buffer, fetch)
+        name = os.path.basename(options.dockerfile) or "Dockerfile"
+        with ledger.internal(f"[internal] load build definition from {name}"):
+            opened = opener.open()
+            dockerfile = parse(opened.text, opened.filename)
+        resolver = Resolver(shop, self._rooms.images, self._rooms.ensure, opened, ledger, scratch, check)
+        host = host_platform(os.uname().machine)
+        target = options.platforms[0] if options.platforms else host
+        stages = Stages(dockerfile, options, host, target, resolver, implicit=not options.platforms)
+        plan = Planner(stages, options, resolver).plan(check)
+        return _Session(opened, resolver, plan)
+
     def _build(
         self,
         shop: Workshop,
@@ -175,26 +238,13 @@ class Builder:
         stdin: BinaryIO | None,
         check: Callable[[], None],
     ) -> BuildResult:
-        def fetch(url: str) -> str:
-            from scow.build.fetch import UrlStore
-
-            urls = UrlStore(shop.db, shop.content, shop.lease, shop.limits.max_size, check)
-            tree = urls.tree(url, "")
-            return tree.path
-
-        opener = ContextOpener(shop, options, scratch, stdin or sys.stdin.buffer, fetch)
-        with ledger.internal(f"[internal] load build definition from {os.path.basename(options.dockerfile) or 'Dockerfile'}"):
-            opened = opener.open()
-            dockerfile = parse(opened.text, opened.filename)
-        resolver = Resolver(shop, self._rooms.images, self._rooms.ensure, opened, ledger, scratch, check)
-        host = host_platform(os.uname().machine)
-        target = options.platforms[0] if options.platforms else host
-        stages = Stages(dockerfile, options, host, target, resolver, implicit=not options.platforms)
-        plan = Planner(stages, options, resolver).plan(check)
+        opened, resolver, plan = self._plan(shop, options, ledger, scratch, stdin, check)
         solver = Solver(shop, self.cache, ledger)
         try:
             with ledger.internal("[internal] load build context") if opened.root else _nothing():
                 solver.prepare(plan.vertices)
+            if options.locked:
+                check_lock(lock_path(opened.place), resolver.inputs())
             solved = solver.solve(plan.target.vertex)
         except StepFailedError as error:
             error.excerpt = excerpt(opened, error.lines)
@@ -205,7 +255,7 @@ class Builder:
                     origin.opened.save()
         made = Made(solved, plan.draft, _base_of(plan, resolver), _created(shop, solved, opened))
         record = self._output(shop, ledger, made)
-        cached = sum(story.outcome == "cached" for story in solver.stories)
+        cached = sum(step.outcome == "cached" for step in solver.stories)
         return BuildResult(record, cached, len(solver.stories) - cached)
 
     def _output(self, shop: Workshop, ledger: Ledger, made: Made) -> ImageRecord | None:

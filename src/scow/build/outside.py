@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from scow.build.contexts import ContextError, context_origin, is_directory
 from scow.build.fetch import GitCheckout, UrlStore, digest_text
+from scow.build.locking import Input
 from scow.build.origins import ContextOrigin, TreeOrigin
-from scow.build.remote import is_git, is_http, parse_git
+from scow.build.remote import GitSource, is_git, is_http, parse_git
 from scow.build.sources import DirTree, FilesTree
 from scow.build.stages import BaseImage
 from scow.errors import NotFoundError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from scow.build.contexts import Opened
     from scow.build.events import Ledger
     from scow.build.origins import Origin
-    from scow.build.remote import GitSource
     from scow.build.workshop import Workshop
     from scow.images.store import ImageRecord, ImageStore
     from scow.oci.model import Platform
@@ -60,7 +60,8 @@ class Resolver:
         self._urls: UrlStore | None = None
         self._found: dict[tuple[str, str], BaseImage] = {}
         self._named: dict[str, Origin | BaseImage] = {}
-        self._trees: dict[object, TreeOrigin] = {}
+        self._trees: dict[tuple[str, str, str] | tuple[str, GitSource], TreeOrigin] = {}
+        self._commits: dict[GitSource, GitCheckout] = {}
         self.records: dict[str, ImageRecord] = {}
         self.contexts: list[ContextOrigin] = []
         if opened.root:
@@ -73,6 +74,24 @@ class Resolver:
     def context(self) -> Origin:
         """The build context."""
         return self._main
+
+    def inputs(self) -> list[Input]:
+        """What came from outside so far, with digests; contexts on this machine are no such inputs."""
+        found: list[Input] = []
+        for (name, platform), image in self._found.items():
+            record = self.records[image.id]
+            digests = [str(ref.digest) for ref in self._images.digests(record.id) if ref.digest]
+            found.append(Input("image", f"{name} {platform}".strip(), digests[0] if digests else record.id))
+        for key, origin in self._trees.items():
+            if key[0] == "http":
+                tree = origin.tree()
+                found.append(Input("url", str(key[1]), f"sha256:{tree.digest(tree.names(b'')[0])}"))
+            elif isinstance(key[1], GitSource):
+                source = key[1]
+                origin.tree()
+                text = source.remote + (f"#{source.ref}" if source.ref else "")
+                found.append(Input("git", text, self._commits[source].commit))
+        return found
 
     # ------------------------------------------------------------------ images
 
@@ -182,7 +201,7 @@ class Resolver:
 
     def http(self, url: str, checksum: str) -> Origin:
         """A tree with one file, named as the URL's path ends."""
-        key = ("http", url, checksum)
+        key: tuple[str, str, str] = ("http", url, checksum)
         if key not in self._trees:
             if self._urls is None:
                 shop = self._shop
@@ -195,7 +214,7 @@ class Resolver:
         """A tree with the files of a repository."""
         key = ("git", source)
         if key not in self._trees:
-            checkout = GitCheckout(source, self._scratch, self._shop.options.environ)
+            checkout = self._commits[source] = GitCheckout(source, self._scratch, self._shop.options.environ)
             tree: list[DirTree] = []
 
             def fetch() -> DirTree:

@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from scow.build.options import BuildOptions
+    from scow.dockerfile.mounts import Mount
 
 _MAX_SECRET = 500 * 1024
 """Bytes; the bound that BuildKit has."""
 _CHUNK = 64 * 1024
+
+
+def secret_name(mount: Mount) -> str:
+    """The id of the secret that a mount asks for."""
+    return mount.source or mount.id or mount.target.rpartition("/")[2]
 
 
 def secret_value(options: BuildOptions, identity: str) -> bytes | None:

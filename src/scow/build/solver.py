@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from scow.base.tasks import TaskGroup
 from scow.build.copying import Filter, fingerprint, matches
 from scow.build.graph import LayerRef, Solved, content_key, definition_key, digest_of, result_key
+from scow.build.leaks import Gate, needles, place_of, refuse
 from scow.build.ops.values import BaseOp, CopyOp, MkdirOp, RunOp
+from scow.build.secrets import secret_name, secret_value
 from scow.build.sources import DirTree
 from scow.errors import CancelledError, ScowError
 
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from scow.build.cache import BuildCache
     from scow.build.events import Ledger
     from scow.build.graph import Vertex
+    from scow.build.leaks import Needle
     from scow.build.workshop import Workshop
+    from scow.layer.changeset import Writable
 
 _WRITERS = max(2, os.cpu_count() or 2)
 
@@ -155,6 +159,10 @@ class Solver:
             below = self.keys[vertex.below] if vertex.below is not None else ""
             self._definitions[vertex] = definition
             self.keys[vertex] = definition_key(definition, below, [self.keys[read] for read in vertex.reads])
+
+    def definition(self, vertex: Vertex) -> Mapping[str, Any]:
+        """What a vertex is, apart from its inputs."""
+        return self._definitions[vertex]
 
     def solve(self, target: Vertex | None) -> Solved:
         """Make the target's tree.
@@ -358,11 +366,41 @@ class Solver:
         shop = self._shop
         with self._writers:
             upper = shop.snapshots.upper(name)
-            diff, size, usage = shop.keep_layer(lambda out: diff_upper(upper, out).usage)
+            wanted = self._needles(vertex)
+            gates: list[Gate] = []
+
+            def write(out: Writable) -> int:
+                gates.append(Gate(out, wanted))
+                return diff_upper(upper, gates[0] if wanted else out).usage
+
+            diff, size, usage = shop.keep_layer(write)
+            if gates[0].found is not None:
+                with shop.content.open(diff) as tar:
+                    raise refuse(gates[0].found, place_of(tar, gates[0].found[1]), vertex.title)
         solved = shop.place(below, LayerRef(diff, size, usage, when))
         second = result_key(definition, str(below.chain), [str(read.result().chain) for read in reads])
-        self._cache.put([self.keys[vertex], second], solved, vertex.op.kind, vertex.title)
+        if not self._may_leak(vertex):
+            self._cache.put([self.keys[vertex], second], solved, vertex.op.kind, vertex.title)
         return solved
+
+    def _may_leak(self, vertex: Vertex) -> bool:
+        """Whether a layer was not searched for secrets, so that no later build may take it unseen."""
+        mounts = vertex.op.mounts if isinstance(vertex.op, RunOp) else ()
+        allowed = self._shop.options.allow_leaks
+        return any(mount.mount.type == "secret" and secret_name(mount.mount) in allowed for mount in mounts)
+
+    def _needles(self, vertex: Vertex) -> list[Needle]:
+        """The secrets that a RUN was given, as far as they must not be in its layer."""
+        options = self._shop.options
+        op = vertex.op
+        secrets: dict[str, bytes] = {}
+        for mount in op.mounts if isinstance(op, RunOp) else ():
+            if mount.mount.type == "secret":
+                name = secret_name(mount.mount)
+                value = None if name in options.allow_leaks else secret_value(options, name)
+                if value is not None:
+                    secrets[name] = value
+        return needles(secrets)
 
     def _second_key(self, vertex: Vertex, below: Solved, reads: Sequence[Solved]) -> LayerRef | None:
         key = result_key(self._definitions[vertex], str(below.chain), [str(read.chain) for read in reads])

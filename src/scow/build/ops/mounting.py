@@ -10,7 +10,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from scow.build.context import ContextTree
-from scow.build.secrets import forward_agent, secret_value
+from scow.build.secrets import forward_agent, secret_name, secret_value
 from scow.build.sources import SourceTree, clean, parent_of
 from scow.errors import NotFoundError
 from scow.linux.mount import Mount
@@ -191,7 +191,7 @@ class Mounting:
     # ------------------------------------------------------------------ secrets and agents
 
     def _secret(self, mount: Wanted) -> None:
-        identity = mount.source or mount.id or mount.target.rpartition("/")[2]
+        identity = secret_name(mount)
         value = secret_value(self._shop.options, identity)
         if value is None:
             if mount.required:

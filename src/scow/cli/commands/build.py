@@ -26,6 +26,10 @@ def main(argv: list[str]) -> int:
 
     flags = parse(COMMAND, argv)
     options = read(flags, os.environ)
+    if flags.check or flags.call != "build":
+        from scow.cli.buildcalls import call
+
+        return call("check" if flags.check else flags.call, flags, options)
     return _build(engine(), flags, options)
 
 
