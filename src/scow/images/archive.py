@@ -20,7 +20,7 @@ from scow.images.intake import Intake, Layer
 from scow.images.members import FileMembers, open_members
 from scow.images.plans import find_plans
 from scow.images.prune import collect
-from scow.oci.digest import ImageID, chain_ids
+from scow.oci.digest import Digest, ImageID, chain_ids, sha256_digest
 from scow.oci.encode import encode_manifest
 from scow.oci.mediatype import OCI_CONFIG_V1, OCI_MANIFEST_V1, compression_of, layer_type
 from scow.oci.model import Descriptor, Manifest
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from scow.images.store import ImageRecord, ImageStore
     from scow.layer.changeset import Limits
     from scow.oci.digest import ChainID, DiffID, Digest
-    from scow.oci.model import Platform
+    from scow.oci.model import Document, Platform
     from scow.oci.reference import Reference
     from scow.snapshot.snapshotter import Snapshotter
 
@@ -105,6 +105,7 @@ def load(
                     loader.prefetch(tasks, plan)
             ready = [loader.bring(plan) for plan in plans]
             loader.tidy()
+            loader.keep_documents()
             with images.db.write():
                 return [loader.enter(image) for image in ready]
     except BaseException:
@@ -127,6 +128,7 @@ class _Loader:
         self._coming: dict[tuple[DiffID, str], Task[Layer]] = {}
         self._layers: dict[tuple[DiffID, str], Layer] = {}
         self._used: set[str] = set()
+        self._documents: list[bytes] = []
 
     # ------------------------------------------------------------------ layers
 
@@ -226,11 +228,11 @@ class _Loader:
             parent = chain
         if parent is not None:
             self._snapshots.ready(parent)
-        self._content.put(plan.config.raw, self._lease)
-        keep = [self._content.put(raw, self._lease) for raw in plan.indexes]
-        return _Ready(plan, self._manifest(plan, layers), keep, sizes)
+        manifest = self._manifest(plan, layers)
+        self._documents += [plan.config.raw, manifest.raw, *plan.indexes]
+        return _Ready(plan, manifest.descriptor, [sha256_digest(raw) for raw in plan.indexes], sizes)
 
-    def _manifest(self, plan: Plan, layers: list[Layer]) -> Descriptor:
+    def _manifest(self, plan: Plan, layers: list[Layer]) -> Document[Manifest]:
         """Keep the archive's manifest, or write one for an archive without."""
         document = plan.manifest
         if document is None:
@@ -242,17 +244,20 @@ class _Loader:
                     tuple(Descriptor(layer_type(layer.compression), layer.digest, layer.size) for layer in layers),
                 )
             )
-        self._content.put(document.raw, self._lease)
-        return document.descriptor
+        return document
+
+    def keep_documents(self) -> None:
+        """Put the configs, manifests and indexes of all images into the store."""
+        self._content.put_many(self._documents, self._lease)
 
     def enter(self, image: _Ready) -> Loaded:
         """Enter an image with its names; inside the transaction that enters all of them."""
         identity = image.plan.config.descriptor.digest
         replaced: dict[Reference, ImageID] = {}
-        owners = {name: owner for owner, names in self._images.all_names().items() for name in names}
         for name in image.plan.names:
-            if owners.get(name, identity) != identity:
-                replaced[name] = owners[name]
+            owner = self._images.owner_of(name)
+            if owner is not None and owner != identity:
+                replaced[name] = owner
         record = self._images.add(image.manifest, self._lease, image.plan.names, keep=image.keep, sizes=image.sizes)
         return Loaded(record, image.plan.names, replaced)
 

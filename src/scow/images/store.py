@@ -244,6 +244,13 @@ class ImageStore:
         record = self.get(identity)
         return decode_manifest(self.content.read(record.manifest), record.media_type)
 
+    def owner_of(self, ref: Reference) -> ImageID | None:
+        """Say which image has a tag."""
+        name = ref.with_default_tag().canonical
+        with self.db.read() as connection:
+            row = connection.execute("SELECT image FROM names WHERE name = ?", (name,)).fetchone()
+        return ImageID(Digest(row[0])) if row else None
+
     def names(self, identity: ImageID) -> list[Reference]:
         """List the tags of an image, sorted."""
         with self.db.read() as connection:

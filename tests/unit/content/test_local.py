@@ -202,3 +202,58 @@ def test_strange_names_below_blobs_are_ignored(store):
             pass
     os.unlink(os.path.join(store.root, "blobs/x"))
     assert store.strays() == []
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_many_blobs_at_once(store, count):
+    documents = [b"%d" % (number % 30) for number in range(count)]
+    store.put(documents[0], None)
+    with store.leases.hold("t") as lease:
+        digests = store.put_many(documents, lease)
+        assert digests == [sha256_digest(data) for data in documents]
+        assert {key for _, _, key in store.leases.graph()} == set(digests)
+    assert [store.read(digest) for digest in digests] == documents
+    assert all(stat.S_IMODE(os.stat(store.path(digest)).st_mode) == 0o444 for digest in digests)
+    assert files(store) == sorted({f"blobs/sha256/{digest.encoded}" for digest in digests})
+
+
+def test_many_blobs_swept_in_between_are_put_back(store, monkeypatch):
+    real = store._enter_all
+
+    def enter(top, blobs, lease):
+        for digest, _ in blobs:
+            os.unlink(store.path(digest))
+        real(top, blobs, lease)
+
+    monkeypatch.setattr(store, "_enter_all", enter)
+    documents = [b"%d" % number for number in range(20)]
+    with store.leases.hold("t") as lease:
+        assert [store.read(digest) for digest in store.put_many(documents, lease)] == documents
+
+
+def test_many_blobs_on_a_full_disk(store, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(store, "_replace", full)
+    with store.leases.hold("t") as lease, pytest.raises(NoSpaceError):
+        store.put_many([b"%d" % number for number in range(20)], lease)
+    assert list(store) == []
+    assert files(store) == []
+
+
+def test_first_ingests_of_a_new_store_at_once(store, monkeypatch):
+    """One of two threads finds the directory missing, and there when it looks again."""
+    real = os.open
+    first = []
+
+    def open_(path, *args, **kwargs):
+        if "ingest" in str(path) and not first:
+            first.append(path)
+            os.makedirs(os.path.join(store.root, "ingest"))
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", open_)
+    with store.ingest() as ingest:
+        assert ingest.write(b"x") == 1
