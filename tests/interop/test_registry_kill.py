@@ -125,3 +125,20 @@ def test_pushes(tmp_path):
             assert json.loads(registry.manifests[f"to/n{seed}", digest][1]) == json.loads(image.raw)
     assert killed >= KILLS // 2
     assert resumed >= KILLS // 4
+
+
+def test_ctrl_c_ends_a_pull_that_waits_for_a_silent_registry(tmp_path):
+    image = made(3)
+    with FakeRegistry() as registry:
+        image.put(registry, "app", "v1")
+        registry.rate = 1_000
+        process = start(tmp_path / "s", "pull", f"{registry.address}/app:v1")
+        end = time.monotonic() + 20
+        while not registry.requests("GET", "blob") and time.monotonic() < end:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        before = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert time.monotonic() - before < 5

@@ -16,6 +16,7 @@ from scow.base.streams import BlobMismatchError
 from scow.distribution import spec
 from scow.distribution.wire import ConnectionLostError
 from scow.errors import ScowError
+from scow.oci.mediatype import is_nondistributable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -223,8 +224,8 @@ def _request(repository: Repository, session: Session, desc: Descriptor, headers
     what = f"blob {desc.digest} of {repository.shown}"
     scopes: tuple[Scope, ...] = ()
     path = ""
-    if desc.urls and not desc.urls[0].startswith("/"):
-        # a foreign layer: it is not in the registry, and the registry's credentials stay away from elsewhere
+    if desc.urls and is_nondistributable(desc.media_type):
+        # it is not in the registry, and the registry's credentials stay away from elsewhere
         path = desc.urls[0]
     else:
         path = spec.blob_path(session.endpoint.path, desc.digest)

@@ -86,6 +86,7 @@ class RegistryClient:
             ("*",) if self.options.insecure else (),
         )
         self._transport = transport or _transport(self._tls, environ, user_agent, timeouts)
+        self.stopper.on_stop(self._transport.close)
 
     def repository(self, reference: Reference, *, push: bool = False) -> Repository:
         """A repository, at its mirrors and its registry.
@@ -117,9 +118,6 @@ class RegistryClient:
     def close(self) -> None:
         """Close every connection and end every wait."""
         self.stopper.stop()
-        close = getattr(self._transport, "close", None)
-        if close is not None:
-            close()
 
     def _session(self, endpoint: Endpoint, domain: str, path: str, credential: Credential | None = None) -> Session:
         # tokens are kept for each session; repositories of one registry share it

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from scow.distribution import spec, uploads
 from scow.distribution.wire import Body, ConnectionLostError
-from scow.errors import NotFoundError, ScowError
+from scow.errors import DeniedError, NotFoundError, ScowError, UnauthenticatedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -149,8 +149,9 @@ def _start(repository: Repository, desc: Descriptor, mounts: Iterable[str]) -> u
         try:
             upload = repository.start_upload(desc, path)
         except ScowError as error:
-            # a token server may refuse the right to read the other repository
-            if getattr(error, "status", 0) not in {400, 401, 403, 404, 405, 500}:
+            # the registry, or its token server, may refuse the right to read the other repository
+            refused = isinstance(error, (UnauthenticatedError, DeniedError))
+            if not refused and getattr(error, "status", 0) not in {400, 404, 405, 500}:
                 raise
             upload = None
             continue

@@ -18,7 +18,7 @@ from scow.distribution.wire import ConnectionLostError, bytes_body
 from scow.errors import CancelledError, InvalidArgumentError, RateLimitError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from scow.distribution.challenge import Scope
     from scow.distribution.mirrors import Endpoint
@@ -47,14 +47,21 @@ class RetryPolicy(NamedTuple):
 
 
 class Stopper:
-    """Ends waits and retries of every session that shares it."""
+    """Ends waits, retries and connections of every session that shares it."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._hooks: list[Callable[[], None]] = []
+
+    def on_stop(self, hook: Callable[[], None]) -> None:
+        """Call something when stopped, such as what closes the sockets that threads wait for."""
+        self._hooks.append(hook)
 
     def stop(self) -> None:
-        """End all waits."""
+        """End all waits; for good."""
         self._event.set()
+        for hook in self._hooks:
+            hook()
 
     def check(self) -> None:
         """Stop the caller when stopped.

@@ -75,6 +75,9 @@ class Transport(Protocol):
             RedirectError: Redirects in a circle, or to somewhere that may not be followed.
         """
 
+    def close(self) -> None:
+        """Close every connection, also those that other threads wait for."""
+
 
 class _Key(NamedTuple):
     scheme: str

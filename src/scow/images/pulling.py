@@ -119,6 +119,7 @@ class Puller:
         self.limits = limits
         self.progress = progress
         self.records = TransferRecords(images.db)
+        self._heads: dict[Reference, Descriptor] = {}
 
     # ------------------------------------------------------------------ what is wanted
 
@@ -183,7 +184,7 @@ class Puller:
         else:
             if self._record_of(reference) is None:
                 return None
-            desc = repository.resolve(reference.tag or "latest")
+            desc = self._resolve(repository, reference)
             digest = desc.digest
         if digest not in self.content:
             return None
@@ -191,6 +192,11 @@ class Puller:
         if desc is None:
             desc = repository.resolve(digest)
         return Fetched(desc, raw)
+
+    def _resolve(self, repository: Repository, reference: Reference) -> Descriptor:
+        if reference not in self._heads:
+            self._heads[reference] = repository.resolve(reference.tag or "latest")
+        return self._heads[reference]
 
     def _record_of(self, reference: Reference) -> ImageRecord | None:
         try:
@@ -228,6 +234,8 @@ class Puller:
             if not is_layer(desc.media_type):
                 raise NotAnImageError(f"the image has a layer of type {desc.media_type!r}, which scow cannot unpack")
             has_blob = self.content.hold(desc.digest, lease)
+            if has_blob and self.content.stat(desc.digest).size != desc.size:
+                raise CorruptError(f"layer {desc.digest} does not have the {desc.size} bytes that the manifest says")
             plans.append(LayerPlan(desc, diff, chain, has_blob, self.snapshots.hold(chain, lease)))
         return tuple(plans)
 
@@ -266,13 +274,13 @@ class Puller:
         record = self._record_of(reference)
         if record is None or score(platform, Platform(record.os, record.architecture, record.variant)) < _EXACT:
             return None
-        digest = reference.digest or repository.resolve(reference.tag or "latest").digest
+        digest = reference.digest or self._resolve(repository, reference).digest
         if not self._is_current(reference, digest):
             return None
         if record.chain is not None and not self.snapshots.hold(record.chain, lease):
             # never unpacked, but all here: an image that was made or loaded and pushed from here
             layers = self.images.manifest(record.id).value.layers
-            if not all([self.content.hold(layer.digest, lease) for layer in layers]):
+            if not all(self.content.hold(layer.digest, lease) for layer in layers):
                 return None
         return Pulled(reference, digest, record, changed=False)
 
