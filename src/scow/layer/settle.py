@@ -70,8 +70,10 @@ class _Settler:
     def run(self, pending: Pending) -> None:
         for path in pending.implicit:
             self._directory(self._now(path))
+        implicit = frozenset(pending.implicit)
         for path in pending.required:
-            if self._look(path) != Look.DIRECTORY:
+            # Unpacking made it, so that what is below counts, unless an entry described it later.
+            if path in implicit and self._below(path, behind=True) is None:
                 raise LayerError(
                     f"a link of the layer leads to {show(b'/' + path)}, where the image has no directory",
                     hint="A layer that puts entries there is broken or malicious; nothing of it was kept.",

@@ -125,7 +125,8 @@ def test_whiteouts_that_hide_nothing_go(stack) -> None:
         ([symlink("evil", "/tmp")], [file("evil/x")], "no directory"),
         ([symlink("evil", "../../tmp")], [file("evil/x")], "climbs out"),
         ([symlink("a", "a")], [file("a/x")], "circles"),
-        ([], [symlink("run", "/var/run"), file("run/x")], ""),
+        ([], [symlink("run", "/var/run"), file("run/x")], "no directory"),
+        ([directory("var"), directory("var/run")], [symlink("run", "/var/run"), file("run/x")], ""),
         ([directory("d")], [link("d", "d/f")], "replace what it leads to"),
     ],
 )
