@@ -225,7 +225,6 @@ def test_many_names_take_bounded_memory(tmp_path):
         "import sys; from scow.engine import Engine\n"
         "try: Engine(sys.argv[1]).load(0)\n"
         "except Exception as error: print(type(error).__name__)\n"
-        "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
         # its own figure: that of this process's children would count every other test's too
         "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
