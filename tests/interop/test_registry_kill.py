@@ -142,3 +142,18 @@ def test_ctrl_c_ends_a_pull_that_waits_for_a_silent_registry(tmp_path):
         process.communicate(timeout=20)
         assert process.returncode == 130
         assert time.monotonic() - before < 5
+
+
+def test_two_pulls_at_once_fetch_each_blob_once(tmp_path):
+    image = made(4)
+    with FakeRegistry() as registry:
+        image.put(registry, "app", "v1")
+        registry.rate = RATE
+        name = f"{registry.address}/app:v1"
+        both = [start(tmp_path / "s", "pull", "-q", name) for _ in range(2)]
+        for process in both:
+            out, _ = process.communicate(timeout=60)
+            assert process.returncode == 0, out
+        asked = [request.ref for request in registry.requests("GET", "blob")]
+        assert sorted(asked) == sorted(set(asked))
+        check_store(tmp_path / "s", name)
