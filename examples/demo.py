@@ -55,6 +55,11 @@ def call(url: str, data: bytes | None = None) -> str:
             time.sleep(0.05)
 
 
+def remove_container() -> None:
+    """Take away what an interrupted demo left."""
+    subprocess.run([SCOW, "rm", "-f", "-v", CONTAINER], env=ENV, capture_output=True, check=False)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -64,7 +69,7 @@ def free_port() -> int:
 def demo() -> None:
     began = time.monotonic()
     print(f"store: {STORE}")
-    scow("rm", "-f", CONTAINER, show=False, check=False)
+    remove_container()
     if BASE in scow("images", "--format", "{{.Repository}}:{{.Tag}}", BASE):
         print("the base image is there already")
     else:
@@ -109,4 +114,4 @@ if __name__ == "__main__":
         try:
             demo()
         finally:
-            subprocess.run([SCOW, "rm", "-f", CONTAINER], env=ENV, capture_output=True, check=False)
+            remove_container()
