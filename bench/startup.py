@@ -37,9 +37,8 @@ def main() -> None:
     base = times["python -I -c pass"]
     for name, values in times.items():
         ratio = statistics.median(mine / bare for mine, bare in zip(values, base, strict=True))
-        print(
-            f"{name:20} best {min(values) * 1e3:6.1f} ms  median {statistics.median(values) * 1e3:6.1f} ms  ratio {ratio:.2f}"
-        )
+        best, middle = min(values) * 1e3, statistics.median(values) * 1e3
+        print(f"{name:20} best {best:6.1f} ms  median {middle:6.1f} ms  ratio {ratio:.2f}")
 
 
 main()
