@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _KEPT = 128
+_DEEPEST = 100
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -322,7 +323,7 @@ class Tree:
 
 
 def _empty(fd: int) -> None:
-    """Remove what is in an open directory, however deep, with one descriptor a level."""
+    """Remove what is in an open directory, however deep: what lies too deep is moved up first, so that few are open."""
     stack: list[tuple[int, list[str]]] = [(os.dup(fd), os.listdir(fd))]
     names: list[str] = []
     try:
@@ -338,6 +339,11 @@ def _empty(fd: int) -> None:
             try:
                 os.unlink(name, dir_fd=current)
             except (IsADirectoryError, PermissionError):
+                if len(stack) > _DEEPEST:
+                    moved = os.urandom(16).hex()
+                    os.rename(name, moved, src_dir_fd=current, dst_dir_fd=fd)
+                    stack[0][1].append(moved)
+                    continue
                 inner = os.open(name, _DIRECTORY, dir_fd=current)
                 stack.append((inner, os.listdir(inner)))
                 names.append(name)

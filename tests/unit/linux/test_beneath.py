@@ -115,6 +115,22 @@ def test_emptying_and_renaming(place) -> None:
         assert os.listdir(tree.directory(b"etc/moved")) == []
 
 
+def test_deep_trees_are_removed_with_few_descriptors(tmp_path) -> None:
+    import resource
+
+    with Tree(str(tmp_path)) as tree:
+        for depth in range(600):
+            tree.mkdir(b"/".join([b"d"] * (depth + 1)))
+            tree.mkdir(b"/".join([b"d"] * (depth + 1)) + b"/other")
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 150, limits[1]))
+        try:
+            tree.remove(b"d")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_many_directories_need_few_descriptors(tmp_path) -> None:
     with Tree(str(tmp_path)) as tree:
         for number in range(400):
