@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from scow.build import output
 from scow.build.cache import BuildCache
 from scow.build.contexts import ContextOpener
+from scow.build.diary import Diary
 from scow.build.events import Ledger, quiet
 from scow.build.locking import check as check_lock
 from scow.build.locking import lock_path
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
     from scow.base.leases import Lease, Leases
     from scow.build.contexts import Opened
     from scow.build.events import BuildProgress
+    from scow.build.explaining import Explained
     from scow.build.graph import Solved
     from scow.build.locking import Input
     from scow.build.options import BuildOptions
     from scow.build.plan import Plan
+    from scow.build.reproducing import Verified
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
     from scow.layer.changeset import Limits
@@ -49,11 +52,13 @@ class BuildResult(NamedTuple):
         image: The image; ``None`` when none was asked for.
         cached: How many steps came from the cache.
         run: How many steps were done.
+        steps: Why each step ran or did not, when the options ask for it.
     """
 
     image: ImageRecord | None
     cached: int
     run: int
+    steps: tuple[Explained, ...] = ()
 
 
 class Rooms(NamedTuple):
@@ -165,6 +170,12 @@ class Builder:
             finally:
                 remove_tree(scratch)
 
+    def verify(self, options: BuildOptions, progress: BuildProgress = quiet) -> Verified:
+        """Build twice, the second time under other conditions, and compare; see ``reproducing.verify``."""
+        from scow.build.reproducing import verify
+
+        return verify(self._rooms, options, progress)
+
     def collect(self) -> int:
         """Free what no record, image or container needs.
 
@@ -240,6 +251,7 @@ class Builder:
     ) -> BuildResult:
         opened, resolver, plan = self._plan(shop, options, ledger, scratch, stdin, check)
         solver = Solver(shop, self.cache, ledger)
+        diary = Diary(shop.db, self.cache, opened.place, options, plan, solver)
         try:
             with ledger.internal("[internal] load build context") if opened.root else _nothing():
                 solver.prepare(plan.vertices)
@@ -248,15 +260,21 @@ class Builder:
             solved = solver.solve(plan.target.vertex)
         except StepFailedError as error:
             error.excerpt = excerpt(opened, error.lines)
+            error.steps = diary.write()
             raise
         finally:
             for origin in resolver.contexts:
                 if origin.opened is not None:
                     origin.opened.save()
         made = Made(solved, plan.draft, _base_of(plan, resolver), _created(shop, solved, opened))
+        self.watch(plan, solver, made)
         record = self._output(shop, ledger, made)
-        cached = sum(step.outcome == "cached" for step in solver.stories)
-        return BuildResult(record, cached, len(solver.stories) - cached)
+        steps = diary.write(record.id if record is not None else "")
+        cached = sum(solver.outcomes[story.vertex] not in ("run", "failed") for story in solver.stories)
+        return BuildResult(record, cached, len(solver.stories) - cached, steps)
+
+    def watch(self, plan: Plan, solver: Solver, made: Made) -> None:
+        """Overridden by those who want to see what was made before anything is done with it."""
 
     def _output(self, shop: Workshop, ledger: Ledger, made: Made) -> ImageRecord | None:
         """Make what was asked for."""
@@ -264,14 +282,14 @@ class Builder:
         outputs = options.outputs
         if options.squash:
             with ledger.internal(f"squashing {options.squash} layers"):
-                made = output.squash(shop, images, made)
+                made = output.squash(shop, made)
         record = None
         if output.wants_image(outputs) or any(wanted.type in output.ARCHIVES for wanted in outputs):
             with ledger.internal("exporting to image") as step:
                 known = {image.id for image in images} if not output.wants_image(outputs) else set()
                 record = output.make_image(shop, images, made)
-                lines = [f"writing image {record.id} done", *(f"naming to {tag.canonical} done" for tag in options.tags)]
-                ledger.log(step, "exporting to image", 2, "".join(f"{line}\n" for line in lines).encode())
+                named = "".join(f"naming to {tag.canonical} done\n" for tag in options.tags)
+                ledger.log(step, "exporting to image", 2, f"writing image {record.id} done\n{named}".encode())
             for wanted in outputs:
                 if wanted.type in output.ARCHIVES and wanted.destination:
                     with ledger.internal(f"exporting to {wanted.type} image format"):
@@ -280,7 +298,7 @@ class Builder:
                 images.remove(record.id)  # it was only made to be written
         for wanted in outputs:
             if wanted.type in output.TREES:
-                with ledger.internal(f"exporting to {'client directory' if wanted.type == 'local' else 'client tarball'}"):
+                with ledger.internal(f"exporting to client {'directory' if wanted.type == 'local' else 'tarball'}"):
                     output.write_tree(shop, made.solved, wanted)
         return record
 
@@ -292,8 +310,11 @@ def excerpt(opened: Opened, lines: tuple[int, int]) -> str:
         return ""
     text = opened.text.split("\n")
     low, high = max(1, first - 2), min(len(text), last + 2)
-    shown = [f"{number:>4} | {'>>>' if first <= number <= last else '   '} {text[number - 1]}" for number in range(low, high + 1)]
-    return "\n".join([f"{opened.filename}:{first}", "-" * 20, *(line.rstrip() for line in shown), "-" * 20]) + "\n"
+    shown = [f"{opened.filename}:{first}", "-" * 20]
+    for number in range(low, high + 1):
+        mark = ">>>" if first <= number <= last else "   "
+        shown.append(f"{number:>4} | {mark} {text[number - 1]}".rstrip())
+    return "\n".join([*shown, "-" * 20]) + "\n"
 
 
 class _nothing:  # noqa: N801 - reads as what it does
@@ -325,4 +346,3 @@ def _epoch(options: BuildOptions) -> int | None:
     if not text.isascii() or not text.isdigit():
         raise InvalidArgumentError(f"invalid SOURCE_DATE_EPOCH: {text!r}", hint="it is a number of seconds since 1970")
     return int(text)
-

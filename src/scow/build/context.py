@@ -141,6 +141,7 @@ class ContextTree:
         self._digests: dict[bytes, dict[bytes, str]] = {}
         self._listed: dict[bytes, list[_Entry]] = {}
         self._whole: dict[bytes, str] = {}
+        self._totals: dict[bytes, str] = {}
         self.opened = 0
         """How many files were read to be hashed."""
         self.newest = 0
@@ -286,6 +287,7 @@ class ContextTree:
             if known is None:
                 known, self._digests[here] = self._hash_directory(here, entries)
             self.newest = max(self.newest, known.newest)
+            self._totals[here] = known.total
             order.append((here, known.total, folders))
             stack.extend(join(here, name) for name, _ in folders)
         for here, total, folders in reversed(order):
@@ -338,6 +340,25 @@ class ContextTree:
             return hash_file(fd) + extra
         finally:
             os.close(fd)
+
+    def folders(self, path: bytes) -> list[tuple[bytes, str]]:
+        """Every directory at and below one, each with a digest of the files in it that are no directories."""
+        self.fingerprint(path)
+        out: list[tuple[bytes, str]] = []
+        stack = [path]
+        while stack:
+            here = stack.pop()
+            out.append((here, self._totals[here]))
+            stack += [join(here, name) for name, found in self._list(here) if stat.S_ISDIR(found.st_mode)]
+        return out
+
+    def files(self, path: bytes) -> dict[str, str]:
+        """Mode and digest of everything in a directory that is no directory, by name."""
+        return {
+            name.decode("utf-8", "backslashreplace"): f"{found.st_mode:o} {self.digest(join(path, name))}"
+            for name, found in self._list(path)
+            if not stat.S_ISDIR(found.st_mode)
+        }
 
     def save(self) -> None:
         """Remember the digests for the next build."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scow.base.tasks import Task
     from scow.build.cache import BuildCache
     from scow.build.events import Ledger
+    from scow.build.explaining import Explained
     from scow.build.graph import Vertex
     from scow.build.leaks import Needle
     from scow.build.workshop import Workshop
@@ -58,6 +59,8 @@ class StepFailedError(ScowError):
         self.lines = lines
         self.excerpt = ""
         """The lines of the Dockerfile around the step, for a terminal."""
+        self.steps: tuple[Explained, ...] = ()
+        """Why each step up to here ran or did not, when that was asked for."""
 
 
 class Story(NamedTuple):
@@ -142,6 +145,8 @@ class Solver:
         self._writers = threading.Semaphore(_WRITERS)
         self._uppers: list[str] = []
         self.stories: list[Story] = []
+        self.outcomes: dict[Vertex, str] = {}
+        """``cached``, ``result`` and ``content`` (found by the second and third key), ``run`` or ``failed``."""
 
     # ------------------------------------------------------------------ keys
 
@@ -164,6 +169,15 @@ class Solver:
         """What a vertex is, apart from its inputs."""
         return self._definitions[vertex]
 
+    def layer(self, vertex: Vertex) -> LayerRef | None:
+        """The layer that a vertex made in this build; ``None`` when it made none, or was not looked at."""
+        tree = self._trees.get(vertex)
+        below = self._trees.get(vertex.below) if vertex.below is not None else None
+        solved = tree.known if tree is not None else None
+        if solved is None or not solved.layers or isinstance(vertex.op, BaseOp) or tree is below:
+            return None
+        return solved.layers[-1]
+
     def solve(self, target: Vertex | None) -> Solved:
         """Make the target's tree.
 
@@ -184,7 +198,7 @@ class Solver:
                     with TaskGroup() as group:
                         # Not on this thread: an interrupt arrives here, and must not tear a step apart.
                         task = group.spawn(self._ensure, target, group, writing)
-                except Exception as error:  # noqa: BLE001 - layers of steps that succeeded are still written
+                except Exception as error:
                     failure = error
             if failure is not None or task is None:
                 raise failure or CancelledError("the build did not begin")
@@ -245,7 +259,10 @@ class Solver:
                 self._told.add(found)
             step = self._ledger.begin(found.title)
             self.stories.append(Story(found, step, "cached", self.keys[found]))
-            self._ledger.tell(step, "cached" if found.below or not isinstance(found.op, BaseOp) else "done", found.title)
+            self.outcomes[found] = "cached"
+            self._ledger.tell(
+                step, "cached" if found.below or not isinstance(found.op, BaseOp) else "done", found.title
+            )
 
     def _fly(self, vertex: Vertex, below: Tree, group: TaskGroup, writing: TaskGroup) -> Tree:
         """Run a vertex, or wait for the thread that does."""
@@ -278,6 +295,7 @@ class Solver:
             self._told.add(vertex)
         step = self._ledger.begin(vertex.title)
         self.stories.append(Story(vertex, step, "run", self.keys[vertex]))
+        self.outcomes[vertex] = "run"
         return step
 
     def _failed(self, vertex: Vertex, step: int, error: ScowError) -> StepFailedError:
@@ -303,9 +321,10 @@ class Solver:
             self._ledger.tell(step, "cancelled", vertex.title)
             raise
         except ScowError as error:
+            self.outcomes[vertex] = "failed"
             self._ledger.tell(step, "failed", vertex.title, error.message)
             raise self._failed(vertex, step, error) from error
-        self._ledger.tell(step, "done", vertex.title)
+        self._ledger.tell(step, "done" if self.outcomes[vertex] == "run" else "cached", vertex.title)
         return tree
 
     def _run(
@@ -325,6 +344,7 @@ class Solver:
         if solved is not None and not vertex.fresh and all(read.known is not None for read in reads):
             found = self._second_key(vertex, solved, [read.result() for read in reads])
             if found is not None:
+                self.outcomes[vertex] = "result"
                 return Tree(solved.plus(found))
 
         def output(stream: int, data: bytes) -> None:
@@ -419,6 +439,7 @@ class Solver:
         found = None if vertex.fresh else self._cache.take(key, shop.lease)
         if found is not None and found.layers:
             layer = found.layers[-1]
+            self.outcomes[vertex] = "content"
         else:
             layer = self._make_files(vertex, below, reads, group)
         before = below.result()
@@ -469,4 +490,3 @@ class Solver:
 
 def _entry(tree: DirTree, match: bytes, keep: Filter) -> list[str]:
     return [match.decode("utf-8", "surrogateescape"), fingerprint(tree, match, keep)]
-

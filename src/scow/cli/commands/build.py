@@ -11,7 +11,9 @@ from scow.cli.buildflags import COMMAND, read
 from scow.cli.flags import parse
 
 if TYPE_CHECKING:
+    from scow.build.explaining import Explained
     from scow.build.options import BuildOptions
+    from scow.build.reproducing import Verified
     from scow.cli.buildlog import Shown
     from scow.cli.flags import Parsed
     from scow.engine import Engine
@@ -41,7 +43,8 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
 
     shown = make("quiet" if flags.quiet else flags.progress)
     try:
-        result = here.builder.build(options, shown)
+        verified = here.builder.verify(options, shown) if flags["verify-reproducible"] else None
+        result = verified.result if verified is not None else here.builder.build(options, shown)
     except DockerfileError as error:
         shown.close()
         note(error.snippet)
@@ -53,16 +56,40 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
         return 1
     except StepFailedError as error:
         shown.close()
+        _explain(flags, error.steps)
         return _failed(shown, error)
     shown.close()
+    _explain(flags, result.steps)
     if result.image is not None:
         _write_results(flags, options, result.image)
-        if flags.push or any(output.type == "registry" or output.attributes.get("push") == "true" for output in options.outputs):
+        if flags.push or any(
+            output.type == "registry" or output.attributes.get("push") == "true" for output in options.outputs
+        ):
             for tag in options.tags:
                 here.push(tag.canonical)
         if flags.quiet:
             sys.stdout.write(f"{result.image.id}\n")
-    return 0
+    return _tell(flags, verified) if verified is not None else 0
+
+
+def _explain(flags: Parsed, steps: tuple[Explained, ...]) -> None:
+    """Say of every step why it ran or not, when that was asked for."""
+    if flags.explain:
+        from scow.build.explaining import render
+        from scow.cli.report import note
+
+        for line in render(steps):
+            note(line)
+
+
+def _tell(flags: Parsed, verified: Verified) -> int:
+    """Say whether the second build made the same."""
+    from scow.build.reproducing import render
+    from scow.cli.report import note
+
+    for line in render(verified, os.path.basename(flags.file) or "Dockerfile"):
+        note(line)
+    return int(bool(verified.differences))
 
 
 def _failed(shown: Shown, error: object) -> int:

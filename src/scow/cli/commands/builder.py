@@ -19,11 +19,14 @@ DF = Command(
     usage="[OPTIONS]",
     summary="Show the disk usage of the build cache",
     max_args=0,
-    flags=(Flag("filter", kind="filter", help="Provide filter values"), Flag("verbose", help="Provide a more verbose output")),
+    flags=(
+        Flag("filter", kind="filter", help="Provide filter values"),
+        Flag("verbose", help="Provide a more verbose output"),
+    ),
 )
 PRUNE = Command(
     name="prune",
-    usage="[OPTIONS]",
+    usage="",
     summary="Remove build cache",
     max_args=0,
     flags=(
