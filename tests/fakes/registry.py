@@ -12,6 +12,7 @@ import hashlib
 import http.server
 import json
 import re
+import socket
 import socketserver
 import threading
 import time
@@ -56,7 +57,7 @@ class FakeRegistry:
     answers after so many bytes; ``cut_upload_after`` stops reading an upload's body after so many bytes.
     """
 
-    def __init__(self, *, auth="", referrers=True, ranges=True, tokens=None, tls=None, search=None):
+    def __init__(self, *, auth="", referrers=True, ranges=True, tokens=None, tls=None, search=None, host="127.0.0.1"):
         self.blobs = {}
         self.owners = {}
         self.manifests = {}
@@ -85,10 +86,12 @@ class FakeRegistry:
             pass
 
         Handler.registry = registry
-        self.server = _Server(("127.0.0.1", 0), Handler)
+        kind = _Server6 if ":" in host else _Server
+        self.server = kind((host, 0), Handler)
         if tls:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
-        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+        shown = f"[{host}]" if ":" in host else host
+        self.address = f"{shown}:{self.server.server_address[1]}"
         self.scheme = "https" if tls else "http"
 
     def __enter__(self):
@@ -137,6 +140,10 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def handle_error(self, request, client_address):
         pass
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from scow.distribution import spec, uploads
+from scow.distribution.session import AGAIN
 from scow.distribution.wire import Body, ConnectionLostError
 from scow.errors import DeniedError, NotFoundError, ScowError, UnauthenticatedError
 
@@ -128,6 +129,14 @@ def push_blob(
             session.stopper.wait(session.retry.delay(fails) if fails > 1 else 0.05)
         except ScowError as error:
             status = getattr(error, "status", 0)
+            if status in AGAIN:
+                fails += 1
+                pause = getattr(error, "retry_after", None) or session.retry.delay(fails)
+                if fails >= session.retry.attempts or pause > session.retry.patience:
+                    raise
+                session.stopper.wait(pause)
+                upload = _resume(repository, upload.location) or _start(repository, desc, ())
+                continue
             if status in {400, 401, 403} or (chunked and status != 404) or status not in _WHOLE_REFUSED or fails >= 2:
                 kept.forget(place, desc.digest)
                 raise

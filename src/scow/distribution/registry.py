@@ -179,8 +179,7 @@ class Registry:
     def _search_v1(self, term: str, count: int) -> list[Found]:
         path = "/v1/search?" + urlencode({"q": term, "n": count})
         what = f"searching {self.domain}"
-        with self._search_session.request(what, "GET", path, scopes=(_SEARCH_SCOPE,)) as response:
-            raw = response.read(_SEARCH_BODY, what)
+        _, raw = self._search_session.read(what, path, _SEARCH_BODY, scopes=(_SEARCH_SCOPE,))
         try:
             results = json.loads(raw)["results"]
             entries = [entry for entry in results if isinstance(entry, dict)]

@@ -149,17 +149,18 @@ class Repository:
         if expected is not None and expected.media_type not in spec.MANIFEST_TYPES:
             accept += f", {expected.media_type}"
         path = spec.manifest_path(session.endpoint.path, name)
-        with session.request(
-            what, "GET", path, scopes=self.scopes("pull", session=session), headers={"Accept": accept}
-        ) as response:
-            self._note(response)
-            raw = response.read(MAX_MANIFEST_SIZE, what)
-            media_type = response.headers.get("content-type", "").partition(";")[0].strip()
-            told = response.headers.get(spec.H_DIGEST.lower(), "")
+        response, raw = session.read(
+            what, path, MAX_MANIFEST_SIZE, scopes=self.scopes("pull", session=session), headers={"Accept": accept}
+        )
+        self._note(response)
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip()
+        told = response.headers.get(spec.H_DIGEST.lower(), "")
         wanted = expected.digest if expected is not None else name if ":" in name else told
         digest = _digest_of(raw, wanted.partition(":")[0] if wanted else "sha256")
         if (":" in name and digest != name) or (expected is not None and digest != expected.digest):
             raise DigestMismatchError(f"{what}: the registry sent {digest} instead", hint=_TAMPERED)
+        if told and told != digest and told.partition(":")[0] == digest.algorithm:
+            raise DigestMismatchError(f"{what}: the registry announced {told[:80]} and sent {digest}", hint=_TAMPERED)
         if expected is not None and expected.size != len(raw):
             raise DigestMismatchError(f"{what} has {len(raw)} bytes instead of {expected.size}", hint=_TAMPERED)
         if media_type not in spec.MANIFEST_TYPES:
@@ -319,13 +320,17 @@ class Repository:
         for _ in range(_MAX_PAGES):
             if not url:
                 return
-            with session.request(
-                what, "GET", url, scopes=self.scopes("pull"), headers={"Accept": OCI_INDEX_V1}, ok={200, 404}
-            ) as response:
-                raw = response.read(MAX_MANIFEST_SIZE, what) if response.status == 200 else b""
-                known = response.headers.get("content-type", "").partition(";")[0].strip() == OCI_INDEX_V1
-                following = spec.next_link(response.headers.get("link"), response.url)
-            if not raw or not known:
+            response, raw = session.read(
+                what,
+                url,
+                MAX_MANIFEST_SIZE,
+                scopes=self.scopes("pull"),
+                headers={"Accept": OCI_INDEX_V1},
+                ok={200, 404},
+            )
+            known = response.headers.get("content-type", "").partition(";")[0].strip() == OCI_INDEX_V1
+            following = spec.next_link(response.headers.get("link"), response.url)
+            if response.status == 404 or not known:
                 entries: Sequence[Descriptor] = self._fallback(desc.digest).manifests
                 following = None
             else:
@@ -379,9 +384,8 @@ def pages(session: Session, what: str, path: str, scopes: Sequence[Scope]) -> It
         if url in seen or len(seen) >= _MAX_PAGES:
             raise spec.BadAnswerError(f"{what}: the pages of the list do not end")
         seen.add(url)
-        with session.request(what, "GET", url, scopes=scopes) as response:
-            raw = response.read(_PAGE_LIMIT, what)
-            url = spec.next_link(response.headers.get("link"), response.url)
+        response, raw = session.read(what, url, _PAGE_LIMIT, scopes=scopes)
+        url = spec.next_link(response.headers.get("link"), response.url)
         try:
             page = json.loads(raw)
         except (ValueError, RecursionError) as error:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from scow.distribution.wire import Body, Response
     from scow.errors import ScowError
 
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses after which trying again may help."""
 _OK = frozenset({200})
 
 
@@ -238,9 +239,46 @@ class Session:
                 error_ = spec.error_from(
                     what, response.status, response.headers, response.error_body(), now=time.time()
                 )
-            if response.status not in _AGAIN or attempt >= limit:
+            if response.status not in AGAIN or attempt >= limit:
                 raise error_
             self.stopper.wait(self._pause(error_, response, attempt))
+
+    def read(
+        self,
+        what: str,
+        path: str,
+        limit: int,
+        *,
+        scopes: Sequence[Scope] = (),
+        headers: Mapping[str, str] | None = None,
+        ok: Collection[int] = _OK,
+    ) -> tuple[Response, bytes]:
+        """GET a small document, once more from the start when the answer breaks off.
+
+        Args:
+            what: The deed, for errors.
+            path: Below the endpoint, or an absolute URL that the registry gave.
+            limit: Most bytes of it.
+            scopes: The rights it needs.
+            headers: Besides the usual ones.
+            ok: The statuses that the caller understands.
+
+        Returns:
+            The answer, closed, and its body.
+
+        Raises:
+            ScowError: Refused, too large, or no whole answer after all attempts.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                with self.request(what, "GET", path, scopes=scopes, headers=headers, ok=ok) as response:
+                    return response, response.read(limit, what)
+            except ConnectionLostError as error:
+                if attempt >= self.retry.attempts or error.refused:
+                    raise
+                self.stopper.wait(self.retry.delay(attempt))
 
     def _pause(self, error: ScowError, response: Response, attempt: int) -> float:
         asked = spec.retry_after(response.headers.get("retry-after"), time.time())

@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urlsplit
 from scow.distribution import spec
 from scow.distribution.challenge import parse_challenges, parse_scope, union
 from scow.distribution.proxies import is_loopback
+from scow.distribution.wire import ConnectionLostError
 from scow.errors import UnauthenticatedError
 
 if TYPE_CHECKING:
@@ -192,6 +193,8 @@ def _answered(response: Response) -> bytes:
         if told and told[0].message:
             error = UnauthenticatedError(f"unauthorized: {told[0].message}", hint=_LOG_IN)
         raise error
+    if response.status >= 500:
+        raise ConnectionLostError(f"{what}: it answered {response.status}")
     raise spec.error_from(what, response.status, response.headers, body, now=time.time())
 
 

@@ -103,6 +103,17 @@ class _Guard(io.RawIOBase):
         super().close()
 
 
+class _Lines(io.BufferedReader):
+    """Gives whole lines only: http.client takes headers that were cut off for headers that ended."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        limit = -1 if size is None else size
+        line = super().readline(limit)
+        if not line.endswith(b"\n") and (limit < 0 or len(line) < limit):
+            raise ConnectionResetError("the connection was closed in the middle of the answer")
+        return line
+
+
 class _GuardedSocket:
     """What HTTPResponse needs of a socket: only ``makefile``."""
 
@@ -110,7 +121,7 @@ class _GuardedSocket:
         self._guard = guard
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self._guard, BUFFER)
+        return _Lines(self._guard, BUFFER)
 
 
 class Response:

@@ -280,6 +280,16 @@ def test_ports_that_do_not_exist(tmp_path, name):
         client(tmp_path).repository(Reference.parse(name)).resolve("v1")
 
 
+def test_ipv6(tmp_path):
+    try:
+        fake = FakeRegistry(host="::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with fake:
+        fake.put_manifest("a/b", b'{"schemaVersion":2}', MANIFEST, "v1")
+        assert repository(fake, tmp_path).resolve("v1").size == 19
+
+
 def test_nobody_listens(tmp_path):
     repo = client(tmp_path).repository(Reference.parse("127.0.0.1:1/a/b"))
     before = time.monotonic()
