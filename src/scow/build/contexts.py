@@ -159,7 +159,7 @@ class ContextOpener:
 
         root = os.path.join(self._scratch, "context")
         os.makedirs(root, mode=0o755)
-        os.chmod(root, 0o755)
+        os.chmod(root, 0o755)  # noqa: S103 - the context's own root, whatever the umask
         extract_plain(open_stream(whole, limits=self._shop.limits), root, limits=self._shop.limits)
         return self._in_tree(root, name)
 
@@ -183,7 +183,9 @@ class ContextOpener:
         return ()
 
 
-def context_origin(db: Database, root: str, patterns: tuple[str, ...], label: str = "the build context") -> ContextOrigin:
+def context_origin(
+    db: Database, root: str, patterns: tuple[str, ...], label: str = "the build context"
+) -> ContextOrigin:
     """A directory as an origin, its digests remembered."""
     return ContextOrigin(label, lambda: ContextTree(root, patterns, StatCache(db, root)))
 

@@ -120,8 +120,7 @@ class ContextView:
             if "://" in word:
                 continue
             path = posixpath.normpath("/" + word.lstrip("/"))
-            for match in matches(self.tree, CopySource(path)):
-                paths.append(resolve(self.tree, match))
+            paths += [resolve(self.tree, match) for match in matches(self.tree, CopySource(path))]
         return Use(node.span.first, node.source, tuple(paths))
 
     def usage(self) -> list[Row]:

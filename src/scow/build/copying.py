@@ -246,9 +246,7 @@ class _Copier:
             if below is not None:
                 self._stack.append(below)
 
-    def _visit(
-        self, source: bytes, status: Status, inside: str, target: bytes, parent: _Frame | None
-    ) -> _Frame | None:
+    def _visit(self, source: bytes, status: Status, inside: str, target: bytes, parent: _Frame | None) -> _Frame | None:
         """Copy an entry itself; a frame for what is in it, when it is a directory."""
         verdict = _TAKEN
         if inside and parent is not None:

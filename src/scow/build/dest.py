@@ -286,7 +286,6 @@ class DestTree:
         writer.close()
         return writer.usage
 
-
     def _order_links(self) -> None:
         """The first of a file's names in the stream must be the one with the content."""
         for first, others in list(self._links.items()):

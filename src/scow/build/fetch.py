@@ -59,15 +59,15 @@ class BlobFileTree(FilesTree):
         found = super().look(path)
         return found._replace(size=self._size) if found is not None and path else found
 
-    def open(self, path: bytes) -> int:
+    def open(self, path: bytes) -> int:  # noqa: ARG002 - there is one file
         """See :class:`~scow.build.sources.SourceTree`."""
         return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
-    def xattrs(self, path: bytes) -> Pairs:
+    def xattrs(self, path: bytes) -> Pairs:  # noqa: ARG002 - there is one file
         """See :class:`~scow.build.sources.SourceTree`."""
         return ()
 
-    def digest(self, path: bytes) -> str:
+    def digest(self, path: bytes) -> str:  # noqa: ARG002 - there is one file
         """See :class:`~scow.build.sources.SourceTree`."""
         return self._digest
 

@@ -142,4 +142,3 @@ def as_solved(value: Mapping[str, Any]) -> Solved:
 def as_json(solved: Solved) -> dict[str, Any]:
     """A result for the cache's table."""
     return {"base": solved.base, "layers": [list(layer) for layer in solved.layers], "time": solved.time}
-

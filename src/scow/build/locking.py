@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lock file: every input of a build that comes from outside, with its digest.
 
-``scow lock`` writes ``Dockerfile.lock`` beside the Dockerfile; ``build --locked`` refuses an input that it does not have
-or that is another one now. TOML, sorted, one table for each input, so that differences read well.
+``scow lock`` writes ``Dockerfile.lock`` beside the Dockerfile; ``build --locked`` refuses an input that it does not
+have or that is another one now. TOML, sorted, one table for each input, so that differences read well.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def lock_path(dockerfile: str) -> str:
 
 def render(inputs: Iterable[Input]) -> str:
     """A lock file's text."""
-    parts = [HEADER]
-    for entry in sorted(set(inputs)):
-        parts.append(f"\n[[{entry.kind}]]\nname = {_quote(entry.name)}\ndigest = {_quote(entry.digest)}\n")
-    return "".join(parts)
+    return HEADER + "".join(
+        f"\n[[{entry.kind}]]\nname = {_quote(entry.name)}\ndigest = {_quote(entry.digest)}\n"
+        for entry in sorted(set(inputs))
+    )
 
 
 def write(path: str, inputs: Iterable[Input]) -> list[str]:
@@ -96,12 +96,12 @@ def read(path: str) -> list[Input]:
         raise LockError(f"the lock file {path!r} cannot be read: {error}") from None
     if value.get("version") != 1:
         raise LockError(f"the lock file {path!r} has another version than this scow knows")
-    out = []
-    for kind, rows in value.items():
-        for row in rows if isinstance(rows, list) else ():
-            if isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("digest"), str):
-                out.append(Input(kind, row["name"], row["digest"]))
-    return out
+    return [
+        Input(kind, row["name"], row["digest"])
+        for kind, rows in value.items()
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("digest"), str)
+    ]
 
 
 def check(path: str, inputs: Iterable[Input]) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from scow.build.context import ContextTree
 from scow.build.copying import Filter, fingerprint, matches
 from scow.build.graph import digest_of
 from scow.build.sources import FilesTree, SourceNotFoundError, clean, resolve
@@ -14,6 +13,7 @@ from scow.build.sources import FilesTree, SourceNotFoundError, clean, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from scow.build.context import ContextTree
     from scow.build.copying import CopySource
     from scow.build.sources import SourceTree
 
@@ -140,7 +140,10 @@ class TreeOrigin:
             return digest_of([self._identity(), source.path, source.includes, excludes])
         tree = self.tree()
         keep = Filter(source.includes, excludes)
-        found = [(match.decode("utf-8", "surrogateescape"), fingerprint(tree, match, keep)) for match in matches(tree, source)]
+        found = [
+            (match.decode("utf-8", "surrogateescape"), fingerprint(tree, match, keep))
+            for match in matches(tree, source)
+        ]
         return digest_of(found)
 
     def newest(self) -> int:

@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from scow.build.draft import Draft
 from scow.build.graph import LayerRef, Solved
 from scow.errors import InvalidArgumentError
 from scow.oci.digest import chain_id
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import BinaryIO
 
+    from scow.build.draft import Draft
     from scow.build.options import Output
     from scow.build.workshop import Workshop
     from scow.images.store import ImageRecord, ImageStore
@@ -88,12 +88,11 @@ def make_image(shop: Workshop, images: ImageStore, made: Made) -> ImageRecord:
 # ---------------------------------------------------------------------- squash
 
 
-def squash(shop: Workshop, images: ImageStore, made: Made) -> Made:
+def squash(shop: Workshop, made: Made) -> Made:
     """Make one layer of several: of those of this build, or of all.
 
     Args:
         shop: What to work with.
-        images: The store's images.
         made: What was built.
 
     Returns:
@@ -214,10 +213,10 @@ class _sink:  # noqa: N801 - reads as what it does
                 raise InvalidArgumentError("refusing to write an archive to a terminal", hint="name a file with dest=")
             return sys.stdout.buffer
         if not os.path.isfile(self._destination) and os.path.exists(self._destination):
-            self._file = open(self._destination, "wb")  # noqa: SIM115 - a pipe or device is written as it is
+            self._file = open(self._destination, "wb")
             return self._file
         self._temporary = f"{self._destination}.{os.urandom(4).hex()}.tmp"
-        self._file = open(self._temporary, "wb")  # noqa: SIM115 - closed on leaving
+        self._file = open(self._temporary, "wb")
         return self._file
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -231,4 +230,3 @@ class _sink:  # noqa: N801 - reads as what it does
             os.rename(self._temporary, self._destination)
         else:
             os.unlink(self._temporary)
-

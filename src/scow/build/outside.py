@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scow.build.contexts import ContextError, context_origin, is_directory
 from scow.build.fetch import GitCheckout, UrlStore, digest_text
 from scow.build.locking import Input
-from scow.build.origins import ContextOrigin, TreeOrigin
+from scow.build.origins import TreeOrigin
 from scow.build.remote import GitSource, is_git, is_http, parse_git
 from scow.build.sources import DirTree, FilesTree
 from scow.build.stages import BaseImage
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from scow.build.contexts import Opened
     from scow.build.events import Ledger
-    from scow.build.origins import Origin
+    from scow.build.origins import ContextOrigin, Origin
     from scow.build.workshop import Workshop
     from scow.images.store import ImageRecord, ImageStore
     from scow.oci.model import Platform

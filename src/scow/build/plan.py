@@ -14,7 +14,6 @@ from scow.build.draft import DEFAULT_PATH, DEFAULT_SHELL, Draft
 from scow.build.graph import Vertex
 from scow.build.ops.values import BaseOp, MkdirOp
 from scow.build.ports import check_signal, expose
-from scow.build.stages import Stages
 from scow.build.wording import duration, plain_list, quoted_list
 from scow.dockerfile import ast, words
 from scow.dockerfile.blame import blame
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scow.build.options import BuildOptions
-    from scow.build.stages import Command, Outside, StageState
+    from scow.build.stages import Command, Outside, Stages, StageState
     from scow.oci.model import Platform
 
 _LAYERS = (ast.Add, ast.Copy, ast.Run, ast.Workdir)
@@ -230,7 +229,12 @@ class Planner:
             op = MkdirOp(path, draft.config.user)
             state.vertex = self.add(
                 Vertex(
-                    op, state.vertex, title=title, stage=state.name, lines=(node.span.first, node.span.last), fresh=self.is_fresh(state)
+                    op,
+                    state.vertex,
+                    title=title,
+                    stage=state.name,
+                    lines=(node.span.first, node.span.last),
+                    fresh=self.is_fresh(state),
                 )
             )
         draft.record(f"WORKDIR {path}", layer=path != "/")

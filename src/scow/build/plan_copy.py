@@ -47,7 +47,7 @@ def copy(planner: Planner, state: StageState, command: Command, node: ast.Copy |
     reads: list[Vertex] = []
     origin = _origin(planner, state, command, node, reads)
     parts = [_part(planner, state, node, source, origin, parents=parents) for source in sources]
-    contents = [(doc, _text(planner, state, doc)) for doc in node.inline]
+    contents = [(doc, _text(state, doc)) for doc in node.inline]
     for doc, text in contents:
         files = {doc.name.encode("utf-8", "surrogateescape"): text.encode("utf-8", "surrogateescape")}
         parts.append(CopyPart(inline(files), CopySource(f"/{doc.name}", wildcards=False)))
@@ -86,7 +86,7 @@ def _target(workdir: str, destination: str) -> str:
     return path
 
 
-def _text(planner: Planner, state: StageState, doc: Heredoc) -> str:
+def _text(state: StageState, doc: Heredoc) -> str:
     return words.expand(doc.text, state.env, "\\", quotes="literal").text if doc.expand else doc.text
 
 
@@ -99,7 +99,8 @@ def _origin(
     source = command.sources[0]
     if source is None or not source.ready or source.index > state.index:
         raise InvalidArgumentError(
-            f"cannot copy from stage {node.from_!r}, it needs to be defined before current stage {state.name or state.title!r}"
+            f"cannot copy from stage {node.from_!r}, "
+            f"it needs to be defined before current stage {state.name or state.title!r}"
         )
     if source.origin is not None and source.index < 0:
         return source.origin

@@ -117,7 +117,9 @@ def _mounts(
         if mount.type in ("secret", "ssh"):
             out.append(RunMount(mount, mount.target))
             continue
-        target = posixpath.normpath(posixpath.join("/", state.draft.config.working_dir if state.draft else "/", mount.target))
+        target = posixpath.normpath(
+            posixpath.join("/", state.draft.config.working_dir if state.draft else "/", mount.target)
+        )
         if target in ("/", "//"):
             raise InvalidArgumentError(f"invalid mount target {mount.target!r}")
         out.append(_with_source(planner, state, mount, target, source, reads))

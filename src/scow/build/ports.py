@@ -14,8 +14,8 @@ from scow.errors import InvalidArgumentError
 _PROTOCOLS: Final = frozenset({"tcp", "udp", "sctp"})
 _MAX_PORT: Final = 65_535
 _SIGNALS: Final = frozenset(
-    "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP "
-    "TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX".split()
+    """ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP
+    TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX""".split()  # noqa: SIM905 - reads better so
 )
 _REALTIME: Final = re.compile(r"RTMIN\+(\d{1,2})|RTMAX-(\d{1,2})")
 
@@ -37,7 +37,9 @@ def _expose(word: str) -> list[str]:
     if not number:
         raise InvalidArgumentError(f"invalid port: {word!r}: no port specified")
     if protocol not in _PROTOCOLS:
-        raise InvalidArgumentError(f"invalid port: {word!r}: invalid proto: {protocol}", hint="it can be tcp, udp or sctp")
+        raise InvalidArgumentError(
+            f"invalid port: {word!r}: invalid proto: {protocol}", hint="it can be tcp, udp or sctp"
+        )
     if address:
         _check_address(address.removeprefix("[").removesuffix("]"))
     first, last = _range(number, "containerPort", container)

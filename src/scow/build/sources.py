@@ -291,7 +291,7 @@ class FilesTree:
         os.lseek(fd, 0, os.SEEK_SET)
         return fd
 
-    def xattrs(self, path: bytes) -> Pairs:
+    def xattrs(self, path: bytes) -> Pairs:  # noqa: ARG002 - all files are alike
         """See :class:`SourceTree`."""
         return ()
 
@@ -299,7 +299,7 @@ class FilesTree:
         """See :class:`SourceTree`."""
         return hashlib.sha256(self._files[path]).hexdigest()
 
-    def host_path(self, path: bytes) -> str | None:
+    def host_path(self, path: bytes) -> str | None:  # noqa: ARG002 - all files are alike
         """See :class:`SourceTree`."""
         return None
 
@@ -315,7 +315,7 @@ def hash_file(fd: int) -> str:
 def portable(xattrs: Pairs) -> Pairs:
     """The attributes that come along from a context or archive: as Docker, capabilities and nothing else.
 
-    Source: BuildKit v0.32 and Docker 20.10, recorded in the conformance kit (copy/xattr-user-in-context, add/tar-xattr).
+    Source: BuildKit v0.32 and Docker 20.10, as recorded (copy/xattr-user-in-context, add/tar-xattr).
     """
     return tuple(pair for pair in xattrs if pair[0] == b"security.capability")
 

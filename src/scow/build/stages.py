@@ -273,7 +273,7 @@ class Stages:
                 self.dockerfile,
                 node,
                 "variable expansion is not supported for --from",
-                token="--from",
+                token="--from",  # noqa: S106 - a word to point at
                 hint="define a new stage with FROM, using an ARG from before the first FROM",
             )
         if name.isascii() and name.lstrip("+-").isdigit():

@@ -50,7 +50,7 @@ class ArchiveTree(FilesTree):
         super().__init__({})
         self._fd = fd
 
-    def open(self, path: bytes) -> int:
+    def open(self, path: bytes) -> int:  # noqa: ARG002 - there is one file
         """A descriptor of the archive, whichever member is asked for."""
         return os.dup(self._fd)
 
@@ -117,9 +117,7 @@ def _expand(raw: BinaryIO, scratch: str, limits: Limits) -> int:
     return fd
 
 
-def unpack(
-    dest: DestTree, archive: ArchiveTree, target: str, owner: tuple[int, int] | None, limits: Limits
-) -> None:
+def unpack(dest: DestTree, archive: ArchiveTree, target: str, owner: tuple[int, int] | None, limits: Limits) -> None:
     """Place the members of an archive.
 
     Args:
@@ -199,7 +197,9 @@ def _put(
         first = _link_target(dest, root, entry)
         current = dest.look(first)
         if current is None:
-            raise CorruptError(f"the archive links {shown(path)!r} to {os.fsdecode(entry.linkname)!r}, which is missing")
+            raise CorruptError(
+                f"the archive links {shown(path)!r} to {os.fsdecode(entry.linkname)!r}, which is missing"
+            )
         dest.put(path, dest.second_name(first))
         if not current.is_link:
             dest.describe(first, entry.mode, (uid, gid), entry.mtime_ns)

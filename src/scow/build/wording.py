@@ -69,7 +69,9 @@ def _decimal(value: int, unit: int) -> str:
     return f"{whole}.{rest:0{len(str(unit)) - 1}d}".rstrip("0")
 
 
-def run_line(args: Iterable[str], build_args: Iterable[str], env: Mapping[str, str], defaults: Mapping[str, str]) -> str:
+def run_line(
+    args: Iterable[str], build_args: Iterable[str], env: Mapping[str, str], defaults: Mapping[str, str]
+) -> str:
     """The history of a RUN: its arguments after the build arguments that were declared.
 
     Args:

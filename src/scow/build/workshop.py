@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from scow.build.graph import LayerRef, Solved
 from scow.errors import NotFoundError
 from scow.linux.mount import mount_all, umount
 from scow.linux.namespaces import run_private
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from scow.base.database import Database
     from scow.base.leases import Lease, Leases
+    from scow.build.graph import LayerRef, Solved
     from scow.build.options import BuildOptions
     from scow.content.local import LocalContentStore
     from scow.layer.changeset import Limits, Writable
@@ -92,7 +92,7 @@ class Workshop:
     @property
     def memory(self) -> str:
         """A directory for secrets, on a memory file system where the host has one."""
-        above = "/dev/shm" if os.path.ismount("/dev/shm") and os.access("/dev/shm", os.W_OK) else self.run_root  # noqa: S108
+        above = "/dev/shm" if os.path.ismount("/dev/shm") and os.access("/dev/shm", os.W_OK) else self.run_root
         path = os.path.join(above, f"scow-build-{os.geteuid()}")
         os.makedirs(path, mode=0o711, exist_ok=True)
         return path

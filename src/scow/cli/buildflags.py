@@ -80,9 +80,9 @@ FLAGS = (
     Flag("sbom", kind="optional", implied="true", hidden=True, help='Shorthand for "--attest=type=sbom"'),
     Flag("secret", kind="list", help='Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")'),
     Flag("security-opt", kind="list", hidden=True, help="Security options"),
-    Flag("shm-size", kind="bytes", help='Shared memory size for build containers'),
+    Flag("shm-size", kind="bytes", help="Shared memory size for build containers"),
     Flag("squash", kind="optional", implied="new", help='Make one layer of the new ones, or of "all"'),
-    Flag("ssh", kind="list", help='SSH agent socket or keys to expose to the build (format: "default|id[=socket|key]")'),
+    Flag("ssh", kind="list", help='SSH agent socket or keys to expose (format: "default|id[=socket|key]")'),
     Flag("stream", hidden=True, help="Stream attaches to server to negotiate build context"),
     Flag("tag", "t", kind="list", help='Name and optionally a tag (format: "name:tag")'),
     Flag("target", kind="string", help="Set the target build stage to build"),
@@ -125,7 +125,9 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         target=flags.target,
         build_args=build_args,
         labels=_pairs(flags.label, {}, missing=""),
-        annotations=_pairs([text.rpartition(":")[2] if ":" in text.partition("=")[0] else text for text in flags.annotation], {}),
+        annotations=_pairs(
+            [text.rpartition(":")[2] if ":" in text.partition("=")[0] else text for text in flags.annotation], {}
+        ),
         platforms=tuple(parse_platform(text) for text in flags.platform),
         no_cache=flags["no-cache"],
         no_cache_filter=tuple(flags["no-cache-filter"]),
@@ -190,7 +192,9 @@ def _pairs(texts: list[str], environ: Mapping[str, str], *, missing: str | None 
 def _host(text: str) -> str:
     name, sign, address = text.partition("=") if "=" in text else text.partition(":")
     if not sign or not name or not address:
-        raise InvalidArgumentError(f'invalid argument "{text}" for "--add-host" flag: bad format for add-host: "{text}"')
+        raise InvalidArgumentError(
+            f'invalid argument "{text}" for "--add-host" flag: bad format for add-host: "{text}"'
+        )
     return f"{name}:{address.removeprefix('[').removesuffix(']')}"
 
 
@@ -200,10 +204,14 @@ def _ulimit(text: str) -> tuple[str, int, int]:
     try:
         return name, int(soft), int(hard or soft)
     except ValueError:
-        raise InvalidArgumentError(f'invalid argument "{text}" for "--ulimit" flag: invalid ulimit argument: {text}') from None
+        raise InvalidArgumentError(
+            f'invalid argument "{text}" for "--ulimit" flag: invalid ulimit argument: {text}'
+        ) from None
     finally:
         if not sign:
-            raise InvalidArgumentError(f'invalid argument "{text}" for "--ulimit" flag: invalid ulimit argument: {text}')
+            raise InvalidArgumentError(
+                f'invalid argument "{text}" for "--ulimit" flag: invalid ulimit argument: {text}'
+            )
 
 
 def _fields(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from scow.build.context import ContextTree
 from scow.build.secrets import forward_agent, secret_name, secret_value
-from scow.build.sources import SourceTree, clean, parent_of
+from scow.build.sources import clean, parent_of
 from scow.errors import NotFoundError
 from scow.linux.mount import Mount
 from scow.runtime.step import StepMount
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from scow.build.ops.values import RunMount
+    from scow.build.sources import SourceTree
     from scow.build.workshop import Workshop
     from scow.dockerfile.mounts import Mount as Wanted
 
@@ -166,7 +167,7 @@ class Mounting:
                 return path
             try:
                 self._stack.enter_context(lock.exclusive(timeout=0))
-            except Exception:  # noqa: BLE001 - whatever the reason, another directory will do
+            except Exception:
                 number += 1
                 continue
             return path
@@ -195,7 +196,9 @@ class Mounting:
         value = secret_value(self._shop.options, identity)
         if value is None:
             if mount.required:
-                raise NotFoundError(f"secret {identity}: not found", hint=f"give the build --secret id={identity},src=FILE")
+                raise NotFoundError(
+                    f"secret {identity}: not found", hint=f"give the build --secret id={identity},src=FILE"
+                )
             return
         if mount.env is not None:
             text = value.decode("utf-8", "surrogateescape")
@@ -204,7 +207,7 @@ class Mounting:
                 return
         target = mount.target or f"/run/secrets/{identity.rpartition('/')[2]}"
         place = self._directory(self._shop.memory, 0o700)
-        os.chmod(place, 0o711)
+        os.chmod(place, 0o711)  # noqa: S103 - the step's user must get to the file, which has its own mode
         path = os.path.join(place, "secret")
         mode = mount.mode if mount.mode is not None else 0o400
         _write(path, value, mode, mount.uid or 0, mount.gid or 0)

@@ -46,7 +46,9 @@ def ls(argv: list[str]) -> int:
     root = options.args[0] if options.args else "."
     rows = [(path, info) for path, info in ContextView(root, options.file).files() if not stat.S_ISDIR(info.st_mode)]
     if options.format == "json":
-        found = [{"path": path, "size": info.st_size, "mode": f"{stat.S_IMODE(info.st_mode):04o}"} for path, info in rows]
+        found = [
+            {"path": path, "size": info.st_size, "mode": f"{stat.S_IMODE(info.st_mode):04o}"} for path, info in rows
+        ]
         print(json.dumps(found, indent=1))
     elif options.format == "make":
         names = " \\\n  ".join(os.path.join(root, path).replace(" ", "\\ ").replace("$", "$$") for path, _ in rows)
