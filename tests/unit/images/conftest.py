@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from fakes.stores import Store
@@ -14,3 +16,11 @@ def any_store(request, tmp_path):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
+
+
+@pytest.fixture(autouse=True)
+def patient_disk(monkeypatch):
+    """Waiting for the disk proves nothing here and takes most of the time."""
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, lambda _fd: None)
+    monkeypatch.setattr("scow.linux.kernel.syncfs", lambda _fd: None)

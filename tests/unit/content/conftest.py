@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def patient_disk(monkeypatch):
+    """Waiting for the disk proves nothing here and takes most of the time."""
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, lambda _fd: None)
+    monkeypatch.setattr("scow.linux.kernel.syncfs", lambda _fd: None)
