@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 # timings on shared machines are noise: a property fails for what it found, never for how long it took
 settings.register_profile("scow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,3 +26,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "root" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture
+def deep_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder for trees so deep that pytest's own clean-up would give up; it is gone after the test."""
+    from scow.base.files import remove_tree
+
+    folder = tmp_path / "deep-ones"
+    folder.mkdir()
+    yield folder
+    remove_tree(str(folder))

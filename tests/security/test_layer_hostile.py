@@ -139,19 +139,19 @@ def test_nested_directories_end_at_the_longest_path() -> None:
 
 
 @pytest.mark.root
-def test_deep_directories_mount_and_unpack(tmp_path) -> None:
+def test_deep_directories_mount_and_unpack(deep_path) -> None:
     data = tar(file("d/" * 1000 + "x", b"deep"))
-    path = tmp_path / "a.tar"
+    path = deep_path / "a.tar"
     path.write_bytes(data)
-    with mounted([str(path)], str(tmp_path)) as mount:
+    with mounted([str(path)], str(deep_path)) as mount:
         fd = os.open(mount + "/d" * 1000 + "/x", os.O_RDONLY)
         assert os.read(fd, 10) == b"deep"
         os.close(fd)
-    (tmp_path / "x").mkdir()
-    extract(io.BytesIO(data), str(tmp_path / "x"))
-    with open(str(tmp_path / "x") + "/d" * 1000 + "/x") as stream:
+    (deep_path / "x").mkdir()
+    extract(io.BytesIO(data), str(deep_path / "x"))
+    with open(str(deep_path / "x") + "/d" * 1000 + "/x") as stream:
         assert stream.read() == "deep"
-    with Tree(str(tmp_path)) as tree:  # pytest's own clean-up recurses, and would meet Python's limit
+    with Tree(str(deep_path)) as tree:  # pytest's own clean-up recurses, and would meet Python's limit
         tree.remove(b"x")
 
 
