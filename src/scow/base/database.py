@@ -11,7 +11,7 @@ Importing this module is cheap: ``sqlite3`` is loaded with the first connection.
 from __future__ import annotations
 
 import os
-from _thread import _local
+from _thread import _local, allocate_lock
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,8 @@ class Database:
         self.path = path
         self._local = _Connection()
         self._versions: dict[str, int] | None = None
+        self._turn = allocate_lock()
+        self._turn_pid = os.getpid()
 
     def _connect(self) -> sqlite3.Connection:
         local = self._local
@@ -72,6 +74,8 @@ class Database:
             connection.execute("PRAGMA synchronous=NORMAL")
         except (sqlite3.Error, OSError) as error:
             raise database_error(error, self.path) from error
+        if self._turn_pid != pid:  # over fork the lock may have been held by a thread that is not here
+            self._turn, self._turn_pid = allocate_lock(), pid
         # A connection inherited over fork must not even be closed: closing would drop the parent's file locks.
         local.connection, local.pid, local.depth = connection, pid, 0
         local.after.clear()
@@ -110,6 +114,10 @@ class Database:
         local = self._local
         depth = local.depth
         waiting = len(local.after)
+        # threads of one process queue here: SQLite would let them sleep and try again, far longer than they need
+        turn = None if depth else self._turn
+        if turn is not None:
+            turn.acquire()
         try:
             connection.execute(f"SAVEPOINT level{depth}" if depth else "BEGIN IMMEDIATE")
             local.depth = depth + 1
@@ -127,6 +135,9 @@ class Database:
                 local.depth = depth
         except sqlite3.Error as error:
             raise database_error(error, self.path) from error
+        finally:
+            if turn is not None:
+                turn.release()
         if not depth and local.after:
             calls, local.after[:] = local.after[:], []
             for call in calls:
