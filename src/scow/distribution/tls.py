@@ -15,11 +15,12 @@ from __future__ import annotations
 import os
 import threading
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from scow.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Iterable, Sequence
 
@@ -49,24 +50,24 @@ class TlsPolicy:
         """Whether an authority was configured for the host, which then must be reached by TLS."""
         return bool(self._ca) or any(name.endswith(".crt") for path in self._paths(host, port) for name in _list(path))
 
-    def connection(self, scheme: str, host: str, port: int, proxied: bool) -> HTTPConnection:
+    def connection(self, scheme: str, host: str, port: int) -> HTTPConnection:
         """A connection, not yet open.
 
         Args:
             scheme: ``http`` or ``https``.
             host: Name or address, without brackets.
             port: The port.
-            proxied: Whether it will go through a proxy; a plain request through one needs no TLS.
 
         Raises:
             InvalidArgumentError: A certificate or key cannot be read.
         """
-        if scheme != "https":
-            return HTTPConnection(host, port)
-        from http.client import HTTPSConnection
+        connection = HTTPConnection(host, port)
+        if scheme == "https":
+            from http.client import HTTPSConnection
 
-        del proxied
-        return HTTPSConnection(host, port, context=self._context(host, port))
+            connection = HTTPSConnection(host, port, context=self._context(host, port))
+        connection._create_connection = _dial  # type: ignore[attr-defined]  # noqa: SLF001
+        return connection
 
     def _context(self, host: str, port: int) -> ssl.SSLContext:
         address = f"{host}:{port}"
@@ -106,6 +107,15 @@ class TlsPolicy:
         shown = f"[{host}]" if ":" in host else host
         names = [f"{shown}:{port}"] + ([shown] if port == 443 else [])
         return [os.path.join(folder, name) for folder in self._dirs for name in names]
+
+
+def _dial(address: tuple[str, int], timeout: float | None, source: tuple[str, int] | None = None) -> socket.socket:
+    """Connect; a name in ASCII is handed over as bytes, for text would load tables of Unicode for nothing."""
+    import socket
+
+    host, port = address
+    target = cast("tuple[str, int]", (host.encode() if host.isascii() else host, port))
+    return socket.create_connection(target, timeout, source)
 
 
 def _list(path: str) -> list[str]:

@@ -3,7 +3,7 @@
 
 Promises: credentials never follow a redirect to another origin, a redirect never leads from TLS to plain HTTP, and no
 more than ``IDLE`` connections are kept for a host. Safe to use from several threads. Nothing is retried here except a
-request on a kept connection that the server had closed in the meantime.
+request without a body on a kept connection that the server had closed in the meantime.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ class HttpTransport:
                 answer, guard = exchange(connection, method, target, headers, body, self._timeouts)
             except (OSError, HTTPException, ValueError) as error:
                 self._give(key, connection, reusable=False)
-                if fresh or isinstance(error, TimeoutError) or self._closed:
+                # a body may have been taken in part: whether to send it again is not decided here
+                if fresh or body is not None or isinstance(error, TimeoutError) or self._closed:
                     raise lost(f"{method} {_shown(url)}", error) from error
                 continue
             except BaseException:
@@ -177,13 +178,16 @@ class HttpTransport:
         return _Key(split.scheme, split.hostname, port, self._proxies.proxy_for(split.scheme, split.hostname, port))
 
     def _take(self, key: _Key) -> HTTPConnection | None:
-        with self._lock:
-            idle = self._idle.get(key)
-            if not idle:
-                return None
-            connection = idle.pop()
-            self._busy.add(connection)
-            return connection
+        while True:
+            with self._lock:
+                idle = self._idle.get(key)
+                if not idle:
+                    return None
+                connection = idle.pop()
+                self._busy.add(connection)
+            if not _has_news(connection):
+                return connection
+            self._give(key, connection, reusable=False)
 
     def _give(self, key: _Key, connection: HTTPConnection, *, reusable: bool) -> None:
         with self._lock:
@@ -195,7 +199,7 @@ class HttpTransport:
         connection.close()
 
     def _connect(self, key: _Key) -> HTTPConnection:
-        connection = self._tls.connection(key.scheme, key.host, key.port, bool(key.proxy))
+        connection = self._tls.connection(key.scheme, key.host, key.port)
         connection.blocksize = SEND_CHUNK
         connection.timeout = self._timeouts.connect
         if key.proxy:
@@ -228,6 +232,15 @@ class HttpTransport:
                     connection.sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue
+
+
+def _has_news(connection: HTTPConnection) -> bool:
+    """Whether something came on a connection that nobody asked on: the peer's goodbye, as a rule."""
+    import select
+
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 _PRIVATE = frozenset({"authorization", "cookie", "proxy-authorization"})

@@ -278,9 +278,10 @@ def exchange(
             # the server may have answered before it hung up (413, 401): that answer is the better error
             connection.close_after = True  # type: ignore[attr-defined]
     guard = _Guard(sock, timeouts)
-    answer = HTTPResponse(cast("socket.socket", _GuardedSocket(guard)), method=method)
-    answer.begin()
-    return answer, guard
+    guarded = cast("socket.socket", _GuardedSocket(guard))
+    # getresponse keeps the books of the connection, without which it could not be used again
+    connection.response_class = lambda _sock, **_: HTTPResponse(guarded, method=method)  # type: ignore[assignment]
+    return connection.getresponse(), guard
 
 
 def _send(sock: socket.socket, body: Body) -> None:

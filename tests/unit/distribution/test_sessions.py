@@ -267,6 +267,24 @@ def test_a_kept_connection_that_was_closed_is_made_anew(registry, tmp_path):
     repo.manifest("v1")
 
 
+def test_connections_are_used_again(registry, tmp_path):
+    from fakes.proxy import CuttingProxy
+
+    with CuttingProxy(registry.address) as proxy:
+        repo = client(tmp_path).repository(Reference.parse(f"{proxy.address}/a/b"))
+        digest = registry.put_blob("a/b", b"x" * 100_000)
+        for _ in range(5):
+            repo.resolve("v1")
+            repo.manifest("v1")
+            assert repo.exists(Descriptor("x", digest_type(digest), 100_000))
+            with pytest.raises(ScowError):
+                repo.resolve("v2")
+            with repo.fetch(Descriptor("x", digest_type(digest), 100_000)) as stream:
+                assert len(stream.read()) == 100_000
+            repo.push_manifest(Descriptor(MANIFEST, spec_digest(b"{}"), 2), b"{}", "v3")
+        assert proxy.connections == 1
+
+
 def test_the_name_of_the_program_and_the_users_headers_are_sent(registry, tmp_path):
     (tmp_path / "config.json").write_text('{"HttpHeaders": {"X-Meta": "yes"}}')
     repository(registry, tmp_path, user_agent="scow/test").resolve("v1")
