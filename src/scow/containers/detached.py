@@ -84,9 +84,7 @@ def start(service: Containers, container: Container, before: Callable[[Container
     return service.store.get(container.id) or running
 
 
-def _create(
-    service: Containers, container: Container, addresses: bundle.Addresses | None
-) -> tuple[int, list[str]]:
+def _create(service: Containers, container: Container, addresses: bundle.Addresses | None) -> tuple[int, list[str]]:
     """Runs in the mount namespace that monitor and container will keep alive."""
     rootfs = bundle.mount_root(service, container)
     stubs = bundle.write_bundle(service, container, rootfs, addresses)
