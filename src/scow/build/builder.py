@@ -7,22 +7,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from scow.build import output
-from scow.build.cache import BuildCache
-from scow.build.contexts import ContextOpener
-from scow.build.diary import Diary
 from scow.build.events import Ledger, quiet
-from scow.build.locking import check as check_lock
-from scow.build.locking import lock_path
-from scow.build.output import Made
-from scow.build.outside import Resolver
-from scow.build.plan import Planner
-from scow.build.solver import Solver, StepFailedError
-from scow.build.stages import Stages
-from scow.build.workshop import Workshop
-from scow.dockerfile.parser import parse
+from scow.build.receipts import Receipt, Receipts, Taken, eligible, texts_digest
 from scow.errors import InvalidArgumentError
-from scow.oci.platform import host_platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,14 +17,20 @@ if TYPE_CHECKING:
 
     from scow.base.database import Database
     from scow.base.leases import Lease, Leases
+    from scow.build.cache import BuildCache
     from scow.build.contexts import Opened
     from scow.build.events import BuildProgress
     from scow.build.explaining import Explained
     from scow.build.graph import Solved
     from scow.build.locking import Input
     from scow.build.options import BuildOptions
+    from scow.build.output import Made
+    from scow.build.outside import Resolver
     from scow.build.plan import Plan
     from scow.build.reproducing import Verified
+    from scow.build.solver import Solver
+    from scow.build.suspicious import Suspicion
+    from scow.build.workshop import Workshop
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
     from scow.layer.changeset import Limits
@@ -53,12 +46,14 @@ class BuildResult(NamedTuple):
         cached: How many steps came from the cache.
         run: How many steps were done.
         steps: Why each step ran or did not, when the options ask for it.
+        suspicions: What looks like credentials in it.
     """
 
     image: ImageRecord | None
     cached: int
     run: int
     steps: tuple[Explained, ...] = ()
+    suspicions: tuple[Suspicion, ...] = ()
 
 
 class Rooms(NamedTuple):
@@ -106,7 +101,21 @@ class Builder:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self.cache = BuildCache(rooms.db, rooms.content, rooms.leases, rooms.cache_size)
+        self._cache: BuildCache | None = None
+
+    @property
+    def cache(self) -> BuildCache:
+        """Results of earlier builds."""
+        if self._cache is None:
+            from scow.build.cache import BuildCache
+
+            rooms = self._rooms
+            self._cache = BuildCache(rooms.db, rooms.content, rooms.leases, rooms.cache_size)
+        return self._cache
+
+    @cache.setter
+    def cache(self, cache: BuildCache) -> None:
+        self._cache = cache
 
     def build(
         self,
@@ -132,15 +141,20 @@ class Builder:
             StepFailedError: A step failed.
             ScowError: Anything else.
         """
+        ledger = Ledger(progress)
+        rooms = self._rooms
+        if eligible(options):
+            image = Receipts(rooms.db, rooms.images).find(options, ledger)
+            if image is not None:
+                return BuildResult(image, 0, 0)
         from scow.base.files import remove_tree
 
-        rooms = self._rooms
         with rooms.leases.hold("build") as lease:
             shop = self._workshop(options, lease)
             scratch = os.path.join(shop.scratch, f"build-{os.urandom(8).hex()}")
             os.mkdir(scratch, 0o711)
             try:
-                return self._build(shop, options, Ledger(progress), scratch, stdin, check)
+                return self._build(shop, options, ledger, scratch, stdin, check)
             finally:
                 remove_tree(scratch)
                 if self.cache.evicted:
@@ -157,6 +171,7 @@ class Builder:
             Where the lock file belongs, and the inputs.
         """
         from scow.base.files import remove_tree
+        from scow.build.locking import lock_path
 
         with self._rooms.leases.hold("lock") as lease:
             shop = self._workshop(options, lease)
@@ -188,6 +203,8 @@ class Builder:
         return collect(self._rooms.images, self._rooms.content, self._rooms.snapshots()).size
 
     def _workshop(self, options: BuildOptions, lease: Lease) -> Workshop:
+        from scow.build.workshop import Workshop
+
         rooms = self._rooms
 
         def runner() -> StepRunner:
@@ -222,6 +239,12 @@ class Builder:
         check: Callable[[], None],
     ) -> _Session:
         """Open the context and plan the build."""
+        from scow.build.contexts import ContextOpener
+        from scow.build.outside import Resolver
+        from scow.build.plan import Planner
+        from scow.build.stages import Stages
+        from scow.dockerfile.parser import parse
+        from scow.oci.platform import host_platform
 
         def fetch(url: str) -> str:
             from scow.build.fetch import UrlStore
@@ -249,6 +272,13 @@ class Builder:
         stdin: BinaryIO | None,
         check: Callable[[], None],
     ) -> BuildResult:
+        from scow.build.diary import Diary
+        from scow.build.failures import StepFailedError
+        from scow.build.locking import check as check_lock
+        from scow.build.locking import lock_path
+        from scow.build.output import Made
+        from scow.build.solver import Solver
+
         opened, resolver, plan = self._plan(shop, options, ledger, scratch, stdin, check)
         solver = Solver(shop, self.cache, ledger)
         diary = Diary(shop.db, self.cache, opened.place, options, plan, solver)
@@ -267,17 +297,34 @@ class Builder:
                 if origin.opened is not None:
                     origin.opened.save()
         made = Made(solved, plan.draft, _base_of(plan, resolver), _created(shop, solved, opened))
+        suspicions = self._examine(shop, plan, solver, made)
         self.watch(plan, solver, made)
         record = self._output(shop, ledger, made)
         steps = diary.write(record.id if record is not None else "")
+        if record is not None and eligible(options):
+            receipt = _receipt(opened, resolver, plan, made, record)
+            if receipt is not None:
+                Receipts(shop.db, self._rooms.images).file(options, receipt)
         cached = sum(solver.outcomes[story.vertex] not in ("run", "failed") for story in solver.stories)
-        return BuildResult(record, cached, len(solver.stories) - cached, steps)
+        return BuildResult(record, cached, len(solver.stories) - cached, steps, suspicions)
+
+    def _examine(self, shop: Workshop, plan: Plan, solver: Solver, made: Made) -> tuple[Suspicion, ...]:
+        """Look for credentials, before anything has a name."""
+        from scow.build.suspicious import examine, refuse
+
+        gate = shop.options.secrets_gate
+        found = examine(shop.content, plan, solver, made) if gate != "off" else []
+        if found and gate == "error":
+            raise refuse(found)
+        return tuple(found)
 
     def watch(self, plan: Plan, solver: Solver, made: Made) -> None:
         """Overridden by those who want to see what was made before anything is done with it."""
 
     def _output(self, shop: Workshop, ledger: Ledger, made: Made) -> ImageRecord | None:
         """Make what was asked for."""
+        from scow.build import output
+
         options, images = shop.options, self._rooms.images
         outputs = options.outputs
         if options.squash:
@@ -301,6 +348,25 @@ class Builder:
                 with ledger.internal(f"exporting to client {'directory' if wanted.type == 'local' else 'tarball'}"):
                     output.write_tree(shop, made.solved, wanted)
         return record
+
+
+def _receipt(opened: Opened, resolver: Resolver, plan: Plan, made: Made, image: ImageRecord) -> Receipt | None:
+    """The receipt of a build; ``None`` when it has inputs that a receipt cannot hold."""
+    from scow.build.cache import record_id
+
+    files = resolver.taken(plan.vertices)
+    if files is None or not opened.root:
+        return None
+    return Receipt(
+        opened.root,
+        opened.place,
+        texts_digest(opened.place, opened.root),
+        tuple(resolver.bases()),
+        tuple(Taken(path, digest) for path, digest in sorted(files.items())),
+        image.id,
+        record_id(made.solved),
+        tuple(vertex.title for vertex in plan.vertices),
+    )
 
 
 def excerpt(opened: Opened, lines: tuple[int, int]) -> str:

@@ -18,7 +18,7 @@ import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from scow.build.sources import hash_file, join, parent_of, portable, status_of
+from scow.build.sources import SourceNotFoundError, hash_file, join, parent_of, portable, status_of
 from scow.dockerfile.ignore import IgnoreMatcher
 from scow.errors import ConflictError
 from scow.layer.whiteout import exported
@@ -259,17 +259,21 @@ class ContextTree:
         return found[name]
 
     def fingerprint(self, path: bytes) -> str:
-        """A digest of everything at and below a path: names, types, modes, contents, link targets, attributes."""
+        """A digest of everything at and below a path: names, types, modes, contents, link targets, attributes.
+
+        Raises:
+            SourceNotFoundError: Nothing is there.
+        """
         whole = self._whole.get(path)
         if whole is None:
             status = self.look(path)
-            if status is not None and status.is_dir:
+            if status is None:
+                raise SourceNotFoundError(f"{self._shown(path)!r} not found in the build context")
+            if status.is_dir:
                 whole = self._fingerprint_directory(path)
             else:
-                whole = self.digest(path)
-                if status is not None:
-                    self.newest = max(self.newest, status.mtime_ns // 1_000_000_000)
-                    whole = f"{status.mode:o} {whole}"
+                self.newest = max(self.newest, status.mtime_ns // 1_000_000_000)
+                whole = f"{status.mode:o} {self.digest(path)}"
             self._whole[path] = whole
         return whole
 

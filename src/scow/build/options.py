@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from scow.oci.reference import Reference
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(NamedTuple):
     """A secret that steps may ask for by name.
 
     Attributes:
@@ -26,8 +25,7 @@ class Secret:
     env: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """Where a result goes besides the local store.
 
     Attributes:
@@ -38,11 +36,10 @@ class Output:
 
     type: str
     destination: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict[str, str])
+    attributes: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
+class BuildOptions(NamedTuple):
     """One build.
 
     Attributes:
@@ -78,6 +75,7 @@ class BuildOptions:
         epoch: ``SOURCE_DATE_EPOCH`` in seconds, or ``None``.
         locked: Every input from outside must be as the lock file says.
         allow_leaks: Secrets that may appear in layers.
+        secrets_gate: What files and values that look like credentials do: ``warn``, ``error`` or ``off``.
         cache_from: Caches to read, as attributes.
         cache_to: Caches to write, as attributes.
         environ: The caller's environment, for values that flags only name.
@@ -88,9 +86,9 @@ class BuildOptions:
     dockerfile: str = ""
     tags: tuple[Reference, ...] = ()
     target: str = ""
-    build_args: Mapping[str, str] = field(default_factory=dict[str, str])
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
-    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+    build_args: Mapping[str, str] = MappingProxyType({})
+    labels: Mapping[str, str] = MappingProxyType({})
+    annotations: Mapping[str, str] = MappingProxyType({})
     platforms: tuple[Platform, ...] = ()
     no_cache: bool = False
     no_cache_filter: tuple[str, ...] = ()
@@ -102,9 +100,9 @@ class BuildOptions:
     memory: int = 0
     cgroup_parent: str = ""
     volumes: tuple[str, ...] = ()
-    secrets: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
-    ssh: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    contexts: Mapping[str, str] = field(default_factory=dict[str, str])
+    secrets: Mapping[str, Secret] = MappingProxyType({})
+    ssh: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    contexts: Mapping[str, str] = MappingProxyType({})
     allow: frozenset[str] = frozenset()
     outputs: tuple[Output, ...] = ()
     squash: str = ""
@@ -116,7 +114,8 @@ class BuildOptions:
     epoch: int | None = None
     locked: bool = False
     allow_leaks: frozenset[str] = frozenset()
+    secrets_gate: str = "warn"
     cache_from: tuple[Mapping[str, str], ...] = ()
     cache_to: tuple[Mapping[str, str], ...] = ()
-    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+    environ: Mapping[str, str] = MappingProxyType({})
     explain: bool = False

@@ -7,22 +7,25 @@ import os
 from typing import TYPE_CHECKING
 
 from scow.build.contexts import ContextError, context_origin, is_directory
+from scow.build.copying import CopySource, has_wildcards
 from scow.build.fetch import GitCheckout, UrlStore, digest_text
 from scow.build.locking import Input
-from scow.build.origins import TreeOrigin
+from scow.build.ops.values import CopyOp, RunOp
+from scow.build.origins import ContextOrigin, TreeOrigin
 from scow.build.remote import GitSource, is_git, is_http, parse_git
-from scow.build.sources import DirTree, FilesTree
+from scow.build.sources import DirTree, FilesTree, clean, resolve
 from scow.build.stages import BaseImage
 from scow.errors import NotFoundError
 from scow.oci.platform import score
 from scow.oci.reference import InvalidReferenceError, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from scow.build.contexts import Opened
     from scow.build.events import Ledger
-    from scow.build.origins import ContextOrigin, Origin
+    from scow.build.graph import Vertex
+    from scow.build.origins import Origin
     from scow.build.workshop import Workshop
     from scow.images.store import ImageRecord, ImageStore
     from scow.oci.model import Platform
@@ -74,6 +77,33 @@ class Resolver:
     def context(self) -> Origin:
         """The build context."""
         return self._main
+
+    def bases(self) -> list[tuple[str, str, str]]:
+        """The images that names meant: name, platform and ID."""
+        return [(name, platform, found.id) for (name, platform), found in self._found.items()]
+
+    def taken(self, vertices: Iterable[Vertex]) -> dict[str, str] | None:
+        """What steps take from the main context: paths, links resolved, and digests.
+
+        Returns:
+            ``None`` when a step takes files from elsewhere outside, or by patterns: a receipt cannot tell of those.
+        """
+        out: dict[str, str] = {}
+        for vertex in vertices:
+            for origin, source, excludes in _sources(vertex):
+                if origin is None or origin.label == "the Dockerfile":
+                    continue
+                if origin is not self._main or not isinstance(origin, ContextOrigin) or excludes or source.includes:
+                    return None
+                if has_wildcards(source.path) and source.wildcards:
+                    return None
+                tree = origin.tree()
+                given = os.fsencode(source.path)
+                path = resolve(tree, given)
+                if path != clean(given):
+                    return None  # a link could point elsewhere the next time
+                out[os.fsdecode(path)] = tree.fingerprint(path)
+        return out
 
     def inputs(self) -> list[Input]:
         """What came from outside so far, with digests; contexts on this machine are no such inputs."""
@@ -229,6 +259,17 @@ class Resolver:
 
             self._trees[key] = TreeOrigin(source.remote, fetch, identity)
         return self._trees[key]
+
+
+def _sources(vertex: Vertex) -> Iterator[tuple[Origin | None, CopySource, tuple[str, ...]]]:
+    """Where a step takes files from."""
+    op = vertex.op
+    if isinstance(op, CopyOp):
+        for part in op.parts:
+            yield part.origin, part.source, op.excludes
+    elif isinstance(op, RunOp):
+        for mount in op.mounts:
+            yield mount.origin, CopySource("/" + mount.mount.source.lstrip("/"), wildcards=False), ()
 
 
 def _same_name(known: str, name: str) -> bool:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scow.build.builder import Builder
+from scow.build.cache import BuildCache
 from scow.build.events import quiet
 from scow.build.ops.values import BaseOp, CopyOp
 from scow.errors import InvalidArgumentError
@@ -104,8 +105,6 @@ def verify(
         InvalidArgumentError: Context or Dockerfile come from a stream, which cannot be read twice.
         ScowError: A build failed.
     """
-    from dataclasses import replace
-
     from scow.base.files import remove_tree
 
     if "-" in (options.context, options.dockerfile):
@@ -114,7 +113,7 @@ def verify(
         first = _Watching(rooms, lease)
         result = first.build(options, progress)
         before = first.seen[0]
-        anew = replace(options, no_cache=True, tags=(), outputs=())
+        anew = options._replace(no_cache=True, tags=(), outputs=())
         time.sleep(pause)
         top = _place(rooms, before)
         try:
@@ -131,7 +130,8 @@ def verify(
             fresh = _Forgetful(rooms, lease)
             fresh.build(anew, second or quiet)
             found = tuple(_compare(rooms, fresh.seen[0], after))
-        return Verified(result, len(before.made.solved.layers), found)
+    first.collect()
+    return Verified(result, len(before.made.solved.layers), found)
 
 
 def render(verified: Verified, dockerfile: str) -> list[str]:
@@ -186,8 +186,22 @@ class _Watching(Builder):
         self.seen.append(_Seen(made, steps, cached))
 
 
+class _NoMemory(BuildCache):
+    """A cache that nothing is put into: what was made under odd conditions must not be found by other builds."""
+
+    def put(self, *_: object) -> None:
+        """Forget a result."""
+
+    def note_steps(self, *_: object) -> None:
+        """Forget how a build went."""
+
+
 class _Forgetful(_Watching):
     """A builder whose image nobody keeps."""
+
+    def __init__(self, rooms: Rooms, lease: Lease) -> None:
+        super().__init__(rooms, lease)
+        self.cache = _NoMemory(rooms.db, rooms.content, rooms.leases, rooms.cache_size)
 
     def _output(self, *_: object) -> None:
         """Nothing is made of what was built."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.tasks import TaskGroup
 from scow.build.copying import Filter, fingerprint, matches
+from scow.build.failures import StepFailedError
 from scow.build.graph import LayerRef, Solved, content_key, definition_key, digest_of, result_key
 from scow.build.leaks import Gate, needles, place_of, refuse
 from scow.build.ops.values import BaseOp, CopyOp, MkdirOp, RunOp
@@ -28,39 +29,12 @@ if TYPE_CHECKING:
     from scow.base.tasks import Task
     from scow.build.cache import BuildCache
     from scow.build.events import Ledger
-    from scow.build.explaining import Explained
     from scow.build.graph import Vertex
     from scow.build.leaks import Needle
     from scow.build.workshop import Workshop
     from scow.layer.changeset import Writable
 
 _WRITERS = max(2, os.cpu_count() or 2)
-
-
-class StepFailedError(ScowError):
-    """A step of a build did not succeed.
-
-    Args:
-        message: One sentence.
-        step: Its number in the build.
-        title: Its title.
-        lines: First and last line in the Dockerfile.
-        hint: What to do.
-    """
-
-    code = "build-step"
-
-    def __init__(
-        self, message: str, *, step: int = 0, title: str = "", lines: tuple[int, int] = (0, 0), hint: str = ""
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.step = step
-        self.title = title
-        self.lines = lines
-        self.excerpt = ""
-        """The lines of the Dockerfile around the step, for a terminal."""
-        self.steps: tuple[Explained, ...] = ()
-        """Why each step up to here ran or did not, when that was asked for."""
 
 
 class Story(NamedTuple):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from scow.build.options import BuildOptions, Output, Secret
     from scow.cli.flags import Parsed
+    from scow.oci.model import Platform
 
 FLAGS = (
     Flag("add-host", kind="list", help='Add a custom host-to-IP mapping ("host:ip")'),
@@ -79,6 +80,13 @@ FLAGS = (
     Flag("rm", default=True, hidden=True, help="Remove intermediate containers after a successful build"),
     Flag("sbom", kind="optional", implied="true", hidden=True, help='Shorthand for "--attest=type=sbom"'),
     Flag("secret", kind="list", help='Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")'),
+    Flag(
+        "secrets-gate",
+        kind="enum",
+        default="warn",
+        choices=("error", "off", "warn"),
+        help='What credentials in layers and variables do ("error", "off", "warn")',
+    ),
     Flag("security-opt", kind="list", hidden=True, help="Security options"),
     Flag("shm-size", kind="bytes", help="Shared memory size for build containers"),
     Flag("squash", kind="optional", implied="new", help='Make one layer of the new ones, or of "all"'),
@@ -113,7 +121,6 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         InvalidArgumentError: A value makes no sense.
     """
     from scow.build.options import BuildOptions
-    from scow.oci.platform import parse_platform
 
     build_args = _pairs(flags["build-arg"], environ)
     if environ.get("SOURCE_DATE_EPOCH"):
@@ -128,7 +135,7 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         annotations=_pairs(
             [text.rpartition(":")[2] if ":" in text.partition("=")[0] else text for text in flags.annotation], {}
         ),
-        platforms=tuple(parse_platform(text) for text in flags.platform),
+        platforms=tuple(_platform(text) for text in flags.platform),
         no_cache=flags["no-cache"],
         no_cache_filter=tuple(flags["no-cache-filter"]),
         pull=flags.pull,
@@ -152,11 +159,18 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         rewrite_times=flags["rewrite-timestamp"],
         locked=flags.locked,
         allow_leaks=frozenset(flags["allow-leak"]),
+        secrets_gate=flags["secrets-gate"],
         cache_from=tuple(_attributes(text, "cache-from") for text in flags["cache-from"]),
         cache_to=tuple(_attributes(text, "cache-to") for text in flags["cache-to"]),
         environ=environ,
         explain=flags.explain,
     )
+
+
+def _platform(text: str) -> Platform:
+    from scow.oci.platform import parse_platform
+
+    return parse_platform(text)
 
 
 def _tag(name: str) -> Any:

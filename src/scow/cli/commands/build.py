@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scow.cli.buildlog import Shown
     from scow.cli.flags import Parsed
     from scow.engine import Engine
+    from scow.errors import InvalidArgumentError
     from scow.images.store import ImageRecord
 
 __all__ = ["COMMAND", "main"]
@@ -36,30 +37,28 @@ def main(argv: list[str]) -> int:
 
 
 def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
-    from scow.build.solver import StepFailedError
+    from scow.build.failures import StepFailedError
     from scow.cli.buildlog import make
     from scow.cli.report import note
-    from scow.dockerfile.errors import DockerfileError
+    from scow.errors import InvalidArgumentError
 
     shown = make("quiet" if flags.quiet else flags.progress)
     try:
         verified = here.builder.verify(options, shown) if flags["verify-reproducible"] else None
         result = verified.result if verified is not None else here.builder.build(options, shown)
-    except DockerfileError as error:
+    except InvalidArgumentError as error:
         shown.close()
-        note(error.snippet)
-        known = error.line and error.kind != "missing-image"
-        where = f"dockerfile parse error on line {error.line}: " if known else ""
-        note(f"ERROR: failed to build: failed to solve: {error.location}: {where}{error.message}")
-        if error.hint:
-            note(f"Hint: {error.hint}")
-        return 1
+        if _faulty(error):
+            return 1
+        raise
     except StepFailedError as error:
         shown.close()
         _explain(flags, error.steps)
         return _failed(shown, error)
     shown.close()
     _explain(flags, result.steps)
+    for leak in result.suspicions:
+        note(f"WARNING: {leak}")
     if result.image is not None:
         _write_results(flags, options, result.image)
         if flags.push or any(
@@ -92,8 +91,24 @@ def _tell(flags: Parsed, verified: Verified) -> int:
     return int(bool(verified.differences))
 
 
+def _faulty(error: InvalidArgumentError) -> bool:
+    """Show what is wrong with a Dockerfile; false when that is not what is wrong."""
+    from scow.cli.report import note
+    from scow.dockerfile.errors import DockerfileError
+
+    if not isinstance(error, DockerfileError):
+        return False
+    note(error.snippet)
+    known = error.line and error.kind != "missing-image"
+    where = f"dockerfile parse error on line {error.line}: " if known else ""
+    note(f"ERROR: failed to build: failed to solve: {error.location}: {where}{error.message}")
+    if error.hint:
+        note(f"Hint: {error.hint}")
+    return True
+
+
 def _failed(shown: Shown, error: object) -> int:
-    from scow.build.solver import StepFailedError
+    from scow.build.failures import StepFailedError
     from scow.cli.report import note
 
     if isinstance(error, StepFailedError):

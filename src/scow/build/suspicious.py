@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Credentials that nobody named: private keys, token files and cloud keys in new layers, variables and the history.
+
+The gate of ``leaks`` knows the secrets that a build was given. This looks for what came in by mistake, with `COPY . .`
+or an ``ARG``: files by name, then by content, so that a layer costs its headers and not its bytes; values by the shape
+that their issuers gave them. Findings are warnings, or stop the build, as the options say. Values are never shown.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from scow.build.leaks import LeakError
+from scow.build.ops.values import BaseOp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from scow.build.output import Made
+    from scow.build.plan import Plan
+    from scow.build.solver import Solver
+    from scow.content.local import LocalContentStore
+
+_MOST = 1 << 18
+"""Bytes of a file that are read; credentials are small."""
+_KEY: Final = rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"
+_FILES: Final = tuple(
+    (re.compile(name), re.compile(content), what)
+    for name, content, what in (
+        (rb"(?:.*/)?id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?", _KEY, "a private SSH key"),
+        (rb".*\.(?:pem|key|p8)", _KEY, "a private key"),
+        (rb"(?:.*/)?[._]netrc", rb"(?m)\bpassword\s+\S", "a password"),
+        (rb"(?:.*/)?\.npmrc", rb"(?m)_(?:authToken|auth|password)\s*=\s*(?!\$\{)\S", "a registry token"),
+        (rb"(?:.*/)?\.yarnrc\.yml", rb"(?m)npmAuth(?:Token|Ident):\s*[\"']?(?!\$\{)\w", "a registry token"),
+        (rb"(?:.*/)?\.pypirc", rb"(?m)^\s*password\s*[=:]\s*\S", "a package index password"),
+        (rb"(?:.*/)?\.git-credentials", rb"(?m)^\w+://[^\s:/]*:[^\s@]+@", "a git password"),
+        (
+            rb"(?:.*/)?\.git/config",
+            rb"(?m)(?:url\s*=\s*\w+://[^\s:/]+:[^\s@]+@|extraheader\s*=.*basic )",
+            "a git password",
+        ),
+        (rb"(?:.*/)?\.aws/credentials", rb"(?mi)^\s*aws_secret_access_key\s*=\s*\S", "an AWS key"),
+        (rb"(?:.*/)?\.docker/config\.json", rb'"auth"\s*:\s*"[^"]', "a registry login"),
+        (rb"(?:.*/)?\.kube/config", rb"(?m)(?:client-key-data|token):\s*\S{16}", "cluster credentials"),
+        (rb".*\.json", rb'"private_key"\s*:\s*"-----BEGIN', "a service account key"),
+    )
+)
+_NAMED: Final = re.compile(
+    rb"(?:.*/)?(?:id_[a-z0-9_]+|[._]netrc|\.npmrc|\.yarnrc\.yml|\.pypirc|\.git-credentials|\.git/config"
+    rb"|\.aws/credentials|\.docker/config\.json|\.kube/config|[^/]*\.(?:pem|key|p8)"
+    rb"|[^/]*(?:credential|service.?account|secret)[^/]*\.json)",
+    re.IGNORECASE,
+)
+_VALUES: Final = tuple(
+    (re.compile(pattern), what)
+    for pattern, what in (
+        (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", "an AWS access key"),
+        (r"\bgh[pousr]_[A-Za-z0-9]{36,}\b|\bgithub_pat_[A-Za-z0-9_]{50,}", "a GitHub token"),
+        (r"\bglpat-[A-Za-z0-9_-]{20,}", "a GitLab token"),
+        (r"\bxox[abprs]-[A-Za-z0-9-]{20,}", "a Slack token"),
+        (r"\bsk_live_[A-Za-z0-9]{20,}", "a payment key"),
+        (r"\bAIza[A-Za-z0-9_-]{35}\b", "a Google API key"),
+        (r"\bnpm_[A-Za-z0-9]{36}\b", "an npm token"),
+        (r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}", "a package index token"),
+        (r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----", "a private key"),
+        (r"\b[a-z][a-z0-9+.-]*://[^\s:/@$]+:[^\s:/@$]{3,}@", "a URL with a password"),
+    )
+)
+
+
+class Suspicion(NamedTuple):
+    """Something that looks like a credential.
+
+    Attributes:
+        title: The step, such as ``[2/4] COPY . .``; ``""`` for the configuration.
+        line: Its line in the Dockerfile; 0 when it has none.
+        where: A file, ``ENV NAME`` or ``history``.
+        what: What it looks like.
+    """
+
+    title: str
+    line: int
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        place = f" of {' '.join(self.title.split())} (line {self.line})" if self.line else ""
+        return f"{self.where}{place} holds what looks like {self.what}"
+
+
+def examine(content: LocalContentStore, plan: Plan, solver: Solver, made: Made) -> list[Suspicion]:
+    """Look for credentials in what a build adds to its base.
+
+    Layers that came from the cache were looked at when they were made.
+
+    Args:
+        content: The store's blobs.
+        plan: The build's steps.
+        solver: Knows what they made.
+        made: The result.
+    """
+    out: list[Suspicion] = []
+    here = plan.target.vertex
+    while here is not None and not isinstance(here.op, BaseOp):
+        layer = solver.layer(here)
+        if layer is not None and solver.outcomes.get(here) == "run":
+            with content.open(layer.diff_id) as tar:
+                out += [Suspicion(here.title, here.lines[0], path, what) for path, what in in_layer(tar)]
+        here = here.below
+    out.reverse()
+    seen: set[str] = set()
+    for entry in made.draft.config.env:
+        name, _, value = entry.partition("=")
+        for what in in_value(value):
+            seen.add(what)
+            out.append(Suspicion("", 0, f"the variable {name}", what))
+    for history in made.draft.history[made.draft.inherited :]:
+        for what in in_value(history.created_by):
+            if what not in seen:
+                seen.add(what)
+                out.append(Suspicion("", 0, "the history", what))
+    return out
+
+
+def in_layer(tar: BinaryIO) -> Iterator[tuple[str, str]]:
+    """Find files with credentials.
+
+    Args:
+        tar: An uncompressed layer that can be moved in.
+
+    Yields:
+        Path and what it holds.
+    """
+    from scow.layer.tar import REGULAR, TarReader
+
+    wanted = [
+        entry
+        for entry in TarReader(tar, seek=True)
+        if entry.type == REGULAR and entry.stored and _NAMED.fullmatch(entry.name)
+    ]
+    for entry in wanted:
+        tar.seek(entry.offset)
+        data = tar.read(min(entry.stored, _MOST))
+        for name, content, what in _FILES:
+            if name.fullmatch(entry.name) and content.search(data):
+                yield "/" + entry.name.decode("utf-8", "backslashreplace"), what
+                break
+
+
+def in_value(text: str) -> Iterator[str]:
+    """What a text looks like it holds."""
+    for pattern, what in _VALUES:
+        if pattern.search(text):
+            yield what
+
+
+def refuse(found: list[Suspicion]) -> LeakError:
+    """The error for a build that must not hold credentials."""
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    return LeakError(
+        f"{found[0]}{more}",
+        hint="keep it out with .dockerignore, give it with --secret, or build with --secrets-gate=warn",
+    )
