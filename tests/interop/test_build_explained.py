@@ -111,6 +111,8 @@ def test_reproducible_builds_are_told_from_others(scow, project):
     assert "/stamp: content differs" in said
     assert "/mask" not in said
     assert scow("run", "--rm", "--network", "none", "odd", "cat", "/host") == "buildkitsandbox"
+    scow("build", "-q", "-t", "again", str(project))
+    assert scow("images", "-q", "--no-trunc", "again") == scow("images", "-q", "--no-trunc", "odd")
 
 
 def test_touched_files_are_no_difference(scow, project):
@@ -152,3 +154,18 @@ def test_a_secret_in_a_layer_stops_the_build(scow, project):
     assert b"/root/.npmrc" in done.stderr
     assert scow.run("image", "inspect", "leaky").returncode == 1
     scow(*words, "--allow-leak", "tok", str(project))
+
+
+def test_credentials_in_the_context_are_warned_of_or_refused(scow, project):
+    (project / "src/.npmrc").write_text("//registry.test/:_authToken=abcdef\n")
+    (project / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY src/ /src/\nENV KEY=AKIA{'A' * 16}\n")
+    words = ["build", "-q", "-t", "careless", str(project)]
+    done = scow.run(*words, "--secrets-gate=error")
+    assert done.returncode == 1
+    assert b"/src/.npmrc of [2/2] COPY src/ /src/ (line 2) holds what looks like a registry token" in done.stderr
+    assert scow.run("image", "inspect", "careless").returncode == 1
+    done = scow.run(*words, "--no-cache")
+    assert done.returncode == 0
+    assert b"WARNING: the variable KEY holds what looks like an AWS access key" in done.stderr
+    assert b"WARNING" not in scow.run(*words, "--no-cache", "--secrets-gate=off").stderr
+    assert scow.run(*words, "--secrets-gate=error").returncode == 1, "what was let pass came from the cache"

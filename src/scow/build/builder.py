@@ -313,7 +313,7 @@ class Builder:
         from scow.build.suspicious import examine, refuse
 
         gate = shop.options.secrets_gate
-        found = examine(shop.content, plan, solver, made) if gate != "off" else []
+        found = examine(shop.content, plan, solver, made, every=gate == "error") if gate != "off" else []
         if found and gate == "error":
             raise refuse(found)
         return tuple(found)

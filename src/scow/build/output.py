@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.graph import LayerRef, Solved
+from scow.build.ops.values import BaseOp, CopyOp
 from scow.errors import InvalidArgumentError
 from scow.oci.digest import chain_id
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from scow.build.draft import Draft
+    from scow.build.graph import Vertex
     from scow.build.options import Output
     from scow.build.workshop import Workshop
     from scow.images.store import ImageRecord, ImageStore
@@ -42,6 +44,17 @@ class Made(NamedTuple):
     draft: Draft
     base: ImageRecord | None
     created: int
+
+
+def makers(target: Vertex | None, layers: Sequence[LayerRef]) -> dict[Vertex, LayerRef]:
+    """Which step of a target made which of its layers, the first step first; a base and empty copies make none."""
+    steps: list[Vertex] = []
+    here = target
+    while here is not None and not isinstance(here.op, BaseOp):
+        if not isinstance(here.op, CopyOp) or here.op.parts:
+            steps.append(here)
+        here = here.below
+    return dict(zip(reversed(steps), layers, strict=True)) if len(steps) == len(layers) else {}
 
 
 def wants_image(outputs: Sequence[Output]) -> bool:

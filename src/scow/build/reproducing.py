@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from scow.build.builder import Builder
 from scow.build.cache import BuildCache
 from scow.build.events import quiet
-from scow.build.ops.values import BaseOp, CopyOp
+from scow.build.ops.values import BaseOp
+from scow.build.output import makers
 from scow.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def verify(
         raise InvalidArgumentError("a build from standard input cannot be repeated", hint="give it a directory")
     with rooms.leases.hold("verify") as lease:
         first = _Watching(rooms, lease)
-        result = first.build(options, progress)
+        result = first.build(options._replace(explain=True), progress)  # looks at every step
         before = first.seen[0]
         anew = options._replace(no_cache=True, tags=(), outputs=())
         time.sleep(pause)
@@ -174,7 +175,7 @@ class _Watching(Builder):
     def watch(self, plan: Plan, solver: Solver, made: Made) -> None:
         """See :class:`~scow.build.builder.Builder`."""
         steps = [(vertex, solver.layer(vertex)) for vertex in plan.vertices]
-        known = dict(_chain(plan.target.vertex, made.solved.layers))
+        known = makers(plan.target.vertex, made.solved.layers)
         steps = [(vertex, layer if layer is not None else known.get(vertex)) for vertex, layer in steps]
         for _, layer in steps:
             if layer is not None:
@@ -201,7 +202,7 @@ class _Forgetful(_Watching):
 
     def __init__(self, rooms: Rooms, lease: Lease) -> None:
         super().__init__(rooms, lease)
-        self.cache = _NoMemory(rooms.db, rooms.content, rooms.leases, rooms.cache_size)
+        self._cache = _NoMemory(rooms.db, rooms.content, rooms.leases, rooms.cache_size)
 
     def _output(self, *_: object) -> None:
         """Nothing is made of what was built."""
@@ -248,18 +249,6 @@ class _OtherMachine:
         """See :class:`~scow.runtime.step.StepRunner`."""
         other = step if step.hostname else step._replace(hostname=HOSTNAME)
         return self._runner.run(other, output=output, cancelled=cancelled)
-
-
-def _chain(target: Vertex | None, layers: tuple[LayerRef, ...]) -> Iterator[tuple[Vertex, LayerRef]]:
-    """Which step of the target made which layer; each makes one, but the base and empty copies."""
-    steps: list[Vertex] = []
-    here = target
-    while here is not None and not isinstance(here.op, BaseOp):
-        if not (isinstance(here.op, CopyOp) and not here.op.parts):
-            steps.append(here)
-        here = here.below
-    if len(steps) == len(layers):
-        yield from zip(reversed(steps), layers, strict=True)
 
 
 def _place(rooms: Rooms, seen: _Seen) -> str:

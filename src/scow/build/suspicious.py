@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scow.build.leaks import LeakError
-from scow.build.ops.values import BaseOp
+from scow.build.output import makers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,26 +90,23 @@ class Suspicion(NamedTuple):
         return f"{self.where}{place} holds what looks like {self.what}"
 
 
-def examine(content: LocalContentStore, plan: Plan, solver: Solver, made: Made) -> list[Suspicion]:
+def examine(
+    content: LocalContentStore, plan: Plan, solver: Solver, made: Made, *, every: bool = False
+) -> list[Suspicion]:
     """Look for credentials in what a build adds to its base.
-
-    Layers that came from the cache were looked at when they were made.
 
     Args:
         content: The store's blobs.
         plan: The build's steps.
         solver: Knows what they made.
         made: The result.
+        every: Look at layers from the cache too; they were looked at when they were made, but perhaps let pass.
     """
     out: list[Suspicion] = []
-    here = plan.target.vertex
-    while here is not None and not isinstance(here.op, BaseOp):
-        layer = solver.layer(here)
-        if layer is not None and solver.outcomes.get(here) == "run":
+    for vertex, layer in makers(plan.target.vertex, made.solved.layers).items():
+        if every or solver.outcomes.get(vertex) == "run":
             with content.open(layer.diff_id) as tar:
-                out += [Suspicion(here.title, here.lines[0], path, what) for path, what in in_layer(tar)]
-        here = here.below
-    out.reverse()
+                out += [Suspicion(vertex.title, vertex.lines[0], path, what) for path, what in in_layer(tar)]
     seen: set[str] = set()
     for entry in made.draft.config.env:
         name, _, value = entry.partition("=")
