@@ -12,6 +12,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from scow.base.streams import BlobMismatchError
 from scow.build.remote import file_name
 from scow.build.sources import DirTree, FilesTree
 from scow.errors import InvalidArgumentError, NotFoundError, UnavailableError, UnsupportedError
@@ -146,6 +147,8 @@ class UrlStore:
                 return self._keep(url, answer, wanted)
         except HTTPError as error:
             if error.code == 304 and known is not None:
+                if wanted is not None and wanted != known[0]:
+                    raise BlobMismatchError(f"{url!r} has the digest {known[0]}, not {wanted}") from error
                 return Digest(known[0]), known[3]
             kind = NotFoundError if error.code == 404 else UnavailableError
             raise kind(f"cannot fetch {url!r}: invalid response status {error.code}") from error
