@@ -213,6 +213,9 @@ class HttpTransport:
         except (OSError, HTTPException, ValueError) as error:
             self._give(key, connection, reusable=False)
             raise lost(f"connecting to {key.scheme}://{_bracket(key.host)}:{key.port}", error) from error
+        if self._closed:  # close() came while there was no socket yet, and could not shut it down
+            self._give(key, connection, reusable=False)
+            raise ConnectionLostError(f"connecting to {key.host}: the transport is closed")
         return connection
 
     def close(self) -> None:
