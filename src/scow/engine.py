@@ -138,6 +138,7 @@ class Engine:
         """Builds images from Dockerfiles."""
         if self._builder is None:
             from scow.build.builder import Builder, Rooms
+            from scow.oci.reference import Reference
 
             here = self.settings
             self._builder = Builder(
@@ -152,6 +153,7 @@ class Engine:
                     ensure=self.ensure_image,
                     limits=self.limits,
                     cache_size=here.build_cache_size,
+                    repository=lambda name, push: self.transfers().client.repository(Reference.parse(name), push=push),
                 )
             )
         return self._builder

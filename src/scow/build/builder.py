@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scow.build.contexts import Opened
     from scow.build.events import BuildProgress
     from scow.build.explaining import Explained
-    from scow.build.graph import Solved
+    from scow.build.graph import Solved, Vertex
     from scow.build.locking import Input
     from scow.build.options import BuildOptions
     from scow.build.output import Made
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scow.build.suspicious import Suspicion
     from scow.build.workshop import Workshop
     from scow.content.local import LocalContentStore
+    from scow.content.target import Target
     from scow.images.store import ImageRecord, ImageStore
     from scow.layer.changeset import Limits
     from scow.runtime.step import StepRunner
@@ -70,6 +71,7 @@ class Rooms(NamedTuple):
         ensure: Pulls an image: name, policy and platform.
         limits: For layers.
         cache_size: Most bytes of build cache.
+        repository: Opens a repository of a registry by reference, for pushing or not.
     """
 
     root: str
@@ -82,6 +84,7 @@ class Rooms(NamedTuple):
     ensure: Callable[[str, str, str], ImageRecord]
     limits: Limits
     cache_size: int
+    repository: Callable[[str, bool], Target] = lambda reference, push: _no_repository(reference, push)
 
 
 class _Session(NamedTuple):
@@ -281,6 +284,7 @@ class Builder:
 
         opened, resolver, plan = self._plan(shop, options, ledger, scratch, stdin, check)
         solver = Solver(shop, self.cache, ledger)
+        self._import_caches(options, solver, ledger)
         diary = Diary(shop.db, self.cache, opened.place, options, plan, solver)
         try:
             with ledger.internal("[internal] load build context") if opened.root else _nothing():
@@ -301,6 +305,7 @@ class Builder:
         self.watch(plan, solver, made)
         record = self._output(shop, ledger, made)
         steps = diary.write(record.id if record is not None else "")
+        self._export_caches(options, plan, solver, ledger)
         if record is not None and eligible(options):
             receipt = _receipt(opened, resolver, plan, made, record)
             if receipt is not None:
@@ -317,6 +322,43 @@ class Builder:
         if found and gate == "error":
             raise refuse(found)
         return tuple(found)
+
+    def _import_caches(self, options: BuildOptions, solver: Solver, ledger: Ledger) -> None:
+        """Open the caches to read; one that is not there yet is no reason to stop."""
+        if not options.cache_from:
+            return
+        from scow.build.cacheremote import RemoteCache, open_place
+        from scow.errors import NotFoundError, UnavailableError
+
+        for attributes in options.cache_from:
+            name = attributes.get("src") or attributes.get("ref") or attributes.get("type", "")
+            title = f"importing cache manifest from {name}"
+            step = ledger.begin(title)
+            try:
+                place = open_place(attributes, self._rooms.repository, write=False)
+                solver.remotes.append(RemoteCache.read(place))
+            except (NotFoundError, UnavailableError) as error:
+                ledger.tell(step, "failed", title, error.message)
+                continue
+            ledger.tell(step, "done", title)
+
+    def _export_caches(self, options: BuildOptions, plan: Plan, solver: Solver, ledger: Ledger) -> None:
+        if not options.cache_to:
+            return
+        from scow.build.cacheremote import Entry, export, open_place
+
+        for attributes in options.cache_to:
+            name = attributes.get("dest") or attributes.get("ref") or attributes.get("type", "")
+            with ledger.internal(f"exporting cache to {name}"):
+                wanted = set(_chain_of(plan)) if attributes.get("mode", "min") == "min" else set(plan.vertices)
+                entries: dict[str, Entry] = {}
+                for vertex in plan.vertices:
+                    solved = self.cache.get(solver.keys[vertex]) if vertex in wanted else None
+                    if solved is not None and solved.layers:
+                        keys = tuple(self.cache.keys_of(solved))
+                        entries[repr(solved)] = Entry(keys, solved, vertex.op.kind, vertex.title)
+                place = open_place(attributes, self._rooms.repository, write=True)
+                export(place, list(entries.values()), self._rooms.content, attributes.get("compression", ""))
 
     def watch(self, plan: Plan, solver: Solver, made: Made) -> None:
         """Overridden by those who want to see what was made before anything is done with it."""
@@ -348,6 +390,20 @@ class Builder:
                 with ledger.internal(f"exporting to client {'directory' if wanted.type == 'local' else 'tarball'}"):
                     output.write_tree(shop, made.solved, wanted)
         return record
+
+
+def _chain_of(plan: Plan) -> list[Vertex]:
+    """The steps of the target itself, without those it only copies from."""
+    out = []
+    vertex = plan.target.vertex
+    while vertex is not None:
+        out.append(vertex)
+        vertex = vertex.below
+    return out
+
+
+def _no_repository(_reference: str, _push: bool) -> Target:
+    raise InvalidArgumentError("this builder has no way to a registry")
 
 
 def _receipt(opened: Opened, resolver: Resolver, plan: Plan, made: Made, image: ImageRecord) -> Receipt | None:

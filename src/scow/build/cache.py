@@ -114,6 +114,12 @@ class BuildCache:
                 lease.add("blob", layer.diff_id)
         return solved
 
+    def keys_of(self, solved: Solved) -> list[str]:
+        """All keys that a result is found by."""
+        with self._db.read() as connection:
+            rows = connection.execute("SELECT key FROM build_keys WHERE record = ? ORDER BY key", (record_id(solved),))
+            return [row[0] for row in rows]
+
     # ------------------------------------------------------------------ entering
 
     def put(self, keys: Sequence[str], solved: Solved, kind: str, title: str) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from scow.base.tasks import Task
     from scow.build.cache import BuildCache
+    from scow.build.cacheremote import RemoteCache
     from scow.build.events import Ledger
     from scow.build.graph import Vertex
     from scow.build.leaks import Needle
@@ -119,6 +120,8 @@ class Solver:
         self._writers = threading.Semaphore(_WRITERS)
         self._uppers: list[str] = []
         self.stories: list[Story] = []
+        self.remotes: list[RemoteCache] = []
+        """Further caches, asked in order."""
         self.outcomes: dict[Vertex, str] = {}
         """``cached``, ``result`` and ``content`` (found by the second and third key), ``run`` or ``failed``."""
 
@@ -203,6 +206,25 @@ class Solver:
             raise CancelledError("the work was stopped because another part of it failed")
         return tree
 
+    def _look_up(self, key: str) -> Solved | None:
+        """A result from the store's cache, or from another one that was opened."""
+        found = self._cache.take(key, self._shop.lease)
+        if found is not None:
+            return found
+        for remote in self.remotes:
+            entry = remote.find(key)
+            if entry is None:
+                continue
+            try:
+                remote.bring(entry, self._shop.content, self._shop.lease)
+            except (ScowError, OSError) as error:
+                step = self._ledger.begin(f"[internal] import cache of {entry.title}")
+                self._ledger.tell(step, "note", "", f"WARNING: {error}")
+                continue
+            self._cache.put(entry.keys, entry.solved, entry.kind, entry.title)
+            return entry.solved
+        return None
+
     def _peek(self, vertex: Vertex) -> Tree | None:
         """A tree that exists: made in this build, a base, or in the cache."""
         with self._lock:
@@ -212,7 +234,7 @@ class Solver:
         if isinstance(vertex.op, BaseOp):
             tree = Tree(Solved(vertex.op.chain, (), vertex.op.time))
         elif not vertex.fresh:
-            found = self._cache.take(self.keys[vertex], self._shop.lease)
+            found = self._look_up(self.keys[vertex])
             if found is not None:
                 tree = Tree(found)
         if tree is None:
@@ -398,7 +420,7 @@ class Solver:
 
     def _second_key(self, vertex: Vertex, below: Solved, reads: Sequence[Solved]) -> LayerRef | None:
         key = result_key(self._definitions[vertex], str(below.chain), [str(read.chain) for read in reads])
-        found = self._cache.take(key, self._shop.lease)
+        found = self._look_up(key)
         return found.layers[-1] if found is not None and found.layers else None
 
     def _files(self, vertex: Vertex, below: Tree, reads: Sequence[Tree], group: TaskGroup) -> Tree:
@@ -410,7 +432,7 @@ class Solver:
             contents = self._contents(vertex.op, reads)
         where = "detached" if vertex.detached else str(below.result().chain)
         key = content_key(definition, where, contents)
-        found = None if vertex.fresh else self._cache.take(key, shop.lease)
+        found = None if vertex.fresh else self._look_up(key)
         if found is not None and found.layers:
             layer = found.layers[-1]
             self.outcomes[vertex] = "content"
