@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What single registries do differently, as tables of requests and answers.
 
-Written after their public documents and issue trackers; no registry was asked.
+Written from general knowledge and the notes on registries that this project was given; no registry was asked.
 """
 
 from __future__ import annotations
