@@ -84,7 +84,7 @@ class Rooms(NamedTuple):
     ensure: Callable[[str, str, str], ImageRecord]
     limits: Limits
     cache_size: int
-    repository: Callable[[str, bool], Target] = lambda reference, push: _no_repository(reference, push)
+    repository: Callable[[str, bool], Target]
 
 
 class _Session(NamedTuple):
@@ -146,6 +146,10 @@ class Builder:
         """
         ledger = Ledger(progress)
         rooms = self._rooms
+        if len(options.platforms) > 1:
+            from scow.build.platforms import build_each
+
+            return build_each(self, rooms, options, ledger, progress, check)
         if eligible(options):
             image = Receipts(rooms.db, rooms.images).find(options, ledger)
             if image is not None:
@@ -294,6 +298,8 @@ class Builder:
             solved = solver.solve(plan.target.vertex)
         except StepFailedError as error:
             error.excerpt = excerpt(opened, error.lines)
+            if error.left is not None and error.vertex is not None:
+                error.image = self._failed_image(shop, resolver, plan, error.left, error.vertex).id
             error.steps = diary.write()
             raise
         finally:
@@ -322,6 +328,26 @@ class Builder:
         if found and gate == "error":
             raise refuse(found)
         return tuple(found)
+
+    def _failed_image(
+        self, shop: Workshop, resolver: Resolver, plan: Plan, left: Solved, vertex: Vertex
+    ) -> ImageRecord:
+        """An image to look into what a failed RUN left, with the surroundings that the command had."""
+        from scow.build import output
+        from scow.build.draft import Draft
+        from scow.build.ops.values import BaseOp, RunOp
+        from scow.oci.model import ContainerConfig
+
+        here: Vertex | None = vertex
+        while here is not None and not isinstance(here.op, BaseOp):
+            here = here.below
+        base = resolver.records[here.op.image] if here is not None and isinstance(here.op, BaseOp) else None
+        op = vertex.op
+        config = ContainerConfig()
+        if isinstance(op, RunOp):
+            config = ContainerConfig(user=op.user, env=op.env, working_dir=op.cwd, cmd=op.args[:1])
+        made = output.Made(left, Draft(plan.platform, config), base, left.time)
+        return output.make_image(shop, self._rooms.images, made, tags=())
 
     def _import_caches(self, options: BuildOptions, solver: Solver, ledger: Ledger) -> None:
         """Open the caches to read; one that is not there yet is no reason to stop."""
@@ -400,10 +426,6 @@ def _chain_of(plan: Plan) -> list[Vertex]:
         out.append(vertex)
         vertex = vertex.below
     return out
-
-
-def _no_repository(_reference: str, _push: bool) -> Target:
-    raise InvalidArgumentError("this builder has no way to a registry")
 
 
 def _receipt(opened: Opened, resolver: Resolver, plan: Plan, made: Made, image: ImageRecord) -> Receipt | None:

@@ -3,8 +3,8 @@
 
 A cache is one OCI artifact: a manifest whose config (JSON) holds records with all their keys, and whose layers are the
 layers of those records, each once. Keys depend on nothing of the machine that made them. Reading one brings only the
-config; a layer is fetched when a step needs it. Writing makes the place a mirror: in a directory, what no record needs any
-more is removed in the same step.
+config; a layer is fetched when a step needs it. Writing makes the place a mirror: in a directory, what no record needs
+any more is removed in the same step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from scow.build.graph import as_json, as_solved
 from scow.errors import CorruptError, InvalidArgumentError, NotFoundError
 from scow.oci.decode import decode_manifest
-from scow.oci.digest import Digest, DiffID, sha256_digest
+from scow.oci.digest import Digest, sha256_digest
 from scow.oci.encode import encode_manifest
 from scow.oci.mediatype import OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST_V1, compression_of
 from scow.oci.model import Descriptor, Manifest
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scow.build.graph import Solved
     from scow.content.local import LocalContentStore
     from scow.content.target import Source, Target
+    from scow.oci.digest import DiffID
 
 CONFIG_TYPE = "application/vnd.scow.buildcache.config.v1+json"
 VERSION = 1

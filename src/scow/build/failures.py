@@ -8,6 +8,7 @@ from scow.errors import ScowError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from scow.build.explaining import Explained
+    from scow.build.graph import Solved, Vertex
 
 
 class StepFailedError(ScowError):
@@ -32,5 +33,11 @@ class StepFailedError(ScowError):
         self.lines = lines
         self.excerpt = ""
         """The lines of the Dockerfile around the step, for a terminal."""
+        self.left: Solved | None = None
+        """What a failed RUN left, when that was asked for."""
+        self.vertex: Vertex | None = None
+        """The step."""
+        self.image = ""
+        """ID of an image of what the step left, when that was asked for."""
         self.steps: tuple[Explained, ...] = ()
         """Why each step up to here ran or did not, when that was asked for."""

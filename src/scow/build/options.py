@@ -78,6 +78,7 @@ class BuildOptions(NamedTuple):
         secrets_gate: What files and values that look like credentials do: ``warn``, ``error`` or ``off``.
         cache_from: Caches to read, as attributes.
         cache_to: Caches to write, as attributes.
+        keep_failed: Make an image of what a failed RUN left.
         environ: The caller's environment, for values that flags only name.
         explain: Find out why each step ran.
     """
@@ -117,5 +118,6 @@ class BuildOptions(NamedTuple):
     secrets_gate: str = "warn"
     cache_from: tuple[Mapping[str, str], ...] = ()
     cache_to: tuple[Mapping[str, str], ...] = ()
+    keep_failed: bool = False
     environ: Mapping[str, str] = MappingProxyType({})
     explain: bool = False

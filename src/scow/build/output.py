@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scow.images.store import ImageRecord, ImageStore
     from scow.layer.changeset import Writable
     from scow.oci.digest import ChainID, DiffID
+    from scow.oci.reference import Reference
 
 TREES = frozenset({"tar", "local"})
 ARCHIVES = frozenset({"docker", "oci"})
@@ -67,8 +68,16 @@ def wants_image(outputs: Sequence[Output]) -> bool:
     )
 
 
-def make_image(shop: Workshop, images: ImageStore, made: Made) -> ImageRecord:
+def make_image(
+    shop: Workshop, images: ImageStore, made: Made, tags: tuple[Reference, ...] | None = None
+) -> ImageRecord:
     """Enter the image, with its names.
+
+    Args:
+        shop: What to work with.
+        images: Where it is entered.
+        made: What was built.
+        tags: Instead of those of the options.
 
     Returns:
         Its record.
@@ -84,7 +93,8 @@ def make_image(shop: Workshop, images: ImageStore, made: Made) -> ImageRecord:
     for layer in layers:
         chain = chain_id(chain, layer.diff_id)
         sizes[chain] = layer.usage
-    tags = shop.options.tags if wants_image(shop.options.outputs) else ()
+    if tags is None:
+        tags = shop.options.tags if wants_image(shop.options.outputs) else ()
     return new_image(
         images,
         shop.content,

@@ -104,7 +104,7 @@ class Receipts:
 
     def request(self, options: BuildOptions) -> str:
         """What a receipt is filed under."""
-        asked = options._replace(tags=(), environ={}, secrets={}, ssh={}, context="")
+        asked = options._replace(tags=(), environ={}, secrets={}, ssh={}, context="", keep_failed=False)
         place = (os.path.realpath(options.context), os.path.abspath(options.dockerfile) if options.dockerfile else "")
         return hashlib.sha256(repr((VERSION, place, asked)).encode("utf-8", "backslashreplace")).hexdigest()
 

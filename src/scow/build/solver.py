@@ -319,9 +319,24 @@ class Solver:
         except ScowError as error:
             self.outcomes[vertex] = "failed"
             self._ledger.tell(step, "failed", vertex.title, error.message)
-            raise self._failed(vertex, step, error) from error
+            failure = self._failed(vertex, step, error)
+            failure.vertex, failure.left = vertex, self._left_by(error, below)
+            raise failure from error
         self._ledger.tell(step, "done" if self.outcomes[vertex] == "run" else "cached", vertex.title)
         return tree
+
+    def _left_by(self, error: ScowError, below: Tree) -> Solved | None:
+        """The tree that a failed command left, when it was kept."""
+        from scow.build.ops.exec import CommandFailedError
+        from scow.layer.diff import diff_upper
+
+        if not isinstance(error, CommandFailedError) or not error.left:
+            return None
+        with self._lock:
+            self._uppers.append(error.left)
+        upper = self._shop.snapshots.upper(error.left)
+        diff, size, usage = self._shop.keep_layer(lambda out: diff_upper(upper, out).usage)
+        return self._shop.place(below.result(), LayerRef(diff, size, usage, below.time))
 
     def _run(
         self,

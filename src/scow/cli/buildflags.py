@@ -162,6 +162,7 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         secrets_gate=flags["secrets-gate"],
         cache_from=tuple(_attributes(text, "cache-from") for text in flags["cache-from"]),
         cache_to=tuple(_attributes(text, "cache-to") for text in flags["cache-to"]),
+        keep_failed=flags["on-error"] == "shell",
         environ=environ,
         explain=flags.explain,
     )

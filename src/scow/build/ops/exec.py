@@ -12,6 +12,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from scow.build.emulation import check_emulation
 from scow.build.ops.mounting import Mounting
 from scow.build.times import settle_times
 from scow.errors import ScowError
@@ -30,13 +31,15 @@ class CommandFailedError(ScowError):
     Args:
         message: One sentence.
         status: The status.
+        left: Snapshot of what it left, or ``""``.
     """
 
     code = "build-command"
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, left: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.left = left
 
 
 def run_command(
@@ -69,6 +72,7 @@ def run_command(
     identity = os.urandom(8).hex()
     key, name = f"build-run-{identity}", f"build:{identity}"
     snapshots = shop.snapshots
+    check_emulation(op.platform)
     mounts = snapshots.prepare(key, below, volatile=True, lease=shop.lease)
     try:
         with ExitStack() as stack:
@@ -97,9 +101,12 @@ def run_command(
             began_ns = time.time_ns()
             status = shop.runner.run(step, output=output, cancelled=cancelled)
         if status:
-            command = " ".join(op.args)
+            if shop.options.keep_failed:
+                snapshots.commit(name, key, lease=shop.lease)
             raise CommandFailedError(
-                f'process "{command}" did not complete successfully: exit code: {status}', status=status
+                f'process "{" ".join(op.args)}" did not complete successfully: exit code: {status}',
+                status=status,
+                left=name if shop.options.keep_failed else "",
             )
         if shop.options.rewrite_times:
             settle_times(snapshots.upper(key), began_ns, epoch, all_later=shop.epoch is not None)

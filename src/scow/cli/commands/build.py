@@ -54,7 +54,8 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
     except StepFailedError as error:
         shown.close()
         _explain(flags, error.steps)
-        return _failed(shown, error)
+        status = _failed(shown, error)
+        return _shell(here, error.image, status) if error.image else status
     shown.close()
     _explain(flags, result.steps)
     for leak in result.suspicions:
@@ -117,6 +118,21 @@ def _failed(shown: Shown, error: object) -> int:
         if error.hint:
             note(f"Hint: {error.hint}")
     return 1
+
+
+def _shell(here: Engine, image: str, status: int) -> int:
+    """Open a shell in what a failed step left; without a terminal, say how to."""
+    from scow.cli.report import note
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        note(f"Hint: what the step left is the image {image[7:19]}: scow run --rm -it {image[7:19]}")
+        return status
+    from scow.cli.commands.run import main as run
+
+    note("A shell in what the step left; leave it with exit.")
+    run(["--rm", "-it", image])
+    here.remove_image(image, force=True)
+    return status
 
 
 def _write_results(flags: Parsed, options: BuildOptions, image: ImageRecord) -> None:

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One build for several platforms: an image for each, and an index over all.
+
+The store's names mean one image: tags go to this machine's platform, or to the first one. The index is kept beside that
+image; ``--output type=oci`` writes it out, and a push of a name with an index pushes all its images.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from scow.build.builder import BuildResult
+from scow.errors import UnsupportedError
+from scow.oci.encode import encode_index
+from scow.oci.mediatype import OCI_INDEX_V1
+from scow.oci.model import Descriptor, Index
+from scow.oci.platform import host_platform, score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scow.base.leases import Lease
+    from scow.build.builder import Builder, Rooms
+    from scow.build.events import BuildProgress, Ledger
+    from scow.build.options import BuildOptions, Output
+    from scow.images.store import ImageRecord
+    from scow.oci.model import Document
+
+
+def build_each(
+    builder: Builder,
+    rooms: Rooms,
+    options: BuildOptions,
+    ledger: Ledger,
+    progress: BuildProgress,
+    check: Callable[[], None],
+) -> BuildResult:
+    """Build for every platform of the options.
+
+    Args:
+        builder: Builds one.
+        rooms: What it works with.
+        options: Of the build.
+        ledger: Told of what comes after the builds.
+        progress: Told of the builds.
+        check: Raises to stop.
+
+    Returns:
+        The image that the names mean.
+
+    Raises:
+        UnsupportedError: An output that can hold one image only.
+    """
+    for wanted in options.outputs:
+        if wanted.type not in ("oci", "image", "registry"):
+            raise UnsupportedError(
+                f"the output {wanted.type} holds one platform", hint="write several with --output type=oci"
+            )
+    records: list[ImageRecord] = []
+    cached = run = 0
+    for platform in options.platforms:
+        one = options._replace(platforms=(platform,), tags=(), outputs=())
+        result = builder.build(one, progress, check=check)
+        if result.image is not None:
+            records.append(result.image)
+        cached, run = cached + result.cached, run + result.run
+    with rooms.leases.hold("build index") as lease:
+        document = _index(rooms, records)
+        rooms.content.put(document.raw, lease)
+        chosen = _chosen(records)
+        with ledger.internal("exporting manifest list"):
+            _enter(rooms, options, chosen, records, document, lease)
+        for wanted in options.outputs:
+            if wanted.type == "oci" and wanted.destination:
+                with ledger.internal("exporting to oci image format"):
+                    _write_layout(rooms, options, records, document, wanted)
+    return BuildResult(chosen, cached, run)
+
+
+def _index(rooms: Rooms, records: Sequence[ImageRecord]) -> Document[Index]:
+    manifests = []
+    for record in records:
+        platform = rooms.images.config(record.id).value.platform
+        size = rooms.content.stat(record.manifest).size
+        manifests.append(Descriptor(record.media_type, record.manifest, size, platform=platform))
+    return encode_index(Index(OCI_INDEX_V1, tuple(manifests)))
+
+
+def _chosen(records: Sequence[ImageRecord]) -> ImageRecord:
+    """The image for this machine, or the first."""
+    from scow.oci.model import Platform
+
+    here = host_platform(os.uname().machine)
+    fits = [record for record in records if score(here, Platform(record.os, record.architecture, record.variant))]
+    return (fits or list(records))[0]
+
+
+def _enter(
+    rooms: Rooms,
+    options: BuildOptions,
+    chosen: ImageRecord,
+    records: Sequence[ImageRecord],
+    document: Document[Index],
+    lease: Lease,
+) -> None:
+    """Tag the image for this machine, and keep the index and the other images with it."""
+    manifest = rooms.images.manifest(chosen.id).descriptor
+    with rooms.db.write():
+        rooms.images.add(manifest, lease, options.tags, keep=(document.descriptor.digest,))
+        for record in records:
+            if record.id != chosen.id:
+                rooms.leases.link(f"image:{chosen.id}", "image", record.id)
+
+
+def _write_layout(
+    rooms: Rooms, options: BuildOptions, records: Sequence[ImageRecord], document: Document[Index], wanted: Output
+) -> None:
+    """Write an OCI layout with all images, as a directory or an archive."""
+    from scow.base.files import remove_tree
+    from scow.content.layoutdir import LayoutDirectory
+    from scow.layer.diff import tar_tree
+
+    as_directory = wanted.attributes.get("tar", "true").lower() in ("0", "false")
+    place = wanted.destination if as_directory else f"{wanted.destination}.{os.urandom(4).hex()}.d"
+    layout = LayoutDirectory(place, create=True)
+    for record in records:
+        manifest = rooms.images.manifest(record.id)
+        for desc in (manifest.value.config, *manifest.value.layers, manifest.descriptor):
+            with rooms.content.open(desc) as file:
+                layout.push(desc, file)
+    with rooms.content.open(document.descriptor.digest) as file:
+        layout.push(document.descriptor, file)
+    names = [tag.canonical for tag in options.tags] or [""]
+    for name in names:
+        layout.tag(replace(document.descriptor), name)
+    if as_directory:
+        return
+    try:
+        lock = os.path.join(place, ".lock")
+        if os.path.exists(lock):
+            os.unlink(lock)
+        temporary = f"{place}.tmp"
+        with open(temporary, "wb") as out:
+            tar_tree(place, out, epoch=0)
+        os.rename(temporary, wanted.destination)
+    finally:
+        remove_tree(place)
