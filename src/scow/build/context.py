@@ -13,23 +13,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 import os
 import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.sources import SourceNotFoundError, hash_file, join, parent_of, portable, status_of
-from scow.dockerfile.ignore import IgnoreMatcher
 from scow.errors import ConflictError
-from scow.layer.whiteout import exported
-from scow.linux.syscalls import explain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scow.base.database import Database
     from scow.build.sources import Status
-    from scow.dockerfile.ignore import Trail
+    from scow.dockerfile.ignore import IgnoreMatcher, Trail
+    from scow.errors import ScowError
     from scow.layer.tarformat import Pairs
 
 SCHEMA = """
@@ -133,8 +132,9 @@ class ContextTree:
 
     def __init__(self, root: str, patterns: Sequence[str] = (), cache: StatCache | None = None) -> None:
         self.root = os.fsencode(root)
-        self.matcher = IgnoreMatcher(patterns)
-        self._ignoring = bool(self.matcher)
+        self._patterns = tuple(patterns)
+        self._matcher: IgnoreMatcher | None = None
+        self._ignoring = any(pattern.strip() for pattern in patterns)
         self._trails: dict[bytes, Trail] = {}
         self._cache = cache
         self._started_ns = time.time_ns()
@@ -158,7 +158,7 @@ class ContextTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise explain(error, f"cannot read {self._shown(path)!r} in the build context") from error
+            raise _unusable(error, f"cannot read {self._shown(path)!r} in the build context") from error
 
     def readlink(self, path: bytes) -> bytes:
         """See :class:`~scow.build.sources.SourceTree`."""
@@ -177,7 +177,7 @@ class ContextTree:
         try:
             return os.open(self._at(path), _OPEN)
         except OSError as error:
-            raise explain(error, f"cannot read {self._shown(path)!r} in the build context") from error
+            raise _unusable(error, f"cannot read {self._shown(path)!r} in the build context") from error
 
     def xattrs(self, path: bytes) -> Pairs:
         """See :class:`~scow.build.sources.SourceTree`."""
@@ -185,6 +185,8 @@ class ContextTree:
         digests = self._digests.get(above)
         if digests is not None and " " not in digests.get(name, " ").removeprefix("link "):
             return ()  # it was hashed in this build, and had none
+        from scow.layer.whiteout import exported
+
         return portable(exported(self._at(path)))
 
     def host_path(self, path: bytes) -> str | None:
@@ -203,9 +205,16 @@ class ContextTree:
             return None
         found = self._trails.get(path)
         if found is None:
-            found = self.matcher.enter(os.fsdecode(path), self.trail(parent_of(path)))
+            found = self._match().enter(os.fsdecode(path), self.trail(parent_of(path)))
             self._trails[path] = found
         return found
+
+    def _match(self) -> IgnoreMatcher:
+        if self._matcher is None:
+            from scow.dockerfile.ignore import IgnoreMatcher
+
+            self._matcher = IgnoreMatcher(self._patterns)
+        return self._matcher
 
     def _is_in(self, path: bytes) -> bool:
         trail = self.trail(path)
@@ -225,16 +234,10 @@ class ContextTree:
         found = self._listed.get(path)
         if found is not None:
             return found
-        entries: list[_Entry] = []
         try:
-            with os.scandir(self._at(path)) as scan:
-                for item in scan:
-                    try:
-                        entries.append((item.name, item.stat(follow_symlinks=False)))
-                    except FileNotFoundError:
-                        continue  # gone since it was listed
+            entries = _scan(self._at(path))
         except OSError as error:
-            raise explain(error, f"cannot list {self._shown(path)!r} in the build context") from error
+            raise _unusable(error, f"cannot list {self._shown(path)!r} in the build context") from error
         entries.sort()
         if self._ignoring:
             entries = [entry for entry in entries if self._is_in(join(path, entry[0]))]
@@ -383,12 +386,35 @@ class ContextTree:
 
 def _signature(entries: list[_Entry]) -> tuple[bytes, list[tuple[bytes, int]]]:
     """What stat says of a directory's files, as one digest; names and modes of its directories."""
-    folders: list[tuple[bytes, int]] = []
-    marks: list[tuple[bytes, int, int, int, int, int]] = []
-    for name, found in entries:
-        mode = found.st_mode
-        if mode & 0o170000 == 0o040000:
-            folders.append((name, mode))
-        else:
-            marks.append((name, mode, found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns))
-    return hashlib.sha256(repr(marks).encode("ascii", "backslashreplace")).digest(), folders
+    # Ten thousand files pass here in a build in which nothing changed: two comprehensions and C's own serialiser take
+    # half the time of a loop and repr. Version 2 of marshal has no references, so equal values have equal bytes.
+    folders = [(name, found.st_mode) for name, found in entries if found.st_mode & 0o170000 == 0o040000]
+    marks = [
+        (name, found.st_mode, found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
+        for name, found in entries
+        if found.st_mode & 0o170000 != 0o040000
+    ]
+    return hashlib.sha256(marshal.dumps(marks, 2)).digest(), folders
+
+
+def _unusable(error: OSError, doing: str) -> ScowError:
+    from scow.linux.syscalls import explain
+
+    return explain(error, doing)
+
+
+def _scan(path: bytes) -> list[_Entry]:
+    try:
+        with os.scandir(path) as scan:
+            return [(item.name, item.stat(follow_symlinks=False)) for item in scan]
+    except FileNotFoundError:
+        if not os.path.isdir(path):
+            raise
+    out: list[_Entry] = []  # something went away while it was listed
+    with os.scandir(path) as scan:
+        for item in scan:
+            try:
+                out.append((item.name, item.stat(follow_symlinks=False)))
+            except FileNotFoundError:
+                continue
+    return out

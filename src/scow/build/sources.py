@@ -14,7 +14,6 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.errors import InvalidArgumentError, NotFoundError
-from scow.layer.whiteout import exported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -231,6 +230,8 @@ class DirTree:
 
     def xattrs(self, path: bytes) -> Pairs:
         """See :class:`SourceTree`."""
+        from scow.layer.whiteout import exported
+
         return exported(self._at(path))
 
     def digest(self, path: bytes) -> str:
