@@ -83,7 +83,7 @@ def write_bundle(
         if cwd != "/" and not root.is_dir(cwd):
             root.ensure(cwd, directory=True)
         wanted = [*_files(container, directory, addresses or Addresses()), *_own_mounts(service, container, root)]
-        stubs: list[inside.Stub] = []
+        stubs = root.ensure_standard()
         for target, is_directory in inside.places([(mount["destination"], is_dir) for mount, is_dir in wanted]):
             stubs += root.ensure(target, directory=is_directory)
         joined = addresses.namespace if addresses is not None else ""

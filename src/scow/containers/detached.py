@@ -95,7 +95,8 @@ def _create(service: Containers, container: Container, addresses: bundle.Address
         bundle=service.directory(container.id),
         stdin=bool(config.get("OpenStdin")),
         terminal=bool(config.get("Tty")),
-        leave_stdin_open=not config.get("StdinOnce"),
+        # Who leaves a terminal may come back; a pipe is at its end when the one who fed it is gone.
+        leave_stdin_open=bool(config.get("Tty")) or not config.get("StdinOnce"),
         log=logging.get("Type") != "none",
         log_size=_log_size((logging.get("Config") or {}).get("max-size", "")),
         exit_command=(sys.executable, "-I", "-m", "scow.cli.ended", container.id),

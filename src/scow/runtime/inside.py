@@ -29,6 +29,10 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _PATH = os.O_PATH | os.O_CLOEXEC
 
 
+STANDARD = ("/proc", "/dev", "/sys")
+"""Where every container has file systems of its own."""
+
+
 class Stub(NamedTuple):
     """Something made to be mounted on.
 
@@ -48,10 +52,10 @@ def places(mounts: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
         mounts: Absolute destination and whether it is a directory, parents before children.
 
     Returns:
-        The standard file systems' places and those destinations that are not below another mount.
+        Those destinations that are not below another mount, and not below a standard file system.
     """
-    out = [("/proc", True), ("/dev", True), ("/sys", True)]
-    tops = [path for path, _ in out]
+    out: list[tuple[str, bool]] = []
+    tops = list(STANDARD)
     for path, directory in mounts:
         if not any(path == top or path.startswith(top + "/") for top in tops):
             out.append((path, directory))
@@ -174,6 +178,28 @@ class Root:
             return os.readlink("", dir_fd=fd)
         finally:
             os.close(fd)
+
+    def ensure_standard(self) -> list[Stub]:
+        """Make sure that the standard file systems can be mounted.
+
+        The OCI runtime makes nodes and links below ``/dev`` by its plain path: were that a link of the image's, it
+        would make them wherever the link leads on the host.
+
+        Returns:
+            What had to be made.
+
+        Raises:
+            InvalidArgumentError: One of the places is a link or a file.
+        """
+        made: list[Stub] = []
+        for path in STANDARD:
+            if self.resolve(path) == path and not self.exists(path):
+                made += self.ensure(path, directory=True)
+            try:
+                os.close(self.open(path, _PATH | os.O_DIRECTORY | os.O_NOFOLLOW, links=False))
+            except OSError:
+                raise InvalidArgumentError(f"{path} of the image is not a directory") from None
+        return made
 
     def ensure(self, path: str, *, directory: bool, mode: int = 0o755, owner: tuple[int, int] = (0, 0)) -> list[Stub]:
         """Make sure that something is there to mount on.

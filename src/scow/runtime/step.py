@@ -159,7 +159,7 @@ class Steps:
         try:
             with inside.Root(rootfs) as root:
                 mounts = _step_mounts(step, bundle, root)
-                stubs: list[inside.Stub] = []
+                stubs = root.ensure_standard()
                 try:
                     for target, directory in inside.places([(m["destination"], d) for m, d in mounts]):
                         stubs += root.ensure(target, directory=directory)
