@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from scow.base.tasks import TaskGroup
 from scow.build.copying import Filter, fingerprint, matches
@@ -20,6 +20,7 @@ from scow.build.leaks import Gate, needles, place_of, refuse
 from scow.build.ops.values import BaseOp, CopyOp, MkdirOp, RunOp
 from scow.build.secrets import secret_name, secret_value
 from scow.build.sources import DirTree
+from scow.build.trees import Story, Tree
 from scow.errors import CancelledError, ScowError
 
 if TYPE_CHECKING:
@@ -36,66 +37,6 @@ if TYPE_CHECKING:
     from scow.layer.changeset import Writable
 
 _WRITERS = max(2, os.cpu_count() or 2)
-
-
-class Story(NamedTuple):
-    """How a vertex got its result.
-
-    Attributes:
-        vertex: The vertex.
-        step: Its number in this build; 0 when it was not looked at.
-        outcome: ``cached`` or ``run``.
-        key: Its definition key.
-    """
-
-    vertex: Vertex
-    step: int
-    outcome: str
-    key: str
-
-
-class Tree:
-    """What a vertex gave: known, or on its way while one can stand on it already.
-
-    Args:
-        solved: The result, when it is known.
-        standing: A snapshot of it, when there is one other than that of its layers.
-        time: The newest time among its inputs, seconds since the epoch.
-    """
-
-    def __init__(self, solved: Solved | None = None, standing: str | None = None, time: int = 0) -> None:
-        self._solved = solved
-        self.time = solved.time if solved is not None else time
-        self._known = threading.Event()
-        self._error: BaseException | None = None
-        self.standing = standing
-        if solved is not None:
-            self._known.set()
-
-    @property
-    def known(self) -> Solved | None:
-        """The result, without waiting."""
-        return self._solved
-
-    def settle(self, solved: Solved | None, error: BaseException | None = None) -> None:
-        """Give the result, or why there is none."""
-        self._solved, self._error = solved, error
-        self._known.set()
-
-    def result(self) -> Solved:
-        """The result; waits for it.
-
-        Raises:
-            CancelledError: There will be none.
-        """
-        self._known.wait()
-        if self._solved is None:
-            raise CancelledError("the work was stopped because another part of it failed") from self._error
-        return self._solved
-
-    def stand(self, shop: Workshop) -> str | None:
-        """A snapshot to mount."""
-        return self.standing if self.standing is not None else shop.stand(self.result())
 
 
 class Solver:
