@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scow.build.outside import Resolver
     from scow.build.plan import Plan
     from scow.build.reproducing import Verified
+    from scow.build.scratch import Scratch
     from scow.build.solver import Solver
     from scow.build.suspicious import Suspicion
     from scow.build.workshop import Workshop
@@ -72,6 +73,7 @@ class Rooms(NamedTuple):
         limits: For layers.
         cache_size: Most bytes of build cache.
         repository: Opens a repository of a registry by reference, for pushing or not.
+        network: Gives a step a place on the default network; without it steps are on the host's.
     """
 
     root: str
@@ -85,6 +87,7 @@ class Rooms(NamedTuple):
     limits: Limits
     cache_size: int
     repository: Callable[[str, bool], Target]
+    network: Callable[[str], AbstractContextManager[StepPlace]] | None = None
 
 
 class _Session(NamedTuple):
@@ -154,16 +157,13 @@ class Builder:
             image = Receipts(rooms.db, rooms.images).find(options, ledger)
             if image is not None:
                 return BuildResult(image, 0, 0)
-        from scow.base.files import remove_tree
+        from scow.build.scratch import Scratch
 
-        with rooms.leases.hold("build") as lease:
-            shop = self._workshop(options, lease)
-            scratch = os.path.join(shop.scratch, f"build-{os.urandom(8).hex()}")
-            os.mkdir(scratch, 0o711)
+        with rooms.leases.hold("build") as lease, Scratch(rooms.root, rooms.run_root) as places:
+            shop = self._workshop(options, lease, places)
             try:
-                return self._build(shop, options, ledger, scratch, stdin, check)
+                return self._build(shop, options, ledger, stdin, check)
             finally:
-                remove_tree(scratch)
                 if self.cache.evicted:
                     self.collect()
 
@@ -177,20 +177,15 @@ class Builder:
         Returns:
             Where the lock file belongs, and the inputs.
         """
-        from scow.base.files import remove_tree
         from scow.build.locking import lock_path
+        from scow.build.scratch import Scratch
 
-        with self._rooms.leases.hold("lock") as lease:
-            shop = self._workshop(options, lease)
-            scratch = os.path.join(shop.scratch, f"build-{os.urandom(8).hex()}")
-            os.mkdir(scratch, 0o711)
-            try:
-                session = self._plan(shop, options, Ledger(progress), scratch, None, lambda: None)
-                for vertex in session.plan.vertices:
-                    vertex.op.definition()
-                return lock_path(session.opened.place), session.resolver.inputs()
-            finally:
-                remove_tree(scratch)
+        rooms = self._rooms
+        with rooms.leases.hold("lock") as lease, Scratch(rooms.root, rooms.run_root) as places:
+            session = self._plan(self._workshop(options, lease, places), options, Ledger(progress), None, lambda: None)
+            for vertex in session.plan.vertices:
+                vertex.op.definition()
+            return lock_path(session.opened.place), session.resolver.inputs()
 
     def verify(self, options: BuildOptions, progress: BuildProgress = quiet) -> Verified:
         """Build twice, the second time under other conditions, and compare; see ``reproducing.verify``."""
@@ -209,7 +204,7 @@ class Builder:
         self.cache.evicted = False
         return collect(self._rooms.images, self._rooms.content, self._rooms.snapshots()).size
 
-    def _workshop(self, options: BuildOptions, lease: Lease) -> Workshop:
+    def _workshop(self, options: BuildOptions, lease: Lease, places: Scratch) -> Workshop:
         from scow.build.workshop import Workshop
 
         rooms = self._rooms
@@ -220,7 +215,7 @@ class Builder:
 
             state = os.path.join(rooms.run_root, "steps")
             os.makedirs(state, mode=0o700, exist_ok=True)
-            return Steps(OciRuntime(state), os.path.join(rooms.run_root, "bundles"))
+            return Steps(OciRuntime(state), os.path.join(places.path, "bundles"))
 
         return Workshop(
             db=rooms.db,
@@ -230,7 +225,7 @@ class Builder:
             open_runner=runner,
             lease=lease,
             root=rooms.root,
-            run_root=rooms.run_root,
+            places=places,
             limits=rooms.limits,
             options=options,
             epoch=_epoch(options),
@@ -241,7 +236,6 @@ class Builder:
         shop: Workshop,
         options: BuildOptions,
         ledger: Ledger,
-        scratch: str,
         stdin: BinaryIO | None,
         check: Callable[[], None],
     ) -> _Session:
@@ -258,12 +252,12 @@ class Builder:
 
             return UrlStore(shop.db, shop.content, shop.lease, shop.limits.max_size, check).tree(url, "").path
 
-        opener = ContextOpener(shop, options, scratch, stdin or sys.stdin.buffer, fetch)
+        opener = ContextOpener(shop, options, shop.scratch, stdin or sys.stdin.buffer, fetch)
         name = os.path.basename(options.dockerfile) or "Dockerfile"
         with ledger.internal(f"[internal] load build definition from {name}"):
             opened = opener.open()
             dockerfile = parse(opened.text, opened.filename)
-        resolver = Resolver(shop, self._rooms.images, self._rooms.ensure, opened, ledger, scratch, check)
+        resolver = Resolver(shop, self._rooms.images, self._rooms.ensure, opened, ledger, shop.scratch, check)
         host = host_platform(os.uname().machine)
         target = options.platforms[0] if options.platforms else host
         stages = Stages(dockerfile, options, host, target, resolver, implicit=not options.platforms)
@@ -275,7 +269,6 @@ class Builder:
         shop: Workshop,
         options: BuildOptions,
         ledger: Ledger,
-        scratch: str,
         stdin: BinaryIO | None,
         check: Callable[[], None],
     ) -> BuildResult:
@@ -286,7 +279,7 @@ class Builder:
         from scow.build.output import Made
         from scow.build.solver import Solver
 
-        opened, resolver, plan = self._plan(shop, options, ledger, scratch, stdin, check)
+        opened, resolver, plan = self._plan(shop, options, ledger, stdin, check)
         solver = Solver(shop, self.cache, ledger)
         self._import_caches(options, solver, ledger)
         diary = Diary(shop.db, self.cache, opened.place, options, plan, solver)
@@ -354,7 +347,7 @@ class Builder:
         if not options.cache_from:
             return
         from scow.build.cacheremote import RemoteCache, open_place
-        from scow.errors import NotFoundError, UnavailableError
+        from scow.errors import CorruptError, NotFoundError, UnavailableError
 
         for attributes in options.cache_from:
             name = attributes.get("src") or attributes.get("ref") or attributes.get("type", "")
@@ -363,7 +356,7 @@ class Builder:
             try:
                 place = open_place(attributes, self._rooms.repository, write=False)
                 solver.remotes.append(RemoteCache.read(place))
-            except (NotFoundError, UnavailableError) as error:
+            except (CorruptError, NotFoundError, UnavailableError) as error:
                 ledger.tell(step, "failed", title, error.message)
                 continue
             ledger.tell(step, "done", title)

@@ -129,15 +129,19 @@ class RemoteCache:
         manifest = decode_manifest(raw, desc.media_type).value
         if manifest.config.media_type != CONFIG_TYPE:
             raise NotFoundError(f"{place.name!r} is an image and no build cache")
-        value = json.loads(_fetch(place.target, manifest.config, _MAX_CONFIG))
-        if value.get("version") != VERSION:
-            raise CorruptError("the build cache has another version than this scow knows")
         layers = {desc.annotations.get(_DIFF_ID, str(desc.digest)): desc for desc in manifest.layers}
         entries: dict[str, Entry] = {}
-        for row in value["records"]:
-            entry = Entry(tuple(row["keys"]), as_solved(row["value"]), row["kind"], row["title"])
-            if all(str(layer.diff_id) in layers for layer in entry.solved.layers):
-                entries.update((key, entry) for key in entry.keys)
+        try:
+            value = json.loads(_fetch(place.target, manifest.config, _MAX_CONFIG))
+            if value["version"] != VERSION:
+                raise CorruptError("the build cache has another version than this scow knows")
+            for row in value["records"]:
+                keys = tuple(str(key) for key in row["keys"])
+                entry = Entry(keys, as_solved(row["value"]), str(row["kind"]), str(row["title"]))
+                if all(str(layer.diff_id) in layers for layer in entry.solved.layers):
+                    entries.update((key, entry) for key in keys)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise CorruptError("the build cache's records cannot be understood") from error
         return cls(place.target, entries, layers)
 
     def find(self, key: str) -> Entry | None:

@@ -226,7 +226,8 @@ class GitCheckout:
         if source.checksum and not self.commit.startswith(source.checksum):
             raise InvalidArgumentError(f"the commit of {source.remote!r} is {self.commit}, not {source.checksum}")
         if source.submodules and os.path.exists(os.path.join(self._top, ".gitmodules")):
-            self._git("submodule", "update", "-q", "--init", "--recursive", "--depth=1")
+            # A repository must not make us read others of this machine. Source: CVE-2022-39253.
+            self._git("submodule", "update", "-q", "--init", "--recursive", "--depth=1", local=False)
         if not source.keep_git_dir:
             from scow.base.files import remove_tree
 
@@ -255,7 +256,7 @@ class GitCheckout:
                     os.chmod(path, 0o755 if wide else 0o644)
                 os.utime(path, (self.time, self.time), follow_symlinks=False)
 
-    def _git(self, *words: str) -> str:
+    def _git(self, *words: str, local: bool = True) -> str:
         import shutil
         import subprocess
 
@@ -266,7 +267,7 @@ class GitCheckout:
             **self._environ,
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_ALLOW_PROTOCOL": "http:https:ssh:git:file",
+            "GIT_ALLOW_PROTOCOL": "http:https:ssh:git:file" if local else "http:https:ssh:git",
         }
         done = subprocess.run(
             [program, "-c", "protocol.file.allow=user", "-c", "core.hooksPath=/dev/null", *words],

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scow.build.options import BuildOptions
     from scow.build.output import Made
     from scow.build.plan import Plan
+    from scow.build.scratch import Scratch
     from scow.build.solver import Solver
     from scow.build.workshop import Workshop
     from scow.layer.tar import TarEntry
@@ -215,12 +216,12 @@ class _Elsewhere(_Forgetful):
         super().__init__(rooms, lease)
         self._top = top
 
-    def _workshop(self, options: BuildOptions, lease: Lease) -> Workshop:
+    def _workshop(self, options: BuildOptions, lease: Lease, places: Scratch) -> Workshop:
         from scow.base.database import Database
         from scow.base.leases import Leases
         from scow.snapshot.choose import open_snapshotter
 
-        shop = super()._workshop(options, lease)
+        shop = super()._workshop(options, lease, places)
         open_runner = shop.open_runner
         database = Database(os.path.join(self._top, "scow.db"))
         snapshots = open_snapshotter(self._top, database, shop.content, Leases(database), "overlay")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scow.base.leases import Lease, Leases
     from scow.build.graph import LayerRef, Solved
     from scow.build.options import BuildOptions
+    from scow.build.scratch import Scratch
     from scow.content.local import LocalContentStore
     from scow.layer.changeset import Limits, Writable
     from scow.oci.digest import ChainID, DiffID
@@ -43,7 +44,7 @@ class Workshop:
         runner: Runs commands, opened when first needed.
         lease: Holds everything until the build ends.
         root: The store's directory.
-        run_root: Where state lives that a reboot may lose.
+        places: What the build has for itself.
         limits: For layers.
         options: Of the build.
         epoch: ``SOURCE_DATE_EPOCH``, or ``None``.
@@ -57,7 +58,7 @@ class Workshop:
     open_runner: Callable[[], StepRunner]
     lease: Lease
     root: str
-    run_root: str
+    places: Scratch
     limits: Limits
     options: BuildOptions
     epoch: int | None
@@ -84,18 +85,13 @@ class Workshop:
 
     @property
     def scratch(self) -> str:
-        """A directory for temporary files of the store."""
-        path = os.path.join(self.root, "tmp")
-        os.makedirs(path, mode=0o700, exist_ok=True)
-        return path
+        """A directory for temporary files that goes with the build."""
+        return self.places.path
 
     @property
     def memory(self) -> str:
         """A directory for secrets, on a memory file system where the host has one."""
-        above = "/dev/shm" if os.path.ismount("/dev/shm") and os.access("/dev/shm", os.W_OK) else self.run_root
-        path = os.path.join(above, f"scow-build-{os.geteuid()}")
-        os.makedirs(path, mode=0o711, exist_ok=True)
-        return path
+        return self.places.memory
 
     # ------------------------------------------------------------------ trees
 
