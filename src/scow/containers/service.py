@@ -19,6 +19,7 @@ from scow.runtime.oci import OciRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
     from scow.base.database import Database
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from scow.containers.volumes import Volumes
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
+    from scow.runtime.step import StepPlace
     from scow.snapshot.snapshotter import Snapshotter
 
     T = TypeVar("T")
@@ -179,6 +181,12 @@ class Containers:
 
         settle_all(self)
         return self.store.all()
+
+    def step_place(self, identity: str) -> AbstractContextManager[StepPlace]:
+        """A place on the default network for one build step; see :mod:`scow.containers.networks_steps`."""
+        from scow.containers.networks_steps import step_place
+
+        return step_place(self, identity)
 
     def unpacked(self, image: ImageRecord) -> str | None:
         """Make sure that an image can be mounted.

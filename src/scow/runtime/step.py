@@ -25,6 +25,7 @@ from scow.runtime.spec import tmpfs as make_tmpfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from scow.linux.mount import Mount
@@ -91,6 +92,20 @@ class Step(NamedTuple):
     proxies: tuple[str, ...] = ()
 
 
+class StepPlace(NamedTuple):
+    """A step's place on a network.
+
+    Args:
+        namespace: Path of the network namespace to join.
+        address: Its address there.
+        gateway: The host as it sees it.
+    """
+
+    namespace: str
+    address: str
+    gateway: str
+
+
 class StepRunner(Protocol):
     """Runs steps; any number at a time, from any thread (``scow.runtime.step.Steps`` is the real one).
 
@@ -120,11 +135,19 @@ class Steps:
     Args:
         runtime: The runtime.
         scratch: Directory for the bundles of running steps, made when missing.
+        network: Gives a step, by its id, a place on the default network for the length of a block; without it the
+            default is the host's network.
     """
 
-    def __init__(self, runtime: OciRuntime, scratch: str) -> None:
+    def __init__(
+        self,
+        runtime: OciRuntime,
+        scratch: str,
+        network: Callable[[str], AbstractContextManager[StepPlace]] | None = None,
+    ) -> None:
         self._runtime = runtime
         self._scratch = scratch
+        self._network = network
 
     def run(
         self,
@@ -140,7 +163,10 @@ class Steps:
         bundle = os.path.join(self._scratch, identity)
         os.makedirs(os.path.join(bundle, "rootfs"), mode=0o711)
         try:
-            return run_private(lambda: self._run_mounted(step, identity, bundle, output, cancelled))
+            if self._network is None or step.network != "default":
+                return run_private(lambda: self._run_mounted(step, identity, bundle, None, output, cancelled))
+            with self._network(identity) as place:
+                return run_private(lambda: self._run_mounted(step, identity, bundle, place, output, cancelled))
         finally:
             _remove_bundle(bundle)
 
@@ -149,6 +175,7 @@ class Steps:
         step: Step,
         identity: str,
         bundle: str,
+        place: StepPlace | None,
         output: Callable[[int, bytes], None],
         cancelled: Callable[[], bool] | None,
     ) -> int:
@@ -158,12 +185,12 @@ class Steps:
         mount_all(step.rootfs, rootfs)
         try:
             with inside.Root(rootfs) as root:
-                mounts = _step_mounts(step, bundle, root)
+                mounts = _step_mounts(step, bundle, root, place)
                 stubs = root.ensure_standard()
                 try:
                     for target, directory in inside.places([(m["destination"], d) for m, d in mounts]):
                         stubs += root.ensure(target, directory=directory)
-                    spec = _step_spec(step, identity, rootfs, root, tuple(mount for mount, _ in mounts))
+                    spec = _step_spec(step, identity, rootfs, root, tuple(mount for mount, _ in mounts), place)
                     _write_json(os.path.join(bundle, "config.json"), spec)
                     return self._supervise(identity, bundle, output, cancelled)
                 finally:
@@ -232,7 +259,9 @@ def _pump(readers: list[int], output: Callable[[int, bytes], None], cancelled: C
     return False
 
 
-def _step_mounts(step: Step, bundle: str, root: inside.Root) -> list[tuple[dict[str, Any], bool]]:
+def _step_mounts(
+    step: Step, bundle: str, root: inside.Root, place: StepPlace | None
+) -> list[tuple[dict[str, Any], bool]]:
     """Everything to mount in the step, with whether a directory is needed to mount on."""
     host_resolv = ""
     try:
@@ -242,8 +271,13 @@ def _step_mounts(step: Step, bundle: str, root: inside.Root) -> list[tuple[dict[
         pass
     name = step.hostname or DEFAULT_HOSTNAME
     texts = (
-        ("resolv.conf", netfiles.resolv_conf(host_resolv, own_network=step.network != "host")),
-        ("hosts", netfiles.hosts(step.extra_hosts, [("127.0.0.1", name)])),
+        ("resolv.conf", netfiles.resolv_conf(host_resolv, own_network=step.network == "none" or place is not None)),
+        (
+            "hosts",
+            netfiles.hosts(
+                step.extra_hosts, [(place.address if place else "127.0.0.1", name)], place.gateway if place else ""
+            ),
+        ),
     )
     out: list[tuple[dict[str, Any], bool]] = []
     for file_name, text in texts:
@@ -281,7 +315,12 @@ def _source(mount: StepMount, place: str) -> str:
 
 
 def _step_spec(
-    step: Step, identity: str, rootfs: str, root: inside.Root, mounts: tuple[dict[str, Any], ...]
+    step: Step,
+    identity: str,
+    rootfs: str,
+    root: inside.Root,
+    mounts: tuple[dict[str, Any], ...],
+    place: StepPlace | None,
 ) -> dict[str, Any]:
     names = capabilities.resolve(privileged=step.insecure, last=capabilities.last_known())
     machine = os.uname().machine
@@ -289,13 +328,14 @@ def _step_spec(
     cwd = step.cwd or "/"
     if not root.is_dir(cwd):
         root.ensure(cwd, directory=True, owner=(user.uid, user.gid))
-    place = Place(
+    network = place.namespace if place else "none" if step.network == "none" else "host"
+    whole = Place(
         rootfs=rootfs,
         hostname=step.hostname or DEFAULT_HOSTNAME,
         identity=user,
         args=step.args,
         mounts=mounts,
-        network="none" if step.network == "none" else "host",
+        network=network,
         cgroup=f"{step.cgroup_parent.rstrip('/') or '/scow'}/{identity}",
         unified=is_unified(),
         capabilities=names,
@@ -309,7 +349,7 @@ def _step_spec(
         "Memory": step.memory,
         "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in step.ulimits],
     }
-    spec = make_spec(config, host, place)
+    spec = make_spec(config, host, whole)
     # A build step has no HOSTNAME variable: it would differ from build to build.
     spec["process"]["env"] = [entry for entry in spec["process"]["env"] if not entry.startswith("HOSTNAME=")]
     return spec

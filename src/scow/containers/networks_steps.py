@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A place on the default network for the length of one build step.
+
+A step has no record; its place is kept by the process that builds, and any later command takes away what a killed one
+left (``networks_attach.reap``).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from scow.containers import networks_attach
+from scow.linux import process
+from scow.runtime.network import bridge
+from scow.runtime.network.addresses import mac_bytes, to_text
+from scow.runtime.step import StepPlace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scow.containers.service import Containers
+
+
+@contextmanager
+def step_place(service: Containers, identity: str) -> Iterator[StepPlace]:
+    """Put one step on the default network.
+
+    Args:
+        service: The room.
+        identity: The step's own id.
+
+    Yields:
+        Where it is; the namespace is there until the block ends.
+
+    Raises:
+        UnavailableError: All addresses are taken, or the kernel refused.
+        UnsupportedError: nft is not installed.
+    """
+    network = service.networks.find("bridge")
+    with bridge.locked():
+        network = networks_attach.settled(service, network)
+        endpoint = service.networks.reserve(network, identity, holder=process.self_mark())
+        namespace = -1
+        try:
+            here = networks_attach.bridge_of(network)
+            rules = bridge.bring_up(here)
+            namespace = bridge.make_namespace()
+            port = bridge.Port(endpoint.link, mac_bytes(endpoint.mac), endpoint.address, "eth0", gateway=True)
+            bridge.plug_in(here, port, namespace)
+        except BaseException:
+            if namespace >= 0:
+                os.close(namespace)
+            service.networks.release(identity)
+            raise
+    try:
+        if rules is not None:
+            rules.wait()
+        yield StepPlace(f"/proc/{os.getpid()}/fd/{namespace}", to_text(endpoint.address), network.gateway)
+    finally:
+        os.close(namespace)
+        networks_attach.detach_row(service, endpoint, None)
