@@ -13,6 +13,7 @@ from scow.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import BinaryIO
 
     from scow.base.database import Database
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from scow.content.target import Target
     from scow.images.store import ImageRecord, ImageStore
     from scow.layer.changeset import Limits
-    from scow.runtime.step import StepRunner
+    from scow.runtime.step import StepPlace, StepRunner
     from scow.snapshot.snapshotter import Snapshotter
 
 
