@@ -133,8 +133,10 @@ def test_hostile_json_raises_only_our_errors(value: dict[str, object]) -> None:
 @given(st.binary(max_size=60))
 def test_hostile_bytes_raise_only_our_errors(data: bytes) -> None:
     for decode in (decode_manifest, decode_index, decode_config):
-        with pytest.raises(ScowError):
+        try:  # "{}" is an index of nothing
             decode(data)
+        except ScowError:
+            pass
 
 
 def test_values_are_immutable() -> None:
