@@ -18,12 +18,10 @@ from scow.build.leaks import Gate, needles, place_of
 from scow.build.options import BuildOptions, Secret
 from scow.build.owners import find_owner
 from scow.build.remote import file_name, is_git, is_http, parse_git
-from scow.build.scratch import Scratch
 from scow.build.secrets import forward_agent, secret_value
 from scow.build.sources import DirTree
-from scow.build.spool import Spool
 from scow.build.times import settle_times
-from scow.errors import InvalidArgumentError, LimitError, NotFoundError, ScowError
+from scow.errors import InvalidArgumentError, LimitError, NotFoundError
 
 # ---------------------------------------------------------------------- owners
 
@@ -255,50 +253,3 @@ def test_cache_mounts_are_listed_and_removed(tmp_path):
     assert found[0].size >= 10_000
     assert remove_cache_mount(str(tmp_path), "abc")
     assert cache_mounts(str(tmp_path)) == []
-
-
-# ---------------------------------------------------------------------- places and spools
-
-
-def test_places_of_killed_builds_are_swept_and_those_of_living_ones_stay(tmp_path):
-    root, run = str(tmp_path / "root"), str(tmp_path / "run")
-    with Scratch(root, run) as alive:
-        dead = tmp_path / "root/tmp/build-dead"
-        dead.mkdir()
-        (dead / "lock").write_text("")
-        other = tmp_path / "root/tmp/try-other"
-        other.mkdir()
-        with Scratch(root, run) as second:
-            assert os.path.isdir(alive.path)
-            assert os.path.isdir(second.path)
-            assert not dead.exists()
-            assert other.exists()
-            secret = second.memory
-            assert os.stat(secret).st_mode & 0o022 == 0
-        assert not os.path.exists(secret)
-    assert os.listdir(tmp_path / "root/tmp") == ["try-other"]
-
-
-def test_a_spool_is_a_durable_file_or_an_error(tmp_path):
-    path = str(tmp_path / "f")
-    pieces = [os.urandom(size) for size in (1, 70_000, 0, 300_000)]
-    with Spool(path) as spool:
-        for piece in pieces:
-            assert spool.write(memoryview(piece)) == len(piece)
-    with open(path, "rb") as file:
-        assert file.read() == b"".join(pieces)
-    assert spool.size == sum(map(len, pieces))
-    with pytest.raises(FileExistsError):
-        Spool(path)
-
-
-def test_a_spool_says_that_the_disk_is_full():
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full")
-    spool = Spool.__new__(Spool)
-    spool.__init__("/dev/shm/scow-test-full-" + os.urandom(4).hex())
-    os.dup2(os.open("/dev/full", os.O_WRONLY), spool._fd)
-    os.unlink(spool.path)
-    with pytest.raises(ScowError), spool:
-        for _ in range(200):
-            spool.write(bytes(1 << 16))
