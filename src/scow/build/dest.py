@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.sources import Status, join, parent_of, resolve
 from scow.errors import ConflictError
-from scow.layer.tarformat import BLOCKDEV, CHAR, DIRECTORY, FIFO, LINK, REGULAR, SYMLINK, TarEntry
+from scow.layer.tarformat import BLOCKDEV, CHAR, LINK, REGULAR, TarEntry
 from scow.layer.tarwrite import TarWriter
-from scow.layer.walk import contents, find_holes
+from scow.layer.walk import TYPES, contents, find_holes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
     from scow.layer.tarformat import Pairs, Segments
 
 _OPAQUE = b".wh..wh..opq"
-_KINDS = {
-    stat.S_IFREG: REGULAR,
-    stat.S_IFDIR: DIRECTORY,
-    stat.S_IFLNK: SYMLINK,
-    stat.S_IFCHR: CHAR,
-    stat.S_IFBLK: BLOCKDEV,
-    stat.S_IFIFO: FIFO,
-}
 _NANO = 1_000_000_000
 _SMALL = 1 << 16
 UNTIMED = -1
@@ -300,7 +292,7 @@ class DestTree:
 
 def _write_slot(writer: TarWriter, path: bytes, slot: Slot, epoch: int | None) -> None:
     mtime_ns = slot.mtime_ns if epoch is None else min(slot.mtime_ns, epoch * _NANO)
-    kind = LINK if slot.hard else _KINDS[stat.S_IFMT(slot.mode)]
+    kind = LINK if slot.hard else TYPES[stat.S_IFMT(slot.mode)]
     device = kind in (CHAR, BLOCKDEV)
     entry = TarEntry(
         path,

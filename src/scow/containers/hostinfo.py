@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scow.containers.service import Containers
     from scow.linux.features import Features
 
-_NEEDED = ("runc", "conmon", "netavark")
+_NEEDED = ("runc", "conmon", "nft")
 
 
 def info(service: Containers, environ: Mapping[str, str], snapshotter: str, version: str) -> dict[str, Any]:

@@ -103,26 +103,10 @@ def state(container: Container) -> dict[str, Any]:
 
 def config(container: Container) -> dict[str, Any]:
     """Docker's ``Config``, absent members as docker shows them."""
+    from scow.images.inspect import unset_config
+
     given = container.config
-    defaults: dict[str, Any] = {
-        "Hostname": "",
-        "Domainname": "",
-        "User": "",
-        "AttachStdin": False,
-        "AttachStdout": False,
-        "AttachStderr": False,
-        "Tty": False,
-        "OpenStdin": False,
-        "StdinOnce": False,
-        "Env": None,
-        "Cmd": None,
-        "Image": container.image_name,
-        "Volumes": None,
-        "WorkingDir": "",
-        "Entrypoint": None,
-        "OnBuild": None,
-        "Labels": {},
-    }
+    defaults = unset_config() | {"Image": container.image_name, "Labels": {}}
     found = {name: given.get(name, defaults.get(name)) for name in _CONFIG_ORDER.split() if name in {*given, *defaults}}
     if not found.get("ExposedPorts"):
         found.pop("ExposedPorts", None)

@@ -76,7 +76,12 @@ def config_members(config: ContainerConfig) -> dict[str, Any]:
     Returns:
         Docker's ``Config``.
     """
-    value: dict[str, Any] = {
+    return unset_config() | container_config_members(config)
+
+
+def unset_config() -> dict[str, Any]:
+    """Docker's ``Config`` of which nothing is set, in docker's order."""
+    return {
         "Hostname": "",
         "Domainname": "",
         "User": "",
@@ -95,7 +100,6 @@ def config_members(config: ContainerConfig) -> dict[str, Any]:
         "OnBuild": None,
         "Labels": None,
     }
-    return value | container_config_members(config)
 
 
 def _graph_driver(snapshots: Snapshotter, record: ImageRecord) -> dict[str, Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from scow.layer.tarformat import Segments
 
-_TYPES = {
+TYPES = {
     stat.S_IFREG: REGULAR,
     stat.S_IFDIR: DIRECTORY,
     stat.S_IFLNK: SYMLINK,
@@ -25,6 +25,7 @@ _TYPES = {
     stat.S_IFBLK: BLOCKDEV,
     stat.S_IFIFO: FIFO,
 }
+"""What a layer calls each kind of file; sockets have no place in one."""
 _CHUNK = 256 * 1024
 _GRAIN = 4096
 _MIN_RUN = 8  # grains of zeros that make a hole
@@ -101,7 +102,7 @@ def describe(item: Item, epoch: int | None = None) -> TarEntry | None:
         ScowError: It cannot be looked at.
     """
     name, path, status = item
-    kind = _TYPES.get(stat.S_IFMT(status.st_mode))
+    kind = TYPES.get(stat.S_IFMT(status.st_mode))
     if kind is None:
         return None
     try:

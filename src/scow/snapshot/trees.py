@@ -40,25 +40,13 @@ class Trees:
     ) -> Applied:
         """Unpack a stream; see the protocol."""
         del lease, expected
-        into = f"{directory}/fs"
-        try:
-            os.mkdir(into, 0o700)
-            os.chmod(into, _UNTOUCHED)
-        except OSError as error:
-            raise storage_error(error, into) from error
-        return extract(tar, into, limits=limits, user_xattrs=os.geteuid() != 0)
+        return _unpack(tar, f"{directory}/fs", limits)
 
     def fill_from_blob(self, directory: str, diff_id: DiffID, *, lease: Lease | None, limits: Limits | None) -> Applied:
         """Unpack a blob; see the protocol."""
         del lease
-        into = f"{directory}/fs"
         with self._snapshots.content.open(diff_id) as tar:
-            try:
-                os.mkdir(into, 0o700)
-                os.chmod(into, _UNTOUCHED)
-            except OSError as error:
-                raise storage_error(error, into) from error
-            return extract(tar, into, limits=limits, user_xattrs=os.geteuid() != 0)
+            return _unpack(tar, f"{directory}/fs", limits)
 
     def place(self, record: Record, parent: Record | None, pending: Pending) -> Linked:
         """Complete what the layer only implied; see the protocol."""
@@ -93,3 +81,12 @@ class Trees:
             settle(upper, lowers, pending)
 
         run_private(work)
+
+
+def _unpack(tar: Readable, into: str, limits: Limits | None) -> Applied:
+    try:
+        os.mkdir(into, 0o700)
+        os.chmod(into, _UNTOUCHED)
+    except OSError as error:
+        raise storage_error(error, into) from error
+    return extract(tar, into, limits=limits, user_xattrs=os.geteuid() != 0)
