@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 settings.register_profile("scow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", parent=settings.get_profile("scow"), max_examples=2000)
 settings.load_profile(os.environ.get("SCOW_HYPOTHESIS", "scow"))
+
+# A shell without job control starts what it puts in the background with SIGINT ignored, and every child inherits that:
+# the tests that press Ctrl-C would then wait for nothing. With a handler here, children have the default again.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
