@@ -29,7 +29,7 @@ def nothing_left(scow):
 
 
 def terminal(scow, *words, size=(24, 80)):
-    return pexpect.spawn(scow.program, [*words], env=scow.env, timeout=20, dimensions=size, encoding="utf-8")
+    return pexpect.spawn(scow.program, [*words], env=scow.env, timeout=60, dimensions=size, encoding="utf-8")
 
 
 def shell(scow, *words, **options):
@@ -108,7 +108,7 @@ def test_other_keys_to_leave(scow):
 
 
 def test_the_terminal_is_as_it_was(scow):
-    outer = pexpect.spawn("/bin/sh", env={**scow.env, "PS1": "out> "}, timeout=20, encoding="utf-8")
+    outer = pexpect.spawn("/bin/sh", env={**scow.env, "PS1": "out> "}, timeout=60, encoding="utf-8")
     outer.expect_exact("out> ")
     outer.sendline("stty -a | cksum")
     outer.expect(r"(\d+ \d+)")
