@@ -16,7 +16,7 @@ from scow.base.tasks import TaskGroup
 from scow.build.copying import Filter, fingerprint, matches
 from scow.build.failures import StepFailedError
 from scow.build.graph import LayerRef, Solved, content_key, definition_key, digest_of, result_key
-from scow.build.leaks import Gate, needles, place_of, refuse
+from scow.build.leaks import needles, place_of, refuse
 from scow.build.ops.values import BaseOp, CopyOp, MkdirOp, RunOp
 from scow.build.secrets import secret_name, secret_value
 from scow.build.sources import DirTree
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from scow.build.graph import Vertex
     from scow.build.leaks import Needle
     from scow.build.workshop import Workshop
-    from scow.layer.changeset import Writable
 
 _WRITERS = max(2, os.cpu_count() or 2)
 
@@ -269,14 +268,13 @@ class Solver:
     def _left_by(self, error: ScowError, below: Tree) -> Solved | None:
         """The tree that a failed command left, when it was kept."""
         from scow.build.ops.exec import CommandFailedError
-        from scow.layer.diff import diff_upper
 
         if not isinstance(error, CommandFailedError) or not error.left:
             return None
         with self._lock:
             self._uppers.append(error.left)
         upper = self._shop.snapshots.upper(error.left)
-        diff, size, usage = self._shop.keep_layer(lambda out: diff_upper(upper, out).usage)
+        diff, size, usage, _ = self._shop.keep_upper(upper, [])
         return self._shop.place(below.result(), LayerRef(diff, size, usage, below.time))
 
     def _run(
@@ -333,22 +331,12 @@ class Solver:
         when: int,
     ) -> Solved:
         """Make the layer of a RUN from what it left, and enter it."""
-        from scow.layer.diff import diff_upper
-
         shop = self._shop
         with self._writers:
-            upper = shop.snapshots.upper(name)
-            wanted = self._needles(vertex)
-            gates: list[Gate] = []
-
-            def write(out: Writable) -> int:
-                gates.append(Gate(out, wanted))
-                return diff_upper(upper, gates[0] if wanted else out).usage
-
-            diff, size, usage = shop.keep_layer(write)
-            if gates[0].found is not None:
+            diff, size, usage, leak = shop.keep_upper(shop.snapshots.upper(name), self._needles(vertex))
+            if leak is not None:
                 with shop.content.open(diff) as tar:
-                    raise refuse(gates[0].found, place_of(tar, gates[0].found[1]), vertex.title)
+                    raise refuse(leak, place_of(tar, leak[1]), vertex.title)
         solved = shop.place(below, LayerRef(diff, size, usage, when))
         second = result_key(definition, str(below.chain), [str(read.result().chain) for read in reads])
         if not self._may_leak(vertex):

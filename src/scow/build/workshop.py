@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scow.base.database import Database
     from scow.base.leases import Lease, Leases
     from scow.build.graph import LayerRef, Solved
+    from scow.build.leaks import Needle
     from scow.build.options import BuildOptions
     from scow.build.scratch import Scratch
     from scow.content.local import LocalContentStore
@@ -170,6 +171,32 @@ class Workshop:
             usage = write(ingest)
             info = ingest.commit(lease=self.lease)
         return DiffID(info.digest), info.size, usage
+
+    def keep_upper(self, upper: str, wanted: list[Needle]) -> tuple[DiffID, int, int, tuple[Needle, int] | None]:
+        """Make a blob of the layer that a step's directory is.
+
+        Args:
+            upper: The directory.
+            wanted: Secrets to look out for.
+
+        Returns:
+            DiffID, bytes of the tar, bytes of file data, and the first secret found with its place.
+        """
+        from scow.build.leaks import Gate
+        from scow.build.spool import Spool
+        from scow.layer.diff import diff_upper
+
+        path = os.path.join(self.scratch, f"layer-{os.urandom(8).hex()}")
+        try:
+            with Spool(path) as spool:
+                gate = Gate(spool, wanted)
+                applied = diff_upper(upper, gate if wanted else spool)
+            self.content.adopt(path, applied.diff_id, applied.size, self.lease)
+        except BaseException:
+            if os.path.exists(path):
+                os.unlink(path)
+            raise
+        return applied.diff_id, applied.size, applied.usage, gate.found
 
     def place(self, below: Solved, layer: LayerRef) -> Solved:
         """Put a layer, whose tar is a blob, on a tree."""
