@@ -232,6 +232,28 @@ def test_cache_mounts_are_kept_between_builds(scow, ctx):
     assert "cache mount k" in scow("builder", "df")
 
 
+def test_the_source_of_a_cache_is_a_directory_in_it(scow, ctx):
+    one = "RUN --mount=type=cache,id=inner,target=/c"
+    two = "RUN --mount=type=cache,id=inner,source=sub,target=/s"
+    build(scow, write(ctx, f"FROM BASE\n{one} mkdir /c/sub && echo here > /c/sub/f\n{two} grep here /s/f\n"))
+    escape = (
+        f"FROM BASE\n{one} ln -s /etc /c/link\nRUN --mount=type=cache,id=inner,source=link,target=/s cat /s/passwd\n"
+    )
+    done = scow.run("build", "-q", write(ctx, escape))
+    assert done.returncode == 1
+    assert "'/link' is not there to be mounted" in done.stderr.decode()
+
+
+def test_a_build_that_fails_before_it_begins_after_one_that_did_not(scow, ctx):
+    where = write(ctx, "FROM BASE\nCOPY a /a\nCOPY b /b\n", a="1", b="2")
+    build(scow, where)
+    (ctx / "a").unlink()
+    done = scow.run("build", "-q", where)
+    assert done.returncode == 1
+    assert "foresee" not in done.stderr.decode()
+    assert "Dockerfile:2" in done.stderr.decode()
+
+
 def test_locked_caches_take_turns(scow, ctx):
     step = "RUN --mount=type=cache,target=/c,id=lock,sharing=locked sh -c 'test ! -e /c/busy; touch /c/busy; sleep 1; rm /c/busy'\n"
     where = write(ctx, f"FROM BASE AS a\n{step}FROM BASE AS b\nENV X=1\n{step}FROM a\nCOPY --from=b /etc /x\n")

@@ -66,8 +66,11 @@ class Recorder:
         """Whether everything came from the cache, as it was in the last build."""
         if any(solver.outcomes.get(vertex, "cached") != "cached" for vertex in vertices):
             return False
+        keys = [solver.keys[vertex] for vertex in vertices if vertex in solver.keys]
+        if len(keys) < len(vertices):  # it failed before all were known
+            return False
         found = self._cache.last_step(self._place)
-        return found is not None and found[0] == _key([solver.keys[vertex] for vertex in vertices])
+        return found is not None and found[0] == _key(keys)
 
     def files(self, total: str) -> dict[str, str] | None:
         """The files of a directory by its digest; ``None`` when they are forgotten."""

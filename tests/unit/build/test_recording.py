@@ -121,6 +121,8 @@ def test_the_last_build_is_recognised(recorder, root):
     assert not recorder.is_last(vertices, Solved(vertices, "run"))
     other = plan(root, env=["A=1"])
     assert not recorder.is_last(other, Solved(other, "cached"))
+    # a build that failed before its last steps had keys
+    assert not recorder.is_last(vertices, Solved(vertices[:2], "cached"))
 
 
 def test_steps_that_nobody_looked_at_are_left_out(recorder, root):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scow.build.context import ContextTree
@@ -138,7 +139,10 @@ class Mounting:
         mount = wanted.mount
         seed = self._reads[wanted.read] if wanted.read >= 0 else None
         source = clean(os.fsencode(mount.source))
-        identity = json.dumps([mount.id, seed, os.fsdecode(source), mount.uid, mount.gid, mount.mode])
+        # Without a beginning, source is a directory of the cache itself, which other steps may see whole.
+        inner = source if seed is None else b""
+        begins: list[object] = [seed, os.fsdecode(source), mount.uid, mount.gid, mount.mode]
+        identity = json.dumps([mount.id, *([None, "", None, None, None] if inner else begins)])
         name = hashlib.sha256(identity.encode()).hexdigest()[:32]
         top = os.path.join(self._shop.root, "cache-mounts")
         os.makedirs(top, mode=0o711, exist_ok=True)
@@ -146,9 +150,14 @@ class Mounting:
         place = os.path.join(path, "data")
         if not os.path.isdir(place):
             _write(os.path.join(path, "id"), mount.id.encode("utf-8", "surrogateescape"), 0o600, 0, 0)
-            self._seed(place, mount, seed, source)
+            self._seed(place, replace(mount, uid=None, gid=None, mode=None) if inner else mount, seed, source)
         os.utime(path)
-        self.mounts.append(StepMount(wanted.target, "bind", place, ("ro",) if mount.readonly else ()))
+        options = ("ro",) if mount.readonly else ()
+        if inner:
+            whole = (Mount("bind", place, "", ("bind",)),)
+            self.mounts.append(StepMount(wanted.target, "bind", "/" + os.fsdecode(inner), options, whole))
+        else:
+            self.mounts.append(StepMount(wanted.target, "bind", place, options))
 
     def _lock_cache(self, top: str, name: str, mount: Wanted) -> str:
         """A directory that may be used now: alone when the mount says so."""

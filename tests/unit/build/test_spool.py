@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+
+import pytest
+
+from scow.build import spool as module
+from scow.build.spool import Spool
+from scow.base.files import NoSpaceError
+
+
+def test_everything_is_written_in_order(tmp_path):
+    path = str(tmp_path / "layer")
+    pieces = [bytes([number % 251]) * (number * 37 % 70_000) for number in range(300)]
+    with Spool(path) as spool:
+        for piece in pieces:
+            assert spool.write(piece) == len(piece)
+    whole = b"".join(pieces)
+    with open(path, "rb") as file:
+        assert hashlib.sha256(file.read()).digest() == hashlib.sha256(whole).digest()
+    assert spool.size == len(whole)
+    assert os.stat(path).st_mode & 0o777 == 0o444
+
+
+def test_a_buffer_that_the_caller_uses_again_is_not_written_twice(tmp_path):
+    path = str(tmp_path / "layer")
+    buffer = bytearray(b"one")
+    with Spool(path) as spool:
+        spool.write(memoryview(buffer))
+        buffer[:] = b"two"
+        spool.write(buffer)
+    with open(path, "rb") as file:
+        assert file.read() == b"onetwo"
+
+
+def test_a_full_disk_is_told_and_never_waited_for(tmp_path, monkeypatch):
+    def full(_fd, _data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(module.os, "write", full)
+    with pytest.raises(NoSpaceError), Spool(str(tmp_path / "layer")) as spool:
+        for _ in range(module._WAITING * 4):
+            spool.write(b"x" * 1024)
+
+
+def test_an_error_of_the_caller_is_the_one_that_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(module.os, "write", lambda _fd, _data: (_ for _ in ()).throw(OSError(errno.EIO, "io")))
+    with pytest.raises(ValueError, match="mine"), Spool(str(tmp_path / "layer")) as spool:
+        spool.write(b"x")
+        raise ValueError("mine")
+
+
+def test_nothing_that_is_there_is_overwritten(tmp_path):
+    path = tmp_path / "layer"
+    path.write_bytes(b"theirs")
+    with pytest.raises(FileExistsError):
+        Spool(str(path))
+    assert path.read_bytes() == b"theirs"
