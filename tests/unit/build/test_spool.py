@@ -7,9 +7,9 @@ import os
 
 import pytest
 
+from scow.base.files import NoSpaceError
 from scow.build import spool as module
 from scow.build.spool import Spool
-from scow.base.files import NoSpaceError
 
 
 def test_everything_is_written_in_order(tmp_path):
