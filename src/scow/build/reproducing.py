@@ -246,10 +246,11 @@ class _OtherMachine:
         *,
         output: Callable[[int, bytes], None],
         cancelled: Callable[[], bool] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> int:
         """See :class:`~scow.runtime.step.StepRunner`."""
         other = step if step.hostname else step._replace(hostname=HOSTNAME)
-        return self._runner.run(other, output=output, cancelled=cancelled)
+        return self._runner.run(other, output=output, cancelled=cancelled, meanwhile=meanwhile)
 
 
 def _place(rooms: Rooms, seen: _Seen) -> str:

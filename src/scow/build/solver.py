@@ -8,6 +8,7 @@ the end waits for all of them. Finished layers enter the cache even when a later
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -35,6 +36,18 @@ if TYPE_CHECKING:
     from scow.build.leaks import Needle
     from scow.build.workshop import Workshop
 
+_LATER = (
+    "scow.build.spool",
+    "scow.layer.diff",
+    "scow.layer.erofs",
+    "scow.snapshot.survey",
+    "scow.build.ops.files",
+    "scow.build.output",
+    "scow.build.suspicious",
+    "scow.build.diary",
+    "scow.build.explaining",
+    "scow.images.mutate",
+)
 _WRITERS = max(2, os.cpu_count() or 2)
 
 
@@ -59,6 +72,7 @@ class Solver:
         self._told: set[Vertex] = set()
         self._writers = threading.Semaphore(_WRITERS)
         self._uppers: list[str] = []
+        self._later: tuple[str, ...] = _LATER
         self.stories: list[Story] = []
         self.remotes: list[RemoteCache] = []
         """Further caches, asked in order."""
@@ -305,7 +319,7 @@ class Solver:
         origins = [mount.origin.newest() for mount in op.mounts if mount.origin is not None]
         when = max([below.time, *(read.time for read in reads), *origins])
         when = when if self._shop.epoch is None else self._shop.epoch
-        name = run_command(self._shop, op, parent, names, when, output, lambda: group.cancelled)
+        name = run_command(self._shop, op, parent, names, when, output, lambda: group.cancelled, self._get_ready)
         with self._lock:
             self._uppers.append(name)
         tree = Tree(standing=name, time=when)
@@ -320,6 +334,13 @@ class Solver:
 
         writing.spawn(write)
         return tree
+
+    def _get_ready(self) -> None:
+        """Import what the build needs after its first command, while that command runs."""
+        with self._lock:
+            modules, self._later = self._later, ()
+        for name in modules:
+            importlib.import_module(name)
 
     def _write_upper(
         self,

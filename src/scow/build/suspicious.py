@@ -26,26 +26,23 @@ if TYPE_CHECKING:
 _MOST = 1 << 18
 """Bytes of a file that are read; credentials are small."""
 _KEY: Final = rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"
-_FILES: Final = tuple(
-    (re.compile(name), re.compile(content), what)
-    for name, content, what in (
-        (rb"(?:.*/)?id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?", _KEY, "a private SSH key"),
-        (rb".*\.(?:pem|key|p8)", _KEY, "a private key"),
-        (rb"(?:.*/)?[._]netrc", rb"(?m)\bpassword\s+\S", "a password"),
-        (rb"(?:.*/)?\.npmrc", rb"(?m)_(?:authToken|auth|password)\s*=\s*(?!\$\{)\S", "a registry token"),
-        (rb"(?:.*/)?\.yarnrc\.yml", rb"(?m)npmAuth(?:Token|Ident):\s*[\"']?(?!\$\{)\w", "a registry token"),
-        (rb"(?:.*/)?\.pypirc", rb"(?m)^\s*password\s*[=:]\s*\S", "a package index password"),
-        (rb"(?:.*/)?\.git-credentials", rb"(?m)^\w+://[^\s:/]*:[^\s@]+@", "a git password"),
-        (
-            rb"(?:.*/)?\.git/config",
-            rb"(?m)(?:url\s*=\s*\w+://[^\s:/]+:[^\s@]+@|extraheader\s*=.*basic )",
-            "a git password",
-        ),
-        (rb"(?:.*/)?\.aws/credentials", rb"(?mi)^\s*aws_secret_access_key\s*=\s*\S", "an AWS key"),
-        (rb"(?:.*/)?\.docker/config\.json", rb'"auth"\s*:\s*"[^"]', "a registry login"),
-        (rb"(?:.*/)?\.kube/config", rb"(?m)(?:client-key-data|token):\s*\S{16}", "cluster credentials"),
-        (rb".*\.json", rb'"private_key"\s*:\s*"-----BEGIN', "a service account key"),
-    )
+_FILES: Final = (
+    (rb"(?:.*/)?id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?", _KEY, "a private SSH key"),
+    (rb".*\.(?:pem|key|p8)", _KEY, "a private key"),
+    (rb"(?:.*/)?[._]netrc", rb"(?m)\bpassword\s+\S", "a password"),
+    (rb"(?:.*/)?\.npmrc", rb"(?m)_(?:authToken|auth|password)\s*=\s*(?!\$\{)\S", "a registry token"),
+    (rb"(?:.*/)?\.yarnrc\.yml", rb"(?m)npmAuth(?:Token|Ident):\s*[\"']?(?!\$\{)\w", "a registry token"),
+    (rb"(?:.*/)?\.pypirc", rb"(?m)^\s*password\s*[=:]\s*\S", "a package index password"),
+    (rb"(?:.*/)?\.git-credentials", rb"(?m)^\w+://[^\s:/]*:[^\s@]+@", "a git password"),
+    (
+        rb"(?:.*/)?\.git/config",
+        rb"(?m)(?:url\s*=\s*\w+://[^\s:/]+:[^\s@]+@|extraheader\s*=.*basic )",
+        "a git password",
+    ),
+    (rb"(?:.*/)?\.aws/credentials", rb"(?mi)^\s*aws_secret_access_key\s*=\s*\S", "an AWS key"),
+    (rb"(?:.*/)?\.docker/config\.json", rb'"auth"\s*:\s*"[^"]', "a registry login"),
+    (rb"(?:.*/)?\.kube/config", rb"(?m)(?:client-key-data|token):\s*\S{16}", "cluster credentials"),
+    (rb".*\.json", rb'"private_key"\s*:\s*"-----BEGIN', "a service account key"),
 )
 _NAMED: Final = re.compile(
     rb"(?:.*/)?(?:id_[a-z0-9_]+|[._]netrc|\.npmrc|\.yarnrc\.yml|\.pypirc|\.git-credentials|\.git/config"
@@ -53,21 +50,20 @@ _NAMED: Final = re.compile(
     rb"|[^/]*(?:credential|service.?account|secret)[^/]*\.json)",
     re.IGNORECASE,
 )
-_VALUES: Final = tuple(
-    (re.compile(pattern), what)
-    for pattern, what in (
-        (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", "an AWS access key"),
-        (r"\bgh[pousr]_[A-Za-z0-9]{36,}\b|\bgithub_pat_[A-Za-z0-9_]{50,}", "a GitHub token"),
-        (r"\bglpat-[A-Za-z0-9_-]{20,}", "a GitLab token"),
-        (r"\bxox[abprs]-[A-Za-z0-9-]{20,}", "a Slack token"),
-        (r"\bsk_live_[A-Za-z0-9]{20,}", "a payment key"),
-        (r"\bAIza[A-Za-z0-9_-]{35}\b", "a Google API key"),
-        (r"\bnpm_[A-Za-z0-9]{36}\b", "an npm token"),
-        (r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}", "a package index token"),
-        (r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----", "a private key"),
-        (r"\b[a-z][a-z0-9+.-]*://[^\s:/@$]+:[^\s:/@$]{3,}@", "a URL with a password"),
-    )
+_VALUES: Final = (
+    (("AKIA", "ASIA"), r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", "an AWS access key"),
+    (("gh",), r"\bgh[pousr]_[A-Za-z0-9]{36,}\b", "a GitHub token"),
+    (("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{50,}", "a GitHub token"),
+    (("glpat-",), r"\bglpat-[A-Za-z0-9_-]{20,}", "a GitLab token"),
+    (("xox",), r"\bxox[abprs]-[A-Za-z0-9-]{20,}", "a Slack token"),
+    (("sk_live_",), r"\bsk_live_[A-Za-z0-9]{20,}", "a payment key"),
+    (("AIza",), r"\bAIza[A-Za-z0-9_-]{35}\b", "a Google API key"),
+    (("npm_",), r"\bnpm_[A-Za-z0-9]{36}\b", "an npm token"),
+    (("pypi-",), r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}", "a package index token"),
+    (("-----BEGIN ",), r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----", "a private key"),
+    (("://",), r"\b[a-z][a-z0-9+.-]*://[^\s:/@$]+:[^\s:/@$]{3,}@", "a URL with a password"),
 )
+"""What every value of a shape holds, the shape, and its name; few texts hold any, so the shapes are compiled late."""
 
 
 class Suspicion(NamedTuple):
@@ -141,15 +137,15 @@ def in_layer(tar: BinaryIO) -> Iterator[tuple[str, str]]:
         tar.seek(entry.offset)
         data = tar.read(min(entry.stored, _MOST))
         for name, content, what in _FILES:
-            if name.fullmatch(entry.name) and content.search(data):
+            if re.fullmatch(name, entry.name) and re.search(content, data):
                 yield "/" + entry.name.decode("utf-8", "backslashreplace"), what
                 break
 
 
 def in_value(text: str) -> Iterator[str]:
     """What a text looks like it holds."""
-    for pattern, what in _VALUES:
-        if pattern.search(text):
+    for marks, pattern, what in _VALUES:
+        if any(mark in text for mark in marks) and re.search(pattern, text):
             yield what
 
 

@@ -8,8 +8,9 @@ build. ``args``, ``flags`` and ``json`` are the raw words that the typed fields 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
+
+from scow.record import Record
 
 
 class Span(NamedTuple):
@@ -75,8 +76,7 @@ class Directive(NamedTuple):
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Record, kw_only=True):
     """What every instruction has.
 
     Attributes:
@@ -106,8 +106,7 @@ class Node:
         return self.keyword.upper()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class From(Node):
+class From(Node, kw_only=True):
     """``FROM [--platform=P] IMAGE [AS NAME]``.
 
     Attributes:
@@ -123,15 +122,13 @@ class From(Node):
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arg(Node):
+class Arg(Node, kw_only=True):
     """``ARG NAME[=DEFAULT] ...``."""
 
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Node):
+class Run(Node, kw_only=True):
     """``RUN``: a command for the shell, or in exec form; its here-documents are in ``heredocs``.
 
     Attributes:
@@ -149,8 +146,7 @@ class Run(Node):
     devices: tuple[Device, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy(Node):
+class Copy(Node, kw_only=True):
     """``COPY SOURCE ... DESTINATION``.
 
     Attributes:
@@ -176,8 +172,7 @@ class Copy(Node):
     excludes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Add(Node):
+class Add(Node, kw_only=True):
     """``ADD``: as COPY from the context, with URLs, git repositories and archives.
 
     Attributes:
@@ -205,78 +200,67 @@ class Add(Node):
     unpack: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Env(Node):
+class Env(Node, kw_only=True):
     """``ENV NAME=value ...`` or ``ENV NAME value``."""
 
     pairs: tuple[Pair, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Label(Node):
+class Label(Node, kw_only=True):
     """``LABEL NAME=value ...`` or ``LABEL NAME value``."""
 
     pairs: tuple[Pair, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workdir(Node):
+class Workdir(Node, kw_only=True):
     """``WORKDIR PATH``."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User(Node):
+class User(Node, kw_only=True):
     """``USER NAME[:GROUP]``."""
 
     user: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expose(Node):
+class Expose(Node, kw_only=True):
     """``EXPOSE PORT[/PROTOCOL] ...``; ``ports`` is sorted, ``args`` has the written order."""
 
     ports: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume(Node):
+class Volume(Node, kw_only=True):
     """``VOLUME PATH ...``; the paths without surrounding space."""
 
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cmd(Node):
+class Cmd(Node, kw_only=True):
     """``CMD``: words of the exec form, or in shell form one string; may be empty."""
 
     command: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entrypoint(Node):
+class Entrypoint(Node, kw_only=True):
     """``ENTRYPOINT``: words of the exec form, or in shell form one string; may be empty."""
 
     command: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shell(Node):
+class Shell(Node, kw_only=True):
     """``SHELL ["program", "argument", ...]``."""
 
     shell: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopSignal(Node):
+class StopSignal(Node, kw_only=True):
     """``STOPSIGNAL NAME``."""
 
     signal: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Healthcheck(Node):
+class Healthcheck(Node, kw_only=True):
     """``HEALTHCHECK NONE`` or ``HEALTHCHECK [flags] CMD ...``. Durations are in nanoseconds, 0 when not said.
 
     Attributes:
@@ -296,22 +280,19 @@ class Healthcheck(Node):
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Maintainer(Node):
+class Maintainer(Node, kw_only=True):
     """``MAINTAINER NAME`` (deprecated)."""
 
     maintainer: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unknown(Node):
+class Unknown(Node, kw_only=True):
     """An instruction that cannot be read; only inside ONBUILD, where it fails when it is triggered."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Onbuild(Node):
+class Onbuild(Node, kw_only=True):
     """``ONBUILD INSTRUCTION``.
 
     Attributes:
@@ -345,8 +326,7 @@ Instruction: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Record, kw_only=True):
     """A FROM and what follows it.
 
     Attributes:
@@ -365,8 +345,7 @@ class Stage:
         return self.from_.stage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dockerfile:
+class Dockerfile(Record, kw_only=True):
     """A whole Dockerfile.
 
     Attributes:

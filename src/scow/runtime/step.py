@@ -110,7 +110,8 @@ class StepRunner(Protocol):
     """Runs steps; any number at a time, from any thread (``scow.runtime.step.Steps`` is the real one).
 
     ``run`` blocks until the process has ended. ``output`` gets ``(stream, data)`` with stream 1 or 2, from one
-    thread, in the order of writing; ``cancelled`` is asked about every 100 ms and a true answer kills the step.
+    thread, in the order of writing; ``cancelled`` is asked about every 100 ms and a true answer kills the step;
+    ``meanwhile`` is called once, when the step has been silent for 100 ms, for short work that can be done beside it.
 
     Raises:
         CancelledError: ``cancelled`` said so.
@@ -124,9 +125,18 @@ class StepRunner(Protocol):
         *,
         output: Callable[[int, bytes], None],
         cancelled: Callable[[], bool] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> int:
         """Run one step; returns its exit status (128 + signal when it was killed)."""
         ...
+
+
+class _Watch(NamedTuple):
+    """Who is told of a step, and asked about it; see :class:`StepRunner`."""
+
+    output: Callable[[int, bytes], None]
+    cancelled: Callable[[], bool] | None
+    meanwhile: Callable[[], None] | None
 
 
 class Steps:
@@ -155,6 +165,7 @@ class Steps:
         *,
         output: Callable[[int, bytes], None],
         cancelled: Callable[[], bool] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> int:
         """Run one step to its end; see :class:`StepRunner`."""
         from scow.linux.namespaces import run_private
@@ -162,11 +173,12 @@ class Steps:
         identity = f"scow-step-{os.urandom(8).hex()}"
         bundle = os.path.join(self._scratch, identity)
         os.makedirs(os.path.join(bundle, "rootfs"), mode=0o711)
+        watch = _Watch(output, cancelled, meanwhile)
         try:
             if self._network is None or step.network != "default":
-                return run_private(lambda: self._run_mounted(step, identity, bundle, None, output, cancelled))
+                return run_private(lambda: self._run_mounted(step, identity, bundle, None, watch))
             with self._network(identity) as place:
-                return run_private(lambda: self._run_mounted(step, identity, bundle, place, output, cancelled))
+                return run_private(lambda: self._run_mounted(step, identity, bundle, place, watch))
         finally:
             _remove_bundle(bundle)
 
@@ -176,8 +188,7 @@ class Steps:
         identity: str,
         bundle: str,
         place: StepPlace | None,
-        output: Callable[[int, bytes], None],
-        cancelled: Callable[[], bool] | None,
+        watch: _Watch,
     ) -> int:
         from scow.linux.mount import mount_all, umount
 
@@ -192,19 +203,13 @@ class Steps:
                         stubs += root.ensure(target, directory=directory)
                     spec = _step_spec(step, identity, rootfs, root, tuple(mount for mount, _ in mounts), place)
                     _write_json(os.path.join(bundle, "config.json"), spec)
-                    return self._supervise(identity, bundle, output, cancelled)
+                    return self._supervise(identity, bundle, watch)
                 finally:
                     root.remove_stubs(stubs)
         finally:
             umount(rootfs, detach=True)
 
-    def _supervise(
-        self,
-        identity: str,
-        bundle: str,
-        output: Callable[[int, bytes], None],
-        cancelled: Callable[[], bool] | None,
-    ) -> int:
+    def _supervise(self, identity: str, bundle: str, watch: _Watch) -> int:
         log = os.path.join(bundle, "log.json")
         words = self._runtime.words("run", "--bundle", bundle, identity, log=log)
         readers: list[int] = []
@@ -218,7 +223,7 @@ class Steps:
                 pid = process.spawn(words, stdout=writers[0], stderr=writers[1], session=True)
                 while writers:
                     os.close(writers.pop())
-                stopped = _pump(readers, output, cancelled)
+                stopped = _pump(readers, watch)
                 if stopped:
                     self._runtime.delete(identity)
                 status = process.wait_status(pid)
@@ -237,7 +242,7 @@ class Steps:
         return status
 
 
-def _pump(readers: list[int], output: Callable[[int, bytes], None], cancelled: Callable[[], bool] | None) -> bool:
+def _pump(readers: list[int], watch: _Watch) -> bool:
     """Hand over what comes until both streams end; true when ``cancelled`` said so."""
     import select
 
@@ -245,14 +250,18 @@ def _pump(readers: list[int], output: Callable[[int, bytes], None], cancelled: C
     streams = {readers[0]: 1, readers[1]: 2}
     for fd in readers:
         poll.register(fd, select.POLLIN)
+    meanwhile = watch.meanwhile
     while streams:
         ready = poll.poll(_ASK_MILLISECONDS)
-        if cancelled is not None and cancelled():
+        if watch.cancelled is not None and watch.cancelled():
             return True
+        if not ready and meanwhile is not None:
+            meanwhile()
+            meanwhile = None
         for fd, _ in ready:
             data = os.read(fd, 1 << 16)
             if data:
-                output(streams[fd], data)
+                watch.output(streams[fd], data)
             else:
                 poll.unregister(fd)
                 del streams[fd]

@@ -50,6 +50,7 @@ def run_command(
     epoch: int,
     output: Callable[[int, bytes], None],
     cancelled: Callable[[], bool],
+    meanwhile: Callable[[], None],
 ) -> str:
     """Run a command.
 
@@ -61,6 +62,7 @@ def run_command(
         epoch: The time that files get which it writes, seconds since the epoch.
         output: Gets stream (1 or 2) and bytes.
         cancelled: Asked now and then.
+        meanwhile: Called once when the command takes its time.
 
     Returns:
         The name of a snapshot with what it left.
@@ -99,7 +101,7 @@ def run_command(
                 proxies=op.proxies,
             )
             began_ns = time.time_ns()
-            status = shop.runner.run(step, output=output, cancelled=cancelled)
+            status = shop.runner.run(step, output=output, cancelled=cancelled, meanwhile=meanwhile)
         if status:
             if shop.options.keep_failed:
                 snapshots.commit(name, key, lease=shop.lease)

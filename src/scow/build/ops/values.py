@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scow.layer.tarwrite import SERIALISER
+from scow.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from scow.oci.digest import ChainID
 
 
-@dataclass(frozen=True, slots=True)
-class BaseOp:
+class BaseOp(Record):
     """An image to stand on.
 
     Attributes:
@@ -40,8 +39,7 @@ class BaseOp:
         return {"op": self.kind, "chain": self.chain}
 
 
-@dataclass(frozen=True, slots=True)
-class CopyPart:
+class CopyPart(Record):
     """Sources of one instruction that come from one place.
 
     Attributes:
@@ -53,8 +51,7 @@ class CopyPart:
     source: CopySource
 
 
-@dataclass(frozen=True, slots=True)
-class CopyOp:
+class CopyOp(Record):
     """COPY or ADD.
 
     Attributes:
@@ -90,8 +87,7 @@ class CopyOp:
         return [list(part.source), content]
 
 
-@dataclass(frozen=True, slots=True)
-class MkdirOp:
+class MkdirOp(Record):
     """WORKDIR.
 
     Attributes:
@@ -109,8 +105,7 @@ class MkdirOp:
         return {"op": self.kind, "serialiser": SERIALISER, "path": self.path, "user": self.user}
 
 
-@dataclass(frozen=True, slots=True)
-class RunMount:
+class RunMount(Record):
     """A mount of a RUN.
 
     Attributes:
@@ -126,8 +121,7 @@ class RunMount:
     read: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class RunOp:
+class RunOp(Record):
     """RUN.
 
     Attributes:
@@ -166,7 +160,7 @@ class RunOp:
     volumes: tuple[tuple[str, str, bool], ...] = ()
     proxies: tuple[str, ...] = ()
     hostname: str = ""
-    platform: str = field(default="", compare=False)
+    platform: str = ""
 
     kind = "run"
 

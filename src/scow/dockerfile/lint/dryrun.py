@@ -9,7 +9,7 @@ Source: BuildKit v0.32, frontend/dockerfile/dockerfile2llb (dispatch).
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scow.dockerfile import ast, suggest, words
@@ -17,6 +17,7 @@ from scow.dockerfile.errors import DockerfileError, FlagValueError, WordError
 from scow.dockerfile.mounts import fields
 from scow.dockerfile.parser import parse_instructions
 from scow.dockerfile.platforms import automatic_args, global_scope
+from scow.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
