@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from scow.images.store import ImageRecord, ImageStore
     from scow.images.transfer import Transfers
     from scow.layer.changeset import Limits
+    from scow.linux.standing import Standing
     from scow.oci.digest import ImageID
     from scow.oci.model import Platform
     from scow.snapshot.snapshotter import Snapshotter
@@ -66,6 +67,30 @@ class Engine:
         """An engine with the given settings."""
         return cls(settings=settings)
 
+    def enter(self) -> Standing | None:
+        """Go where this user may mount and give files to other users: call it before the first thread is started.
+
+        Root stays where it is. Any other user's process moves into the user namespace of the store; without this, it
+        can look at images, move and copy them, but not unpack, build or run them.
+
+        Returns:
+            The mode of working, and why; ``None`` for user 0.
+
+        Raises:
+            DeniedError: The host does not allow it; the hint says what would.
+            UnsupportedError: This process has several threads.
+        """
+        if os.geteuid() == 0:
+            return None
+        from scow.linux.standing import NOTHING, look
+
+        standing = look()
+        if standing.mode != NOTHING:
+            from scow.linux.reentry import enter
+
+            enter(standing, self.settings.run_root)
+        return standing
+
     # ------------------------------------------------------------------ rooms
 
     @property
@@ -74,7 +99,7 @@ class Engine:
         if self._db is None:
             from scow.base.database import Database
 
-            os.makedirs(self.settings.root, mode=0o711, exist_ok=True)
+            _own_store(self.settings.root)
             self._db = Database(os.path.join(self.settings.root, "scow.db"))
         return self._db
 
@@ -377,3 +402,28 @@ class Engine:
         images = self.prune_images(every=every, filters=filters)
         total = size + volume_size + images.freed.size
         return PrunedAll(containers, networks, volume_names, images.removed, [record.id for record in cache], total)
+
+
+def _own_store(root: str) -> None:
+    """Make the directory of a store, or make sure that the one there is this user's.
+
+    Raises:
+        DeniedError: It is somebody else's.
+    """
+    from scow.errors import DeniedError
+
+    try:
+        # Nobody else may get at programs in it that take on their owner's rights.
+        os.makedirs(root, mode=0o700, exist_ok=True)
+        owner = os.stat(root).st_uid
+    except OSError as error:
+        raise DeniedError(
+            f"the store {root!r} cannot be used: {error.strerror}", hint="Name another one with --root or SCOW_ROOT."
+        ) from error
+    if owner != os.geteuid():
+        from scow.linux.standing import user_name
+
+        raise DeniedError(
+            f"the store {root!r} belongs to user {user_name(owner)}, and stores of different users never mix",
+            hint="Work as that user, or name another store with --root or SCOW_ROOT.",
+        )

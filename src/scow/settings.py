@@ -91,7 +91,8 @@ def _default_root(environ: Mapping[str, str]) -> str:
 def _default_run_root(environ: Mapping[str, str]) -> str:
     if os.geteuid() == 0:
         return "/run/scow"
-    return os.path.join(environ.get("XDG_RUNTIME_DIR") or f"/tmp/scow-run-{os.geteuid()}", "scow")
+    private = environ.get("XDG_RUNTIME_DIR")
+    return os.path.join(private, "scow") if private else f"/tmp/scow-run-{os.geteuid()}"
 
 
 def _size(environ: Mapping[str, str], name: str, default: int) -> int:

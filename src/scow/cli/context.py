@@ -18,8 +18,16 @@ def settings() -> Settings:
     return Settings.from_env(os.environ)
 
 
-def engine() -> Engine:
-    """Open the library over the store that the environment names."""
+def engine(*, plain: bool = False) -> Engine:
+    """Open the library over the store that the environment names.
+
+    Args:
+        plain: The command needs no ids but the user's own: it reads rows and moves blobs. Any other first goes where
+            it may mount and own files; see ``Engine.enter``.
+    """
     from scow.engine import Engine
 
-    return Engine.from_settings(settings())
+    opened = Engine.from_settings(settings())
+    if not plain:
+        opened.enter()
+    return opened

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Namespaces of the calling thread: private mounts, entering others, user id maps.
+"""Namespaces of the calling thread: private mounts, entering others.
 
 Linux keeps namespaces per thread. :func:`private_mounts` therefore gives mounts to the calling thread and to the
 processes it starts, and to nobody else: a program with one thread calls it directly; inside a library,
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from scow.errors import DeniedError, InvalidArgumentError, NotFoundError, UnavailableError, UnsupportedError
+from scow.errors import DeniedError, NotFoundError, UnavailableError, UnsupportedError
 from scow.linux import kernel
 from scow.linux.mount import set_propagation
 
@@ -35,20 +35,6 @@ FLAGS = {
     "net": 0x40000000,
 }
 """Kinds of namespace, as ``/proc/PID/ns`` calls them (time is left out: nothing here needs it)."""
-
-
-class IdMap(NamedTuple):
-    """A range of ids of a user namespace.
-
-    Attributes:
-        inside: First id in the namespace.
-        outside: First id it stands for in the namespace around it.
-        size: How many.
-    """
-
-    inside: int
-    outside: int
-    size: int
 
 
 def private_mounts() -> None:
@@ -179,66 +165,6 @@ def run_inside(pid: int, kinds: Sequence[str], work: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return results[0]
-
-
-def write_id_maps(pid: int, uids: Sequence[IdMap], gids: Sequence[IdMap]) -> None:
-    """Give a process in a new user namespace its ids; the seam for rootless containers.
-
-    A caller without CAP_SETUID may map only itself, and must first give up setgroups(2) for the namespace, which is
-    done here when the only range of groups is the caller's own.
-
-    Args:
-        pid: The process.
-        uids: Ranges of users.
-        gids: Ranges of groups.
-
-    Raises:
-        DeniedError: The maps are not allowed to this caller.
-        InvalidArgumentError: A map is malformed, overlaps or was written before.
-
-    Source: user_namespaces(7), "User and group ID mappings".
-    """
-    own = len(gids) == 1 and gids[0].size == 1 and os.geteuid() != 0
-    try:
-        if own:
-            _write(f"/proc/{pid}/setgroups", "deny")
-        _write(f"/proc/{pid}/gid_map", "".join(f"{m.inside} {m.outside} {m.size}\n" for m in gids))
-        _write(f"/proc/{pid}/uid_map", "".join(f"{m.inside} {m.outside} {m.size}\n" for m in uids))
-    except PermissionError as error:
-        raise DeniedError(
-            "these user ids may not be mapped", hint="enter a range for this user into /etc/subuid and /etc/subgid"
-        ) from error
-    except OSError as error:
-        raise InvalidArgumentError(f"the kernel refused the id map: {os.strerror(error.errno or 0)}") from error
-
-
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
-
-
-def subordinate_ids(text: str, user: str, uid: int) -> list[tuple[int, int]]:
-    """Read the ranges a user may map.
-
-    Args:
-        text: What ``/etc/subuid`` or ``/etc/subgid`` holds.
-        user: The user's name.
-        uid: The user's number; entries may use either.
-
-    Returns:
-        ``(first, count)`` pairs in the file's order.
-
-    Source: subuid(5).
-    """
-    found = []
-    for line in text.splitlines():
-        fields = line.strip().split(":")
-        if len(fields) == 3 and fields[0] in (user, str(uid)) and fields[1].isdigit() and fields[2].isdigit():
-            found.append((int(fields[1]), int(fields[2])))
-    return found
 
 
 def _error(error: OSError, verb: str, kinds: Sequence[str]) -> ScowError:

@@ -11,20 +11,10 @@ import pytest
 from scow.errors import NotFoundError
 from scow.linux.mount import Mount, mount_all, mount_points
 from scow.linux.namespaces import (
-    IdMap,
     private_mounts,
     run_inside,
     run_private,
-    subordinate_ids,
-    unshare,
-    write_id_maps,
 )
-
-
-def test_ranges_of_a_user() -> None:
-    text = "root:1:2\nme:100000:65536\n# comment\nbroken\nme:x:1\n1000:300000:10\n"
-    assert subordinate_ids(text, "me", 1000) == [(100000, 65536), (300000, 10)]
-    assert subordinate_ids(text, "nobody", 65534) == []
 
 
 @pytest.mark.root
@@ -77,22 +67,3 @@ def test_entering_another_process(tmp_path) -> None:
         os.waitpid(pid, 0)
     with pytest.raises(NotFoundError, match=f"no process {pid}"):
         run_inside(pid, ["mnt"], lambda: None)
-
-
-@pytest.mark.root
-def test_user_ids_are_mapped(tmp_path) -> None:
-    ready, go = os.pipe(), os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            unshare("user")
-            os.write(ready[1], b"x")
-            os.read(go[0], 1)
-            status = 0 if (os.getuid(), os.getgid()) == (5, 6) else 2
-        finally:
-            os._exit(status)
-    os.read(ready[0], 1)
-    write_id_maps(pid, [IdMap(5, 0, 1)], [IdMap(6, 0, 1)])
-    os.write(go[1], b"x")
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entering the user namespace that an ordinary user's commands work in; one for all commands and containers of a store.
+
+A command does not start itself anew: this process moves. It joins the namespace in which another command or a
+container of the same store lives, or makes one when none lives; so nothing has to stay behind to keep it, and
+whatever a later command wants to stop, look into or remove lives in the namespace that the command is in.
+
+The members are noted in one file below the run root, a line each: ``PID START`` for a process,
+``@DIRECTORY`` for a detached container whose monitor and first process are named in files there. A line is written
+before what it tells of starts (a container's) or while the lock is held (a command's own), so that no living member is
+missed, whatever was killed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from scow.errors import DeniedError, UnavailableError, UnsupportedError
+from scow.linux import kernel
+from scow.linux.idmaps import write_id_maps
+from scow.linux.namespaces import FLAGS
+from scow.linux.process import is_alive, self_mark, spawn, start_time, wait_status
+from scow.linux.standing import what_forbids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from scow.errors import ScowError
+    from scow.linux.idmaps import IdMap
+    from scow.linux.standing import Standing
+
+_MEMBERS = "namespace"
+_LIMIT = 1 << 20
+_DEAD_ENOUGH = 32
+
+
+def enter(standing: Standing, run_root: str) -> None:
+    """Move this process into the user namespace of a store; it has all capabilities there.
+
+    Only for a process with one thread. Its files stay its own: the user is 0 inside.
+
+    Args:
+        standing: With the ids to map.
+        run_root: The store's directory for what a reboot may lose; made when missing.
+
+    Raises:
+        DeniedError: The directory belongs to somebody else, or user namespaces or these ids are not allowed.
+        UnavailableError: Too many namespaces exist.
+        UnsupportedError: This process has several threads, or the kernel has no user namespaces.
+    """
+    own_directory(run_root)
+    with _Members(run_root) as members:
+        for line in members.lines():
+            if _join(line):
+                break
+            members.dead += 1
+        else:
+            make(standing)
+            members.forget_all()
+        members.add(self_mark())
+
+
+def note_container(run_root: str, directory: str) -> None:
+    """Write down that a detached container is about to live in this namespace.
+
+    Args:
+        run_root: As for :func:`enter`; nothing happens where nobody ever entered.
+        directory: Holds ``pid`` and ``conmon.pid`` as long as it lives.
+    """
+    if os.path.exists(os.path.join(run_root, _MEMBERS)):
+        with _Members(run_root) as members:
+            members.add("@" + directory)
+
+
+def own_directory(path: str) -> None:
+    """Make a directory that nobody else can write to, or refuse the one that is there.
+
+    Raises:
+        DeniedError: Somebody else could put things into it.
+    """
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        found = os.lstat(path)
+    except OSError as error:
+        raise DeniedError(
+            f"cannot use {path!r} for what runs: {error.strerror}",
+            hint="Set XDG_RUNTIME_DIR or SCOW_RUN_ROOT to a directory of your own.",
+        ) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise DeniedError(
+            f"{path!r} is not a directory that only this user can write to",
+            hint="Remove it, or set XDG_RUNTIME_DIR or SCOW_RUN_ROOT to a directory of your own.",
+        )
+
+
+class _Members:
+    """The file of members, locked; use it in a ``with`` block."""
+
+    def __init__(self, run_root: str) -> None:
+        self._path = os.path.join(run_root, _MEMBERS)
+        self._fd = -1
+        self.dead = 0
+
+    def __enter__(self) -> _Members:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def lines(self) -> list[str]:
+        """What is noted."""
+        return os.fsdecode(os.pread(self._fd, _LIMIT, 0)).splitlines()
+
+    def forget_all(self) -> None:
+        """Nobody lives any more."""
+        os.ftruncate(self._fd, 0)
+        self.dead = 0
+
+    def add(self, line: str) -> None:
+        """Note one more; when many have died, those are forgotten."""
+        if self.dead > _DEAD_ENOUGH:
+            living = [old for old in self.lines() if _pid_of(old)]
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, os.fsencode("".join(f"{old}\n" for old in living)))
+        os.write(self._fd, os.fsencode(line + "\n"))
+
+
+def _pid_of(line: str) -> int:
+    """A living process behind a line, or 0."""
+    if not line.startswith("@"):
+        pid, _, started = line.partition(" ")
+        return int(pid) if pid.isdigit() and started.isdigit() and is_alive(int(pid), int(started)) else 0
+    for name in ("conmon.pid", "pid"):
+        try:
+            with open(f"{line[1:]}/{name}", encoding="ascii") as file:
+                pid = file.read(16).strip()
+        except OSError:
+            continue
+        if pid.isdigit() and start_time(int(pid)):
+            return int(pid)
+    return 0
+
+
+def _join(line: str) -> bool:
+    """Enter the namespace of a member; false when it does not live or is none of ours (numbers are used again)."""
+    pid = _pid_of(line)
+    if not pid:
+        return False
+    try:
+        fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        kernel.setns(fd, FLAGS["user"])
+    except OSError as error:
+        if error.errno == errno.EINVAL and _threads() > 1:
+            raise _several_threads() from error
+        return False  # it ended, or is in no namespace that this user made
+    finally:
+        os.close(fd)
+    return True
+
+
+def make(standing: Standing) -> None:
+    """Move this process into a new user namespace with the ids of a standing.
+
+    Raises:
+        ScowError: As :func:`enter`.
+    """
+    if not standing.helpers:
+        _unshare()
+        write_id_maps(os.getpid(), standing.uids, standing.gids)
+        return
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    words, complaint = os.pipe2(os.O_CLOEXEC)
+    # The helpers must be started from outside: by a child that stays there and waits for this process to have moved.
+    child = os.fork()
+    if child == 0:
+        os.close(writer)
+        _map_parent(reader, complaint, standing)
+    os.close(reader)
+    os.close(complaint)
+    try:
+        _unshare()
+        os.write(writer, b"x")
+    finally:
+        os.close(writer)
+        said = os.read(words, 1 << 12).decode("utf-8", "replace").strip()
+        os.close(words)
+        status = wait_status(child)
+    if status:
+        raise DeniedError(
+            f"the subordinate ids cannot be used: {said or f'newuidmap ended with {status}'}",
+            hint="See /etc/subuid and /etc/subgid, and that newuidmap and newgidmap may gain privileges.",
+        )
+
+
+def _map_parent(reader: int, complaint: int, standing: Standing) -> None:
+    """What the child does: let the helpers write the parent's maps, both at once; never returns."""
+    status = 1
+    try:
+        if os.read(reader, 1):
+            pid = str(os.getppid())
+            running = [
+                spawn([helper, pid, *_numbers(maps)], stderr=complaint)
+                for helper, maps in zip(standing.helpers, (standing.uids, standing.gids), strict=True)
+            ]
+            status = max([wait_status(each) for each in running])
+    finally:
+        os._exit(status)
+
+
+def _numbers(maps: Iterable[IdMap]) -> list[str]:
+    return [str(number) for part in maps for number in part]
+
+
+def _unshare() -> None:
+    try:
+        kernel.unshare(FLAGS["user"])
+    except OSError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: OSError) -> ScowError:
+    what = f"cannot make a user namespace: {os.strerror(error.errno or 0)}"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        remedy = what_forbids() or "run this container with a seccomp profile that allows unshare and clone"
+        return DeniedError(what, hint=f"What would allow it: {remedy}")
+    if error.errno in (errno.ENOSPC, errno.EUSERS, errno.ENOMEM):
+        return UnavailableError(what, hint="sysctl user.max_user_namespaces=65536 would allow more")
+    if error.errno == errno.EINVAL and _threads() > 1:
+        return _several_threads()
+    return UnsupportedError(what, hint="the kernel needs CONFIG_USER_NS")
+
+
+def _several_threads() -> ScowError:
+    return UnsupportedError(
+        "a process with several threads cannot enter a user namespace",
+        hint="Call Engine.enter() before the first thread is started.",
+    )
+
+
+def _threads() -> int:
+    return len(os.listdir("/proc/self/task"))

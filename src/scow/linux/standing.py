@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the user of this process may do on this host: the mode of working, why it is that one, and what would give more.
+
+=========== ============================================= ==========================================================
+mode        who                                           how commands work
+=========== ============================================= ==========================================================
+``root``    user 0 with CAP_SYS_ADMIN                     as they are, on the host or in a namespace of somebody else
+``subids``  a user with ranges in /etc/subuid and         in a user namespace with these ids (``linux.reentry``)
+            /etc/subgid, and newuidmap
+``single``  any other user, where user namespaces are     in a user namespace that has the user's own id, as 0
+            allowed
+``nothing`` where they are not                            without namespaces: images can be moved, not run
+=========== ============================================= ==========================================================
+
+The decision is pure (:func:`decide`); :func:`look` finds out what it needs to know.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.linux.idmaps import IdMap
+from scow.linux.process import find_program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT, SUBIDS, SINGLE, NOTHING = "root", "subids", "single", "nothing"
+_CAP_SYS_ADMIN = 21
+_SWITCHES = (
+    ("/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=65536"),
+    ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile with 'userns' for this program",
+    ),
+)
+"""Settings that forbid user namespaces: file, forbidding value, what lifts it."""
+
+
+class Facts(NamedTuple):
+    """What the decision depends on.
+
+    Attributes:
+        uid: Effective user.
+        gid: Effective group.
+        name: The user's name, or its number where it has none.
+        capabilities: Mask of the effective ones.
+        no_new_privileges: Whether set-user-ID programs, such as newuidmap, have no power here.
+        subuid: Text of ``/etc/subuid``.
+        subgid: Text of ``/etc/subgid``.
+        newuidmap: Its path, or ``""``.
+        newgidmap: Likewise.
+        forbidden: What would allow user namespaces that a setting forbids; ``""`` when none does.
+    """
+
+    uid: int
+    gid: int
+    name: str = ""
+    capabilities: int = 0
+    no_new_privileges: bool = False
+    subuid: str = ""
+    subgid: str = ""
+    newuidmap: str = ""
+    newgidmap: str = ""
+    forbidden: str = ""
+
+
+class Standing(NamedTuple):
+    """The mode of working.
+
+    Attributes:
+        mode: ``root``, ``subids``, ``single`` or ``nothing``.
+        reason: Why, as part of a sentence.
+        more: What would give more, as a sentence; ``""`` when nothing would.
+        uids: Users of the namespace to work in; empty where none is made.
+        gids: Its groups.
+        helpers: Paths of newuidmap and newgidmap, for maps that the kernel takes from them only.
+    """
+
+    mode: str
+    reason: str
+    more: str = ""
+    uids: tuple[IdMap, ...] = ()
+    gids: tuple[IdMap, ...] = ()
+    helpers: tuple[str, ...] = ()
+
+
+def decide(facts: Facts) -> Standing:
+    """Choose the mode of working.
+
+    Args:
+        facts: What was found out.
+    """
+    if facts.uid == 0 and facts.capabilities & 1 << _CAP_SYS_ADMIN:
+        return Standing(ROOT, "this is root with CAP_SYS_ADMIN")
+    if facts.forbidden:
+        reason = "user namespaces are forbidden on this host"
+        return Standing(NOTHING, reason, f"To allow them: {facts.forbidden}.")
+    missing = _missing(facts)
+    own = (IdMap(0, facts.uid, 1),), (IdMap(0, facts.gid, 1),)
+    if missing:
+        return Standing(SINGLE, *missing, *own)
+    uids = _whole(facts.uid, subordinate_ids(facts.subuid, facts.name, facts.uid))
+    gids = _whole(facts.gid, subordinate_ids(facts.subgid, facts.name, facts.uid))
+    count = sum(part.size for part in uids)
+    reason = f"{facts.name} has {count - 1} subordinate ids in /etc/subuid"
+    return Standing(SUBIDS, reason, "", uids, gids, (facts.newuidmap, facts.newgidmap))
+
+
+def _missing(facts: Facts) -> tuple[str, str] | None:
+    """What subordinate ids lack: why, and what would help."""
+    if facts.uid == 0:
+        return "root has no CAP_SYS_ADMIN here", "More: start this container with --cap-add SYS_ADMIN or --privileged."
+    for path, text, option in (
+        ("/etc/subuid", facts.subuid, "--add-subuids"),
+        ("/etc/subgid", facts.subgid, "--add-subgids"),
+    ):
+        if not subordinate_ids(text, facts.name, facts.uid):
+            command = f"usermod {option} 100000-165535 {facts.name}"
+            return f"{facts.name} has no subordinate ids in {path}", f"More: as root, {command} (a range nobody has)."
+    if not (facts.newuidmap and facts.newgidmap):
+        return "newuidmap or newgidmap is not installed", "More: as root, apt install uidmap."
+    if facts.no_new_privileges:
+        reason = "set-user-ID programs such as newuidmap have no power in this process (no_new_privs)"
+        return reason, "More: start it without no-new-privileges."
+    return None
+
+
+def _whole(own: int, ranges: list[tuple[int, int]]) -> tuple[IdMap, ...]:
+    """The user's own id as 0, and the subordinate ones after it, in the file's order."""
+    maps = [IdMap(0, own, 1)]
+    after = 1
+    for first, count in ranges:
+        maps.append(IdMap(after, first, count))
+        after += count
+    return tuple(maps)
+
+
+def subordinate_ids(text: str, user: str, uid: int) -> list[tuple[int, int]]:
+    """Read the ranges a user may map.
+
+    Args:
+        text: What ``/etc/subuid`` or ``/etc/subgid`` holds.
+        user: The user's name.
+        uid: The user's number; entries may use either.
+
+    Returns:
+        ``(first, count)`` pairs in the file's order, without empty ones.
+
+    Source: subuid(5).
+    """
+    found = []
+    for line in text.splitlines():
+        fields = line.strip().split(":")
+        if len(fields) == 3 and fields[0] in (user, str(uid)) and fields[1].isdigit() and fields[2].isdigit():
+            first, count = int(fields[1]), int(fields[2])
+            if count > 0:
+                found.append((first, count))
+    return found
+
+
+def look() -> Standing:
+    """Find out how this process may work; takes less than a millisecond."""
+    uid, gid = os.geteuid(), os.getegid()
+    status = _status()
+    return decide(
+        Facts(
+            uid=uid,
+            gid=gid,
+            name=user_name(uid),
+            capabilities=int(status.get("CapEff", "0"), 16),
+            no_new_privileges=status.get("NoNewPrivs") == "1",
+            subuid=_read("/etc/subuid"),
+            subgid=_read("/etc/subgid"),
+            newuidmap=find_program("newuidmap"),
+            newgidmap=find_program("newgidmap"),
+            forbidden=what_forbids(),
+        )
+    )
+
+
+def what_forbids() -> str:
+    """What would allow user namespaces that a setting of this host forbids; ``""`` when no setting does."""
+    for path, value, remedy in _SWITCHES:
+        if _read(path).strip() == value:
+            return remedy
+    return ""
+
+
+def user_name(uid: int) -> str:
+    """The name of a user of this host, or the number of one without."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _status() -> Mapping[str, str]:
+    values: dict[str, str] = {}
+    for line in _read("/proc/self/status").splitlines():
+        name, _, value = line.partition(":")
+        values[name] = value.strip()
+    return values
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 20)
+    except OSError:
+        return ""
