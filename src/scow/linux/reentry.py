@@ -17,7 +17,7 @@ import errno
 import fcntl
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from scow.errors import DeniedError, UnavailableError, UnsupportedError
 from scow.linux import kernel
@@ -27,7 +27,7 @@ from scow.linux.process import is_alive, self_mark, spawn, start_time, wait_stat
 from scow.linux.standing import what_forbids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from scow.errors import ScowError
     from scow.linux.idmaps import IdMap
@@ -105,7 +105,7 @@ class _Members:
         self._fd = -1
         self.dead = 0
 
-    def __enter__(self) -> _Members:
+    def __enter__(self) -> Self:
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         return self
