@@ -8,9 +8,9 @@ share one store. Nothing here prints or exits.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.settings import Settings
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

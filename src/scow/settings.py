@@ -7,9 +7,9 @@ The environment is passed in, never read here, so that a program can hold severa
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

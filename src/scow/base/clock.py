@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
 
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ Promises: a transaction is either wholly there or not at all, whatever is killed
 writers wait for each other up to a minute. Files are made durable before the row that names them is committed, and
 removed after the row is gone: a row implies a durable file, a file without a row is garbage.
 
-Importing this module is cheap: ``sqlite3`` is loaded with the first connection.
+Importing this module is cheap: SQLite is loaded with the first connection.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 from _thread import _local, allocate_lock
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from scow.errors import CorruptError, UnavailableError, UnsupportedError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,18 +61,18 @@ class Database:
         pid = os.getpid()
         if local.connection is not None and local.pid == pid:
             return local.connection
-        import sqlite3
+        from scow.base import sqlite
 
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o711, exist_ok=True)
-            connection = sqlite3.connect(
+            connection = sqlite.connect(
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
             )
             # WAL is a property of the file: asking is cheap, setting it takes an exclusive lock.
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                 connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite.Error, OSError) as error:
             raise database_error(error, self.path) from error
         if self._turn_pid != pid:  # over fork the lock may have been held by a thread that is not here
             self._turn, self._turn_pid = allocate_lock(), pid
@@ -89,12 +89,12 @@ class Database:
             CorruptError: The file is damaged.
             UnavailableError: The disk is full, the file is locked for too long or cannot be opened.
         """
-        import sqlite3
+        from scow.base import sqlite
 
         connection = self._connect()
         try:
             yield connection
-        except sqlite3.Error as error:
+        except sqlite.Error as error:
             raise database_error(error, self.path) from error
 
     @contextmanager
@@ -108,7 +108,7 @@ class Database:
             CorruptError: The file is damaged.
             UnavailableError: The disk is full or another process held the database for too long.
         """
-        import sqlite3
+        from scow.base import sqlite
 
         connection = self._connect()
         local = self._local
@@ -133,7 +133,7 @@ class Database:
                 raise
             finally:
                 local.depth = depth
-        except sqlite3.Error as error:
+        except sqlite.Error as error:
             raise database_error(error, self.path) from error
         finally:
             if turn is not None:
@@ -185,7 +185,7 @@ class Database:
             return dict(connection.execute("SELECT name, version FROM rooms").fetchall()) if known else {}
 
     def _create(self, room: str, version: int, sql: str) -> int:
-        import sqlite3
+        from scow.base import sqlite
 
         with self.write() as connection:
             connection.execute(_ROOMS)
@@ -195,7 +195,7 @@ class Database:
             statement = ""
             for part in sql.split(";"):
                 statement += part + ";"
-                if sqlite3.complete_statement(statement):
+                if sqlite.complete_statement(statement):
                     if statement.strip(" \n;"):
                         connection.execute(statement)
                     statement = ""

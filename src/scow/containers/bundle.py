@@ -6,15 +6,16 @@ Runs in the mount namespace the container will live in. Nothing here follows a l
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
+from scow.base import jsontext
 from scow.errors import InvalidArgumentError, UnsupportedError
 from scow.linux import capabilities, process, seccomp
 from scow.linux.cgroups import is_unified
 from scow.linux.mount import mount_all
 from scow.runtime import inside, netfiles, spec, users
+from scow.runtime.handover import write_config
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,7 +54,20 @@ def mount_root(service: Containers, container: Container) -> str:
 def write_bundle(
     service: Containers, container: Container, rootfs: str, addresses: Addresses | None = None
 ) -> list[str]:
-    """Write ``config.json`` and what it points to.
+    """Write ``config.json`` and what it points to; see :func:`describe`.
+
+    Returns:
+        The stubs that were made in the root, as ``Container.stubs`` keeps them.
+    """
+    text, stubs = describe(service, container, rootfs, addresses)
+    write_config(service.directory(container.id), text)
+    return stubs
+
+
+def describe(
+    service: Containers, container: Container, rootfs: str, addresses: Addresses | None = None
+) -> tuple[str, list[str]]:
+    """Make the text of ``config.json``, and the files it points to.
 
     Args:
         service: The room.
@@ -62,7 +76,7 @@ def write_bundle(
         addresses: What it will have on its networks.
 
     Returns:
-        The stubs that were made in the root, as ``Container.stubs`` keeps them.
+        The text, and the stubs that were made in the root, as ``Container.stubs`` keeps them.
 
     Raises:
         UserNotFoundError: The image does not know the user.
@@ -90,10 +104,8 @@ def write_bundle(
         place = _place(service, container, rootfs, identity, tuple(mount for mount, _ in wanted), joined)
         document = spec.make_spec(config, host, place)
     document["annotations"] = {"org.opencontainers.image.stopSignal": config.get("StopSignal") or "SIGTERM"}
-    with open(os.path.join(directory, "config.json"), "w", encoding="utf-8") as file:
-        json.dump(document, file)
     made = [stub.path + "/" if stub.directory else stub.path for stub in stubs]
-    return [*container.stubs, *(path for path in made if path not in container.stubs)]
+    return jsontext.dumps(document), [*container.stubs, *(path for path in made if path not in container.stubs)]
 
 
 def _files(container: Container, directory: str, addresses: Addresses) -> list[tuple[dict[str, Any], bool]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from scow.base.files import make_dir, remove_tree
 from scow.base.ids import friendly_name, random_id
@@ -17,6 +16,7 @@ from scow.containers import merge
 from scow.containers.store import CREATED, Container, check_name
 from scow.errors import ConflictError, InvalidArgumentError
 from scow.linux import process
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,6 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
 
         drop_anonymous(service, container)
         raise
-    service.note("create", container)
     return container
 
 
@@ -98,6 +97,7 @@ def _enter(service: Containers, container: Container, image: ImageRecord, chain:
         service.leases.link(container.owner, "image", image.id)
         service.leases.link(container.owner, "snapshot", container.id)
         service.snapshots.prepare(container.id, chain, volatile=bool(container.auto_remove))
+        service.note("create", container)
 
 
 def _others(service: Containers, text: str) -> tuple[list[dict[str, Any]], bool]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from scow.containers import bundle, ending
 from scow.containers.store import RUNNING
@@ -14,6 +13,7 @@ from scow.linux import process
 from scow.runtime import monitor
 from scow.runtime.deadman import Deadman
 from scow.runtime.oci import StartError, start_error
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from scow.base.files import remove_tree
 from scow.containers.store import CREATED, EXITED
 from scow.errors import ScowError
 from scow.linux import cgroups
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.containers.service import Containers
@@ -44,10 +44,12 @@ def ended(
     leaving = service.leave(container)
     try:
         clean(service, container, networks=False)
-        service.note("die", container, exitCode=str(status))
         if remove and container.auto_remove:
-            forget(service, container, volumes=True)
+            with service.db.write():
+                service.note("die", container, exitCode=str(status))
+                forget(service, container, volumes=True)
             return
+        service.note("die", container, exitCode=str(status))
     finally:
         if leaving is not None:
             leaving.finish()
@@ -99,11 +101,11 @@ def forget(service: Containers, container: Container, *, volumes: bool) -> None:
         there = service.store.delete(container.id)
         service.leases.unlink(container.owner)
         service.snapshots.remove(container.id, force=True)
-    remove_tree(service.directory(container.id))
-    if volumes:
-        drop_anonymous(service, container)
-    if there:
-        service.note("destroy", container)
+        service.db.after_commit(lambda: remove_tree(service.directory(container.id)))
+        if volumes:
+            drop_anonymous(service, container)
+        if there:
+            service.note("destroy", container)
 
 
 def drop_anonymous(service: Containers, container: Container) -> None:

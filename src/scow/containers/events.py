@@ -6,9 +6,10 @@ There is no daemon to tell others; who follows looks at the table. Old entries g
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, NamedTuple
+
+from scow.base import jsontext
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,7 +61,7 @@ class Events:
 
     def add(self, kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> None:
         """Write an event down."""
-        row = (time.time(), kind, action, actor, json.dumps(dict(attributes)))
+        row = (time.time(), kind, action, actor, jsontext.dumps(dict(attributes)))
         with self.db.write() as connection:
             cursor = connection.execute(
                 "INSERT INTO events (at, kind, action, actor, attributes) VALUES (?, ?, ?, ?, ?)", row
@@ -98,4 +99,4 @@ class Events:
 
 
 def _event(row: tuple[int, float, str, str, str, str]) -> Event:
-    return Event(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]))
+    return Event(row[0], row[1], row[2], row[3], row[4], jsontext.loads(row[5]))

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
+from scow.base import jsontext
 from scow.containers.bundle import hostname
 from scow.containers.stopping import NotRunningError
 from scow.errors import ConflictError
@@ -14,6 +13,7 @@ from scow.linux import capabilities, process
 from scow.runtime import inside, spec, users
 from scow.runtime.oci import StartError, start_error
 from scow.runtime.stdio import Pump
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from scow.containers.foreground import Streams
@@ -217,7 +217,7 @@ def _write(service: Containers, container: Container, wish: Exec) -> str:
     os.makedirs(directory, mode=0o700, exist_ok=True)
     base = os.path.join(directory, os.urandom(8).hex())
     with open(f"{base}.json", "w", encoding="utf-8") as file:
-        json.dump(document, file)
+        file.write(jsontext.dumps(document))
     return base
 
 

@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.containers import bundle
 from scow.containers.store import RUNNING
 from scow.linux import process
+from scow.runtime.deadman import Deadman
+from scow.runtime.handover import Handover, write_config
 from scow.runtime.oci import StartError, start_error
 from scow.runtime.stdio import Pump
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from scow.containers.networks_attach import Attached
     from scow.containers.service import Containers
     from scow.containers.store import Container
+
+
+_KILL = 9
 
 
 class Streams(NamedTuple):
@@ -60,24 +66,20 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
 
         log = LogWriter(os.path.join(directory, "log"))
     pump = Pump(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr, log=log)
-    try:
-        service.dedicated = True
-        attached = service.attach(container)
-        rootfs = service.privately(lambda: bundle.mount_root(service, container))
-        stubs = bundle.write_bundle(service, container, rootfs, attached.addresses if attached else None)
-        if attached:
-            attached.ready()
-    except BaseException as error:
+    with Deadman(_last_will(service, container)) as deadman:
+        try:
+            service.dedicated = True
+            attached = service.attach(container)
+            child, stubs = service.privately(lambda: _launch(service, container, pump, attached))
+        except BaseException as error:
+            from scow.containers import ending
+
+            ending.failed(service, container, str(error))
+            raise
+        # From here on the runtime works on the other processor: what is loaded now costs nothing.
         from scow.containers import ending
+        from scow.runtime.signals import forward
 
-        ending.failed(service, container, str(error))
-        raise
-    child = _spawn(service, container, pump)
-    # From here on the runtime works on the other processor: what is loaded now costs nothing.
-    from scow.containers import ending
-    from scow.runtime.deadman import Deadman
-
-    with Deadman(_last_will(service, container)):
         try:
             pid = _started(service, container, pump, child)
             if attached:
@@ -87,25 +89,60 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
             raise
         pidfd = os.pidfd_open(pid)
         if proxy:
-            from scow.runtime.signals import forward
-
             forward(pidfd)
-        service.store.update(
-            container.id,
-            status=RUNNING,
-            pid=pid,
-            pid_start=process.start_time(pid),
-            boot=process.boot_id(),
-            monitor=f"direct {process.self_mark()}",
-            started=time.time(),
-            **({"stubs": stubs} if stubs != container.stubs else {}),
-        )
-        service.note("start", container)
+        with service.db.write():
+            service.store.update(
+                container.id,
+                status=RUNNING,
+                pid=pid,
+                pid_start=process.start_time(pid),
+                boot=process.boot_id(),
+                monitor=f"direct {process.self_mark()}",
+                started=time.time(),
+                **({"stubs": stubs} if stubs != container.stubs else {}),
+            )
+            service.note("start", container)
         pump.release()
         pump.until(pidfd, drain=True)
         status = process.exit_status(os.waitpid(pid, 0)[1])
         ending.ended(service, container, status)
+        deadman.disarm(wait=False)
     return status
+
+
+def _launch(service: Containers, container: Container, pump: Pump, attached: Attached | None) -> tuple[int, list[str]]:
+    """Start the runtime, and make the bundle while it gets going.
+
+    Returns:
+        The runtime's process, and the stubs in the container's root.
+    """
+
+    def make() -> tuple[str, list[str]]:
+        rootfs = bundle.mount_root(service, container)
+        made = bundle.describe(service, container, rootfs, attached.addresses if attached else None)
+        if attached:
+            attached.ready()
+        return made
+
+    directory = service.directory(container.id)
+    if not service.runtime.reads_once:
+        document, stubs = make()
+        write_config(directory, document)
+        return _spawn(service, container, pump), stubs
+    with Handover(directory) as handover:
+        child = _spawn(service, container, pump)
+        try:
+            document, stubs = make()
+        except BaseException:
+            os.kill(child, _KILL)
+            process.wait_status(child)
+            raise
+        pidfd = os.pidfd_open(child)
+        try:
+            handover.give(document, pidfd)
+        finally:
+            os.close(pidfd)
+    return child, stubs
 
 
 def _spawn(service: Containers, container: Container, pump: Pump) -> int:
@@ -123,12 +160,14 @@ def _last_will(service: Containers, container: Container) -> list[str]:
     """What is to be done when this process is killed: end the container, then write its end down."""
     import sys
 
+    # A runtime that waits for its document is let go first: it finds the pipe empty and ends.
     script = (
-        '"$1" --root "$2" delete --force "$3"; SCOW_ROOT="$4" SCOW_RUN_ROOT="$5" exec "$6" -I -m scow.cli.ended "$3"'
+        '[ -p "$7" ] && : <> "$7"; "$1" --root "$2" delete --force "$3"; '
+        'SCOW_ROOT="$4" SCOW_RUN_ROOT="$5" exec "$6" -I -m scow.cli.ended "$3"'
     )
     runtime = service.runtime
     words = [runtime.program, runtime.state, container.id, service.root, service.run_root, sys.executable]
-    return ["/bin/sh", "-c", script, "scow-last-will", *words]
+    return ["/bin/sh", "-c", script, "scow-last-will", *words, f"{service.directory(container.id)}/config.json"]
 
 
 def _started(service: Containers, container: Container, pump: Pump, child: int) -> int:
@@ -143,7 +182,7 @@ def _started(service: Containers, container: Container, pump: Pump, child: int) 
     if process.wait_status(child) != 0:
         raise start_error(pump.held())
     try:
-        with open(f"{service.directory(container.id)}/pid", encoding="ascii") as file:
+        with open(f"{service.directory(container.id)}/pid", encoding="utf-8") as file:
             return int(file.read())
     except (OSError, ValueError):
         raise StartError("the OCI runtime left no process id") from None

@@ -8,10 +8,10 @@ filters must all match.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from scow.containers.store import STATUSES
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

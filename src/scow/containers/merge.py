@@ -6,9 +6,8 @@ Source: docker's behaviour (daemon, ``merge``), observed with docker 28.2.2.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,13 +8,13 @@ go after it, so that whoever finds a row without a living container knows what t
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
+from scow.base import jsontext
 from scow.errors import ConflictError, DeniedError, InvalidArgumentError, NotFoundError, UnavailableError
 from scow.runtime.network.addresses import POOLS, Subnet, mac_of, to_number, to_text
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
@@ -209,7 +209,7 @@ class Networks:
                     raise DeniedError(
                         "invalid pool request: Pool overlaps with other one on this address space", hint=""
                     )
-            values = (*made[:-1], json.dumps(made.extra, separators=(",", ":")))
+            values = (*made[:-1], jsontext.dumps(made.extra))
             connection.execute(f"INSERT INTO networks ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", values)  # noqa: S608
         return made
 
@@ -384,4 +384,4 @@ def _choose(network: Network, used: set[int], wish: str) -> int:
 
 
 def _network(row: tuple[Any, ...]) -> Network:
-    return Network._make((*row[:-1], json.loads(row[-1])))
+    return Network._make((*row[:-1], jsontext.loads(row[-1])))

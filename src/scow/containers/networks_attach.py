@@ -12,7 +12,6 @@ from __future__ import annotations
 import _thread
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from scow.containers import networks_names
 from scow.containers.bundle import Addresses
@@ -21,6 +20,7 @@ from scow.errors import ConflictError, InvalidArgumentError, ScowError, Unavaila
 from scow.linux import process
 from scow.runtime.network import bridge, firewall
 from scow.runtime.network.addresses import Subnet, mac_bytes, to_number, to_text
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,10 +8,10 @@ rewritten in place; lines that are not about containers stay as they are.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.errors import InvalidArgumentError
 from scow.runtime.network.addresses import Subnet, to_number, to_text
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from scow.base.files import remove_tree
 from scow.containers.events import Events
 from scow.containers.store import ContainerStore
 from scow.errors import ScowError, UnavailableError
 from scow.runtime.oci import OciRuntime
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

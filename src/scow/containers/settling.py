@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from scow.containers import ending
 from scow.containers.store import ALIVE, EXITED, RESTARTING
 from scow.linux import process
 from scow.runtime import monitor
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.containers.service import Containers

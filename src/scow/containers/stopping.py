@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
 
 from scow.containers import ending, settling
 from scow.containers.store import CREATED, EXITED, PAUSED, RUNNING, check_name
 from scow.errors import ConflictError, InvalidArgumentError, UnavailableError
 from scow.linux import process
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.containers.service import Containers

@@ -18,10 +18,9 @@ not memories. Source for words and exit statuses: docker's ``container inspect``
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, NamedTuple
-
+from scow.base import jsontext
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
@@ -153,7 +152,7 @@ class ContainerStore:
         Raises:
             NameTakenError: Another has the name.
         """
-        values = [json.dumps(v, separators=(",", ":")) if isinstance(v, dict | list) else v for v in container]
+        values = [jsontext.dumps(v) if isinstance(v, dict | list) else v for v in container]
         with self.db.write() as connection:
             self._check_name(connection, container.name)
             connection.execute(f"INSERT INTO containers VALUES ({','.join('?' * len(values))})", values)  # noqa: S608
@@ -188,7 +187,7 @@ class ContainerStore:
             Whether the container is still there.
         """
         names = ", ".join(f"{name} = ?" for name in values)
-        data = [json.dumps(value, separators=(",", ":")) if name in _JSON else value for name, value in values.items()]
+        data = [jsontext.dumps(value) if name in _JSON else value for name, value in values.items()]
         with self.db.write() as connection:
             cursor = connection.execute(f"UPDATE containers SET {names} WHERE id = ?", (*data, identity))  # noqa: S608
             return cursor.rowcount > 0
@@ -281,10 +280,10 @@ def check_name(name: str) -> str:
 def _container(row: tuple[Any, ...]) -> Container:
     found = Container._make(row)
     return found._replace(
-        config=json.loads(found.config),  # type: ignore[arg-type]
-        host=json.loads(found.host),  # type: ignore[arg-type]
-        network=json.loads(found.network),  # type: ignore[arg-type]
-        mounts=json.loads(found.mounts),  # type: ignore[arg-type]
-        stubs=json.loads(found.stubs),  # type: ignore[arg-type]
-        health=json.loads(found.health) if found.health else {},  # type: ignore[arg-type]
+        config=jsontext.loads(found.config),  # type: ignore[arg-type]
+        host=jsontext.loads(found.host),  # type: ignore[arg-type]
+        network=jsontext.loads(found.network),  # type: ignore[arg-type]
+        mounts=jsontext.loads(found.mounts),  # type: ignore[arg-type]
+        stubs=jsontext.loads(found.stubs),  # type: ignore[arg-type]
+        health=jsontext.loads(found.health) if found.health else {},  # type: ignore[arg-type]
     )

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
+from scow.base import jsontext
 from scow.containers.creating import check_host
 from scow.errors import ConflictError
 from scow.linux import process
@@ -43,7 +43,7 @@ def update(service: Containers, container: Container, changes: Mapping[str, Any]
         wanted = resources(host)
         wanted.pop("devices", None)
         status, _, complaint = process.run(
-            service.runtime.words("update", "--resources", "-", container.id), feed=json.dumps(wanted).encode()
+            service.runtime.words("update", "--resources", "-", container.id), feed=jsontext.dumps(wanted).encode()
         )
         if status:
             raise start_error(complaint)

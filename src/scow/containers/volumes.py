@@ -10,11 +10,11 @@ A volume that a container uses is known by the container's ``Mounts``; a volume 
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from scow.base import jsontext
 from scow.base.clock import rfc3339
 from scow.base.files import make_dir, remove_tree
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
@@ -112,7 +112,14 @@ class Volumes:
             bad = min(set(options) - {"type", "o", "device"})
             raise InvalidArgumentError(f'create {name}: invalid option: "{bad}"')
         make_dir(os.path.join(self._top, name, "_data"), 0o755)
-        row = (name, time.time(), json.dumps(dict(labels or {})), json.dumps(dict(options or {})), int(anonymous), 0)
+        row = (
+            name,
+            time.time(),
+            jsontext.dumps(dict(labels or {})),
+            jsontext.dumps(dict(options or {})),
+            int(anonymous),
+            0,
+        )
         with self.db.write() as connection:
             connection.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?, ?, ?)", row)
         return self.get(name)
@@ -147,7 +154,7 @@ class Volumes:
             known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'containers'").fetchone()
             rows = connection.execute("SELECT id, mounts FROM containers").fetchall() if known else []
         for identity, mounts in rows:
-            for mount in json.loads(mounts):
+            for mount in jsontext.loads(mounts):
                 if mount.get("Type") == "volume":
                     found.setdefault(mount["Name"], []).append(identity)
         return found
@@ -165,12 +172,14 @@ class Volumes:
             if users:
                 raise VolumeInUseError(f"remove {name}: volume is in use - [{', '.join(users)}]")
             connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
-        remove_tree(os.path.join(self._top, name))
+            self.db.after_commit(lambda: remove_tree(os.path.join(self._top, name)))
 
     def _volume(self, row: tuple[str, float, str, str, int, int]) -> Volume:
         name, created, labels, options, anonymous, filled = row
         path = os.path.join(self._top, name, "_data")
-        return Volume(name, created, json.loads(labels), json.loads(options), bool(anonymous), bool(filled), path)
+        return Volume(
+            name, created, jsontext.loads(labels), jsontext.loads(options), bool(anonymous), bool(filled), path
+        )
 
 
 _FILTERS = frozenset({"dangling", "driver", "label", "label!", "name", "all"})

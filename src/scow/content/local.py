@@ -18,12 +18,12 @@ import errno
 import fcntl
 import os
 import time
-from typing import TYPE_CHECKING
 
 from scow.base.files import fsync_dir, make_dir, storage_error
 from scow.content.store import BlobInfo, BlobNotFoundError
 from scow.errors import UnavailableError
 from scow.oci.digest import Digest
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,9 +8,8 @@ transaction, so that no collector can take it before it is linked to something d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
 from scow.errors import NotFoundError
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,15 +6,16 @@ Source: docker CLI reference, "docker image ls" and "docker image prune", filter
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from scow.base import jsontext
 from scow.base.clock import now, parse_moment
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeAlias
 
     from scow.images.store import ImageRecord, ImageStore
     from scow.oci.reference import Reference
@@ -182,7 +183,7 @@ def _with_label(text: str) -> Check:
     key, equals, value = text.partition("=")
 
     def check(record: ImageRecord) -> bool:
-        labels = json.loads(record.labels)
+        labels = jsontext.loads(record.labels)
         return key in labels and (not equals or labels[key] == value)
 
     return check

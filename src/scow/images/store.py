@@ -11,16 +11,17 @@ A record holds what starting a container needs, so that ``run`` reads one row an
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from scow.base import jsontext
 from scow.errors import ConflictError, NotFoundError
 from scow.oci.digest import ChainID, Digest, ImageID
 from scow.oci.reference import InvalidReferenceError, Reference
+from scow.typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from scow.base.database import Database
     from scow.base.leases import Lease, Leases
@@ -219,7 +220,7 @@ class ImageStore:
             row = connection.execute("SELECT run FROM images WHERE id = ?", (identity,)).fetchone()
         if row is None:
             raise ImageNotFoundError(f"No such image: {identity}")
-        return cast("dict[str, Any]", json.loads(row[0]))
+        return cast("dict[str, Any]", jsontext.loads(row[0]))
 
     def config(self, identity: ImageID) -> Document[ImageConfig]:
         """Read and verify an image's configuration.

@@ -7,7 +7,8 @@ The OCI runtime makes the groups and writes the limits; this module finds them a
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,14 +57,25 @@ def remove(group: str) -> bool:
         group: Path such as ``/scow/<id>``; processes in it are left alone, and then so is the group.
     """
     gone = True
-    for path in list(directories(group)):
-        for parent, _, _ in os.walk(path, topdown=False):
-            try:
-                os.rmdir(parent)
-            except FileNotFoundError:
-                continue
-            except OSError:
-                gone = False
+    for top in hierarchies():
+        try:
+            os.rmdir(top + group)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # most groups have no children, so they are looked for only here
+            gone = _remove_with_children(top + group) and gone
+    return gone
+
+
+def _remove_with_children(path: str) -> bool:
+    gone = True
+    for parent, _, _ in os.walk(path, topdown=False):
+        try:
+            os.rmdir(parent)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            gone = False
     return gone
 
 
@@ -73,7 +85,7 @@ def processes(group: str) -> list[int]:
     for path in directories(group):
         for parent, _, _ in os.walk(path):
             try:
-                with open(os.path.join(parent, "cgroup.procs"), encoding="ascii") as file:
+                with open(os.path.join(parent, "cgroup.procs"), encoding="utf-8") as file:
                     found.update(int(line) for line in file)
             except (OSError, ValueError):
                 continue
@@ -85,7 +97,7 @@ def processes(group: str) -> list[int]:
 def read_value(path: str) -> int:
     """A counter file's number; -1 for ``max`` or when it cannot be read."""
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             return int(file.read(64))
     except (OSError, ValueError):
         return -1
@@ -95,7 +107,7 @@ def read_table(path: str) -> dict[str, int]:
     """A file of ``name number`` lines; empty when it cannot be read."""
     table: dict[str, int] = {}
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             for line in file:
                 name, _, value = line.strip().rpartition(" ")
                 if value.isdigit():

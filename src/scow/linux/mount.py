@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import ConflictError, DeniedError, NotFoundError, ScowError, UnavailableError, UnsupportedError
 from scow.linux import kernel
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

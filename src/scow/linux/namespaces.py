@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from scow.errors import DeniedError, NotFoundError, UnavailableError, UnsupportedError
 from scow.linux import kernel
 from scow.linux.mount import set_propagation
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from scow.errors import UnavailableError, UnsupportedError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -187,7 +187,7 @@ def boot_id() -> str:
     """Identity of this boot of the machine."""
     try:
         with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:
-            return file.read(64).decode("ascii").strip()
+            return file.read(64).decode().strip()
     except OSError:
         return ""
 

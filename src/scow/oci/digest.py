@@ -7,12 +7,12 @@ catches the classic mix-up of a compressed and an uncompressed digest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NewType, Self
-
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING, NewType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
 
 _LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _HEX = frozenset("0123456789abcdef")

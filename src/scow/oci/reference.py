@@ -6,10 +6,9 @@ The name ``scratch`` is reserved here: no reference can mean it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from scow.errors import InvalidArgumentError
 from scow.oci.digest import Digest, InvalidDigestError
+from scow.typing import NamedTuple
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"

@@ -9,12 +9,13 @@ the pipe and lets the OCI runtime kill and forget the container. The shell costs
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Self
 
 from scow.linux import process
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
 # Again and again for two seconds: the runtime may be about to make what is to be deleted.
 _SCRIPT = (
@@ -47,11 +48,16 @@ class Deadman:
     def __exit__(self, *_: object) -> None:
         self.disarm()
 
-    def disarm(self) -> None:
-        """The container has ended in good order; doing so twice is harmless."""
+    def disarm(self, *, wait: bool = True) -> None:
+        """The container has ended in good order; doing so twice is harmless.
+
+        Args:
+            wait: Whether to wait for the shell; a process at its end leaves that to its heir.
+        """
         if self._pipe < 0:
             return
         os.write(self._pipe, b"done\n")
         os.close(self._pipe)
         self._pipe = -1
-        process.wait_status(self._pid)
+        if wait:
+            process.wait_status(self._pid)

@@ -18,13 +18,13 @@ Source: conmon(8) 2.1 and its behaviour.
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
+from scow.base import jsontext
 from scow.errors import UnsupportedError
 from scow.linux import process
 from scow.runtime.oci import StartError, start_error
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,7 +163,7 @@ def _read_line(fd: int) -> str:
 def _pid(answer: str) -> int:
     """Read what the monitor answered: the process id, or why there is none."""
     try:
-        found = json.loads(answer)
+        found = jsontext.loads(answer)
         pid = int(found.get("data", found.get("pid", -1)))
     except (ValueError, AttributeError):
         raise StartError("conmon ended without saying what became of the container") from None

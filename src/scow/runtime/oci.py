@@ -10,10 +10,10 @@ Source: OCI runtime-spec v1.1, runtime.md; runc(8).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import ScowError, UnsupportedError
 from scow.linux import process
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Any
@@ -78,6 +78,11 @@ class OciRuntime:
                 )
         return self._program
 
+    @property
+    def reads_once(self) -> bool:
+        """Whether it opens a bundle's ``config.json`` a single time, so that it may be a pipe; crun copies it later."""
+        return os.path.basename(self.program) == "runc"
+
     def words(self, *args: str, log: str = "") -> list[str]:
         """A command line for the runtime.
 
@@ -107,12 +112,12 @@ class OciRuntime:
 
     def state_of(self, identity: str) -> RuntimeState | None:
         """Ask for a container's state; ``None`` when the runtime does not know it."""
-        import json
+        from scow.base import jsontext
 
         status, out, _ = process.run(self.words("state", identity))
         if status:
             return None
-        found: dict[str, Any] = json.loads(out)
+        found: dict[str, Any] = jsontext.loads(out)
         return RuntimeState(str(found.get("status", "")), int(found.get("pid", 0)))
 
     def knows(self, identity: str) -> bool:
@@ -170,9 +175,9 @@ def logged_error(path: str) -> str:
 
 
 def _logged(line: str) -> str:
-    import json
+    from scow.base import jsontext
 
     try:
-        return str(json.loads(line).get("msg", ""))
+        return str(jsontext.loads(line).get("msg", ""))
     except (ValueError, AttributeError):
         return ""

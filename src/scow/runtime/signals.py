@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -9,7 +9,7 @@ Source: OCI runtime-spec v1.1, config.md and config-linux.md; docker's defaults.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import select
-from typing import TYPE_CHECKING
+
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.runtime.logs import LogWriter

@@ -365,10 +365,10 @@ def _step_spec(
 
 
 def _write_json(path: str, value: dict[str, Any]) -> None:
-    import json
+    from scow.base import jsontext
 
     with open(path, "w", encoding="utf-8") as file:
-        json.dump(value, file)
+        file.write(jsontext.dumps(value))
 
 
 def _remove_bundle(bundle: str) -> None:

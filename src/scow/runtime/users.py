@@ -7,9 +7,8 @@ caller reads a bounded part of each without following links out of the root.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.errors import NotFoundError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

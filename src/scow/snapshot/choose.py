@@ -8,11 +8,11 @@ that no version number tells.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import InvalidArgumentError, ScowError, UnsupportedError
 from scow.linux.mount import Mount, mount_all
 from scow.snapshot.overlay import Snapshots
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from scow.base.database import Database

@@ -12,12 +12,12 @@ changesets that ``layer.diff`` can write, and can be moved and stacked.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.base.files import storage_error
 from scow.errors import ConflictError, CorruptError
 from scow.linux.mount import Mount
 from scow.snapshot.records import Records, SnapshotNotFoundError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -319,7 +319,7 @@ def _children_first(records: list[Record]) -> list[Record]:
 
 def boot_id() -> str:
     """This boot of the machine."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         return file.read().strip()
 
 

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.files import remove_tree, storage_error
 from scow.errors import ConflictError, NotFoundError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from scow.errors import InvalidArgumentError
+from scow.typing import NamedTuple
 
 POOLS = tuple(f"172.{second}.0.0/16" for second in range(17, 32)) + tuple(
     f"192.168.{third}.0/20" for third in range(0, 256, 16)

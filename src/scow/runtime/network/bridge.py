@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import UnavailableError
 from scow.linux import kernel
@@ -19,6 +18,7 @@ from scow.linux.namespaces import FLAGS
 from scow.runtime.network import firewall
 from scow.runtime.network.addresses import Subnet
 from scow.runtime.network.netlink import Netlink, PacketFilter
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

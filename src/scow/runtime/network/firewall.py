@@ -10,10 +10,10 @@ Source: nft(8) 1.0.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import UnavailableError, UnsupportedError
 from scow.linux import process
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

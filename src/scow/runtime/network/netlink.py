@@ -12,10 +12,12 @@ from __future__ import annotations
 import _socket
 import os
 import struct
-from typing import TYPE_CHECKING, Self
+
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
 _ROUTE, _NETFILTER = 0, 12
 _REQUEST, _ACK, _DUMP, _CREATE, _EXCLUSIVE = 0x1, 0x4, 0x300, 0x400, 0x200

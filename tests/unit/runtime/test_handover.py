@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A runtime that reads its document from a pipe; programs of a line play the runtime."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from scow.runtime.handover import Handover, write_config
+
+# As runc reads: until the document is complete, without waiting for an end of file.
+DECODE = """
+import json, sys
+text = ""
+with open(sys.argv[1], "rb", buffering=0) as file:
+    while True:
+        text += file.read(512).decode()
+        try:
+            print(len(json.loads(text)["a"]))
+            break
+        except ValueError:
+            if not text:
+                sys.exit("nothing came")
+"""
+
+
+def start(bundle, program=DECODE, delay=0.0):
+    wait = f"import time; time.sleep({delay})\n" if delay else ""
+    words = [sys.executable, "-I", "-S", "-c", wait + program, str(bundle / "config.json")]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def give(handover, text, child):
+    pidfd = os.pidfd_open(child.pid)
+    try:
+        handover.give(text, pidfd)
+    finally:
+        os.close(pidfd)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.15])
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_the_runtime_gets_all_of_it(tmp_path, size, delay):
+    text = '{"a":"' + "x" * size + '"}'
+    with Handover(str(tmp_path)) as handover:
+        child = start(tmp_path, delay=delay)
+        give(handover, text, child)
+    out, err = child.communicate(timeout=20)
+    assert (out.strip(), err) == (str(size), "")
+
+
+def test_one_that_reads_to_the_end_gets_an_end(tmp_path):
+    with Handover(str(tmp_path)) as handover:
+        child = start(tmp_path, "import sys; print(len(open(sys.argv[1]).read()))")
+        give(handover, '{"a":1}', child)
+        out, _ = child.communicate(timeout=20)
+    assert out.strip() == "7"
+
+
+def test_afterwards_the_document_is_a_file(tmp_path):
+    with Handover(str(tmp_path)) as handover:
+        child = start(tmp_path)
+        give(handover, '{"a":"b"}', child)
+    child.wait(timeout=20)
+    assert (tmp_path / "config.json").read_text() == '{"a":"b"}'
+    assert stat.S_ISREG(os.lstat(tmp_path / "config.json").st_mode)
+    assert os.listdir(tmp_path) == ["config.json"]
+
+
+def test_a_runtime_that_died_is_not_waited_for(tmp_path):
+    with Handover(str(tmp_path)) as handover:
+        child = start(tmp_path, "import sys; sys.exit(3)")
+        began = time.monotonic()
+        give(handover, '{"a":"' + "x" * 1_000_000 + '"}', child)
+        assert time.monotonic() - began < 10
+    assert child.wait(timeout=20) == 3
+    child.communicate()
+
+
+def test_a_runtime_whose_starter_gives_up_reads_an_end(tmp_path):
+    with Handover(str(tmp_path)):
+        child = start(tmp_path)
+        time.sleep(0.1)
+    # whether it had opened the pipe or not: it must not wait for ever
+    try:
+        child.communicate(timeout=2)
+    except subprocess.TimeoutExpired:
+        # it came after the pipe had lost its writer; then the starter kills it (containers.foreground)
+        child.kill()
+        child.communicate()
+    assert child.returncode != 0
+
+
+def test_a_pipe_left_by_a_killed_command_is_replaced(tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    write_config(str(tmp_path), "{}")
+    assert (tmp_path / "config.json").read_text() == "{}"
+    os.unlink(tmp_path / "config.json")
+    os.mkfifo(tmp_path / "config.json")
+    with Handover(str(tmp_path)):
+        assert stat.S_ISFIFO(os.lstat(tmp_path / "config.json").st_mode)
