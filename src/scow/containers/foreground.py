@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 
-from scow.containers import bundle
 from scow.containers.store import RUNNING
 from scow.linux import process
 from scow.runtime.deadman import Deadman
@@ -118,6 +117,8 @@ def _launch(service: Containers, container: Container, pump: Pump, attached: Att
     """
 
     def make() -> tuple[str, list[str]]:
+        from scow.containers import bundle  # while the runtime gets going
+
         rootfs = bundle.mount_root(service, container)
         made = bundle.describe(service, container, rootfs, attached.addresses if attached else None)
         if attached:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _NAME = "config.json"
-_CHECK_MILLISECONDS = 2
+_CHECK_MILLISECONDS = 1
 _FIONREAD = 0x541B
 
 
