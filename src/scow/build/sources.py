@@ -14,6 +14,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.errors import InvalidArgumentError, NotFoundError
+from scow.linux import owners
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,6 +188,7 @@ class DirTree:
     def __init__(self, root: str, *, reset_owner: bool = False) -> None:
         self.root = os.fsencode(root)
         self._reset_owner = reset_owner
+        self._ids = owners.here()
 
     def _at(self, path: bytes) -> bytes:
         return self.root + b"/" + path if path else self.root
@@ -194,7 +196,7 @@ class DirTree:
     def look(self, path: bytes) -> Status | None:
         """See :class:`SourceTree`; a link in the middle of the path counts as nothing."""
         try:
-            return status_of(os.lstat(self._at(path)), reset_owner=self._reset_owner)
+            return status_of(self._ids.lstat(self._at(path)), reset_owner=self._reset_owner)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -215,11 +217,14 @@ class DirTree:
         """See :class:`SourceTree`."""
         try:
             with os.scandir(self._at(path)) as scan:
-                found = [(item.name, item.stat(follow_symlinks=False)) for item in scan]
+                found = [(item.name, self._status(item)) for item in scan]
         except OSError as error:
             raise _unreadable(path, error) from error
         found.sort()
         return [(name, status_of(status, reset_owner=self._reset_owner)) for name, status in found]
+
+    def _status(self, item: os.DirEntry[bytes]) -> os.stat_result:
+        return self._ids.lstat(item.path) if self._ids.recorded else item.stat(follow_symlinks=False)
 
     def open(self, path: bytes) -> int:
         """See :class:`SourceTree`."""

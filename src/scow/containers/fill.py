@@ -7,7 +7,10 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from scow.linux import owners
+
 if TYPE_CHECKING:
+    from scow.linux.owners import Owners
     from scow.runtime.inside import Root
 
 _CHUNK = 1 << 20
@@ -31,22 +34,22 @@ def fill(root: Root, path: str, target: str) -> None:
         return
     goal = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _copy_directory(source, goal, {})
+        _copy_directory(owners.here(), source, goal, {})
     finally:
         os.close(source)
         os.close(goal)
 
 
-def _copy_directory(source: int, goal: int, seen: dict[tuple[int, int], str], prefix: str = "") -> None:
+def _copy_directory(ids: Owners, source: int, goal: int, seen: dict[tuple[int, int], str], prefix: str = "") -> None:
     for name in os.listdir(source):
-        found = os.stat(name, dir_fd=source, follow_symlinks=False)
+        found = ids.lstat(name, source)
         where = f"{prefix}/{name}"
         if stat.S_ISDIR(found.st_mode):
             os.mkdir(name, 0o700, dir_fd=goal)
             below = os.open(name, _FLAGS | os.O_DIRECTORY, dir_fd=source)
             above = os.open(name, _FLAGS | os.O_DIRECTORY, dir_fd=goal)
             try:
-                _copy_directory(below, above, seen, where)
+                _copy_directory(ids, below, above, seen, where)
             finally:
                 os.close(below)
                 os.close(above)
@@ -57,21 +60,21 @@ def _copy_directory(source: int, goal: int, seen: dict[tuple[int, int], str], pr
                 os.link("../" * depth + seen[key].lstrip("/"), name, src_dir_fd=goal, dst_dir_fd=goal)
                 continue
             seen[key] = where
-            _copy_node(source, goal, name, found)
-    _copy_metadata(os.fstat(source), source, goal)
+            _copy_node(ids, source, goal, name, found)
+    _copy_metadata(ids, ids.fstat(source), source, goal)
 
 
-def _copy_node(source: int, goal: int, name: str, found: os.stat_result) -> None:
+def _copy_node(ids: Owners, source: int, goal: int, name: str, found: os.stat_result) -> None:
     if stat.S_ISLNK(found.st_mode):
         os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=goal)
-        os.chown(name, found.st_uid, found.st_gid, dir_fd=goal, follow_symlinks=False)
-        os.utime(name, ns=(found.st_atime_ns, found.st_mtime_ns), dir_fd=goal, follow_symlinks=False)
+        ids.own_entry(name, found.st_uid, found.st_gid, goal)
+        ids.utime(name, found.st_mtime_ns, goal)
         return
     if not stat.S_ISREG(found.st_mode):
         if stat.S_ISSOCK(found.st_mode):
             return
-        os.mknod(name, found.st_mode, found.st_rdev, dir_fd=goal)
-        os.chown(name, found.st_uid, found.st_gid, dir_fd=goal, follow_symlinks=False)
+        ids.mknod(name, found.st_mode, found.st_rdev, goal)
+        ids.own_entry(name, found.st_uid, found.st_gid, goal)
         os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=goal)
         return
     reader = os.open(name, _FLAGS, dir_fd=source)
@@ -79,16 +82,16 @@ def _copy_node(source: int, goal: int, name: str, found: os.stat_result) -> None
     try:
         while os.sendfile(writer, reader, None, _CHUNK):
             pass
-        _copy_metadata(found, reader, writer)
+        _copy_metadata(ids, found, reader, writer)
     finally:
         os.close(reader)
         os.close(writer)
 
 
-def _copy_metadata(found: os.stat_result, source: int, goal: int) -> None:
-    os.fchown(goal, found.st_uid, found.st_gid)
+def _copy_metadata(ids: Owners, found: os.stat_result, source: int, goal: int) -> None:
+    ids.own(goal, found.st_uid, found.st_gid)
     for name in os.listxattr(source):
-        if not name.startswith(("trusted.overlay.", "security.selinux")):
+        if not name.startswith(("trusted.overlay.", "user.overlay.", "security.selinux")):
             os.setxattr(goal, name, os.getxattr(source, name))
     os.fchmod(goal, stat.S_IMODE(found.st_mode))
     os.utime(goal, ns=(found.st_atime_ns, found.st_mtime_ns))

@@ -7,6 +7,7 @@ import os
 import stat
 
 from scow.layer.whiteout import exported
+from scow.linux import owners
 
 _CHUNK = 256 * 1024
 
@@ -22,7 +23,8 @@ def same(one: bytes, other: bytes) -> bool:
         OSError: One cannot be read.
     """
     try:
-        a, b = os.lstat(one), os.lstat(other)
+        ids = owners.here()
+        a, b = ids.lstat(one), ids.lstat(other)
     except (FileNotFoundError, NotADirectoryError):
         return False
     if (a.st_mode, a.st_uid, a.st_gid, a.st_rdev) != (b.st_mode, b.st_uid, b.st_gid, b.st_rdev):

@@ -20,7 +20,7 @@ from scow.layer.tarformat import DIRECTORY, LINK, REGULAR, TarEntry
 from scow.layer.tarwrite import TarWriter
 from scow.layer.walk import Item, clamp, contents, describe, find_holes, open_file, walk
 from scow.layer.whiteout import OPAQUE, PREFIX, exported, is_opaque, is_whiteout
-from scow.linux import xattr
+from scow.linux import owners, xattr
 from scow.linux.syscalls import explain
 from scow.oci.digest import DiffID
 
@@ -100,7 +100,7 @@ class _Layer:
 
     def root(self, path: bytes) -> None:
         """Write the root directory's own entry."""
-        status = os.lstat(path)
+        status = owners.here().lstat(path)
         time = clamp(status.st_mtime_ns, self._epoch)
         mode = stat.S_IMODE(status.st_mode)
         self._tar.add(
@@ -229,7 +229,7 @@ def _differences(old: bytes, new: bytes, prefix: bytes = b"") -> Iterator[tuple[
 
 def _lstat(path: bytes) -> os.stat_result | None:
     try:
-        return os.lstat(path)
+        return owners.here().lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -291,7 +291,7 @@ def tar_tree(
     layer = _Layer(out, epoch)
     path, name = os.fsencode(root), os.fsencode(prefix.strip("/"))
     try:
-        status = os.lstat(path)
+        status = owners.here().lstat(path)
         if not stat.S_ISDIR(status.st_mode):
             layer.add(Item(name or os.path.basename(path), path, status))
             return layer.close()

@@ -217,7 +217,7 @@ class Unpacker:
             fd = self._tree.directory(here)
             owner = (0, 0) if self._owner is None else self._owner(0, 0)
             if owner is not None:
-                os.fchown(fd, *owner)
+                self._tree.owners.own(fd, *owner)
             os.fchmod(fd, _IMPLICIT_MODE)
             self._times[here] = 0
 
@@ -277,7 +277,7 @@ class Unpacker:
                 _write_sparse(file, entry, data)
             owner = (entry.uid, entry.gid) if self._owner is None else self._owner(entry.uid, entry.gid)
             if owner is not None:
-                os.fchown(file, *owner)
+                self._tree.owners.own(file, *owner)
             os.fchmod(file, entry.mode)
             for key, value in accepted(entry.xattrs):
                 _set_xattr(file, key, value)
@@ -288,7 +288,7 @@ class Unpacker:
     def _describe_directory(self, fd: int, entry: TarEntry) -> None:
         owner = (entry.uid, entry.gid) if self._owner is None else self._owner(entry.uid, entry.gid)
         if owner is not None:
-            os.fchown(fd, *owner)
+            self._tree.owners.own(fd, *owner)
         os.fchmod(fd, entry.mode)
         for key, value in accepted(entry.xattrs):
             _set_xattr(fd, key, value)
@@ -299,15 +299,15 @@ class Unpacker:
             os.symlink(entry.linkname, base, dir_fd=fd)
         else:
             device = 0 if entry.type == FIFO else os.makedev(entry.major, entry.minor)
-            os.mknod(base, _SPECIAL[entry.type] | 0o600, device, dir_fd=fd)
+            self._tree.owners.mknod(base, _SPECIAL[entry.type] | 0o600, device, fd)
         owner = (entry.uid, entry.gid) if self._owner is None else self._owner(entry.uid, entry.gid)
         if owner is not None:
-            os.chown(base, *owner, dir_fd=fd, follow_symlinks=False)
+            self._tree.owners.own_entry(base, *owner, fd)
         if entry.type != SYMLINK:
             fchmodat2(fd, base, entry.mode)
         for key, value in accepted(entry.xattrs):
             _set_xattr(b"/proc/self/fd/%d/%s" % (fd, base), key, value)
-        os.utime(base, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=fd, follow_symlinks=False)
+        self._tree.owners.utime(base, entry.mtime_ns, fd)
 
     def _link(self, name: bytes, entry: TarEntry) -> None:
         target = clean(entry.linkname)

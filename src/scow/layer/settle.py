@@ -153,7 +153,7 @@ class _Settler:
     def _imitate(self, path: bytes, tree: Tree, status: os.stat_result) -> None:
         """Give a directory of the upper layer the metadata of a lower one."""
         fd = self._upper.directory(path)
-        os.fchown(fd, status.st_uid, status.st_gid)
+        self._upper.owners.own(fd, status.st_uid, status.st_gid)
         os.fchmod(fd, stat.S_IMODE(status.st_mode))
         _copy_xattrs(tree.directory(path), fd)
         self._times[path] = status.st_mtime_ns
@@ -245,11 +245,11 @@ class _Settler:
         if kind == stat.S_IFLNK:
             os.symlink(tree.readlink(path), base, dir_fd=fd)
         else:
-            os.mknod(base, kind | 0o600, status.st_rdev, dir_fd=fd)
-        os.chown(base, status.st_uid, status.st_gid, dir_fd=fd, follow_symlinks=False)
+            self._upper.owners.mknod(base, kind | 0o600, status.st_rdev, fd)
+        self._upper.owners.own_entry(base, status.st_uid, status.st_gid, fd)
         if kind != stat.S_IFLNK:
             fchmodat2(fd, base, stat.S_IMODE(status.st_mode))
-        os.utime(base, ns=(status.st_mtime_ns, status.st_mtime_ns), dir_fd=fd, follow_symlinks=False)
+        self._upper.owners.utime(base, status.st_mtime_ns, fd)
 
 
 def _visible(layers: Sequence[Tree], path: bytes) -> tuple[tuple[Tree, os.stat_result] | None, list[Tree]]:
@@ -287,7 +287,7 @@ def _copy_file(tree: Tree, path: bytes, fd: int, base: bytes, status: os.stat_re
         target = os.open(base, flags, 0o600, dir_fd=fd)
         try:
             reflink.copy(source, target, status.st_size)
-            os.fchown(target, status.st_uid, status.st_gid)
+            tree.owners.own(target, status.st_uid, status.st_gid)
             os.fchmod(target, stat.S_IMODE(status.st_mode))
             _copy_xattrs(source, target)
             os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scow.layer.tarformat import BLOCKDEV, CHAR, DIRECTORY, FIFO, REGULAR, SYMLINK, TarEntry
 from scow.layer.whiteout import exported
+from scow.linux import owners
 from scow.linux.syscalls import explain
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Item(NamedTuple):
     Attributes:
         name: Relative to the root, without a slash at either end.
         path: Where it is on disk.
-        status: What lstat says.
+        status: What lstat says, with the owner that is recorded where ids are not real.
     """
 
     name: bytes
@@ -60,6 +61,7 @@ def walk(root: bytes, prefix: bytes = b"") -> Iterator[Item]:
     Raises:
         ScowError: Something cannot be looked at.
     """
+    ids = owners.here()
     stack = [_listing(root, prefix)]
     while stack:
         if not stack[-1]:
@@ -67,7 +69,7 @@ def walk(root: bytes, prefix: bytes = b"") -> Iterator[Item]:
             continue
         name, path = stack[-1].pop()
         try:
-            status = os.lstat(path)
+            status = ids.lstat(path)
         except FileNotFoundError:
             continue  # gone since it was listed: somebody else works here
         except OSError as error:

@@ -2,7 +2,7 @@
 """How removed entries are written down: OCI's marker files in tar streams, overlayfs's devices and attribute in trees.
 
 Also which extended attributes may pass between the two: an attribute of overlayfs itself, coming from an image, could
-redirect a directory to another place.
+redirect a directory to another place, and one of ours would claim an owner.
 Source: OCI image-spec v1.1, layer.md, "Whiteouts"; kernel documentation, overlayfs, "whiteouts and opaque directories".
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from scow.layer.changeset import LayerError
 from scow.layer.names import show
-from scow.linux import xattr
+from scow.linux import owners, xattr
 
 if TYPE_CHECKING:
     from scow.layer.tarformat import Pairs
@@ -26,6 +26,7 @@ OPAQUE_XATTR = b"trusted.overlay.opaque"
 OPAQUE_XATTR_USER = b"user.overlay.opaque"
 _OVERLAY = (b"trusted.overlay.", b"user.overlay.")
 _SECURITY = b"security."
+_OWNER = owners.NAME.encode()
 _CAPABILITY = b"security.capability"
 _ACCESS_LISTS = frozenset({b"system.posix_acl_access", b"system.posix_acl_default"})
 
@@ -69,7 +70,7 @@ def accepted(xattrs: Pairs) -> Pairs:
 
 def passes(name: bytes) -> bool:
     """Whether an attribute of this name may come from an image."""
-    if name.startswith(_OVERLAY):
+    if name.startswith(_OVERLAY) or name == _OWNER:
         return False
     if name.startswith(_SECURITY):
         return name == _CAPABILITY

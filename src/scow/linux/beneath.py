@@ -13,6 +13,7 @@ import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from scow.linux import owners
 from scow.linux.syscalls import (
     RESOLVE_BENEATH,
     RESOLVE_IN_ROOT,
@@ -34,6 +35,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class Tree:
     """A root directory and open descriptors of the directories used last.
 
+    Owners and devices are those of ``linux.owners``: real, or written down where this process has a single id.
+
     Not for several threads at once. The descriptors given out belong to the tree and may be closed by the next call.
 
     Args:
@@ -45,6 +48,7 @@ class Tree:
 
     def __init__(self, root: str | bytes) -> None:
         self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.owners = owners.here()
         self._open: OrderedDict[bytes, int] = OrderedDict()
 
     def __enter__(self) -> Self:
@@ -152,9 +156,9 @@ class Tree:
         """
         try:
             if not path:
-                return os.fstat(self.root_fd)
+                return self.owners.fstat(self.root_fd)
             fd, base = self.parent(path)
-            return os.stat(base, dir_fd=fd, follow_symlinks=False)
+            return self.owners.lstat(base, fd)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -207,7 +211,7 @@ class Tree:
             OSError: As mknod(2).
         """
         fd, base = self.parent(path)
-        os.mknod(base, mode, device, dir_fd=fd)
+        self.owners.mknod(base, mode, device, fd)
 
     def chown(self, path: bytes, uid: int, gid: int) -> None:
         """Set the owner of an entry, itself.
@@ -216,10 +220,10 @@ class Tree:
             OSError: As fchownat(2).
         """
         if not path:
-            os.fchown(self.root_fd, uid, gid)
+            self.owners.own(self.root_fd, uid, gid)
             return
         fd, base = self.parent(path)
-        os.chown(base, uid, gid, dir_fd=fd, follow_symlinks=False)
+        self.owners.own_entry(base, uid, gid, fd)
 
     def chmod(self, path: bytes, mode: int) -> None:
         """Set the mode of an entry that is no symbolic link.
@@ -243,7 +247,7 @@ class Tree:
             os.utime(self.root_fd, ns=(mtime_ns, mtime_ns))
             return
         fd, base = self.parent(path)
-        os.utime(base, ns=(mtime_ns, mtime_ns), dir_fd=fd, follow_symlinks=False)
+        self.owners.utime(base, mtime_ns, fd)
 
     def setxattr(self, path: bytes, name: bytes, value: bytes) -> None:
         """Set an extended attribute of an entry, itself.

@@ -103,6 +103,51 @@ def setns(fd: int, flags: int) -> None:
         raise _failed()
 
 
+def filled(number: int, arguments: tuple[int | bytes, ...], size: int, after: tuple[int, ...] = ()) -> bytearray:
+    """Make a call that fills a buffer of the caller's.
+
+    Args:
+        number: Of the call.
+        arguments: What comes before the buffer.
+        size: Bytes of the buffer.
+        after: What comes after it.
+
+    Returns:
+        The buffer.
+
+    Raises:
+        OSError: It failed.
+    """
+    buffer = ctypes.create_string_buffer(size)
+    call(number, *arguments, ctypes.addressof(buffer), *after)
+    return bytearray(buffer.raw)
+
+
+def setfsuid(uid: int) -> int:
+    """The setfsuid call for the calling thread; the C library knows no error for it.
+
+    Args:
+        uid: The user to reach files as.
+
+    Returns:
+        Whom it was before.
+    """
+    return int(_LIBC.setfsuid(ctypes.c_uint(uid)))
+
+
+def effective_capabilities() -> int:
+    """What the calling thread may do now, as a mask. Source: capget(2), version 3.
+
+    Raises:
+        OSError: It failed.
+    """
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    if _LIBC.capget(header, sets) != 0:
+        raise _failed()
+    return int(sets[0]) | int(sets[3]) << 32
+
+
 def syncfs(fd: int) -> None:
     """The syncfs call: write the file system of a descriptor to the disk.
 

@@ -253,7 +253,9 @@ class Root:
             return False
         os.chmod(name, mode if directory else 0o644, dir_fd=parent)
         if owner != (0, 0):
-            os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
+            from scow.linux import owners
+
+            owners.here().own_entry(name, *owner, parent)
         return True
 
     def remove_stubs(self, stubs: Iterable[Stub]) -> None:

@@ -14,6 +14,7 @@ from scow.build.context import ContextTree
 from scow.build.secrets import forward_agent, secret_name, secret_value
 from scow.build.sources import clean, parent_of
 from scow.errors import NotFoundError
+from scow.linux import owners
 from scow.linux.mount import Mount
 from scow.runtime.step import StepMount
 
@@ -186,7 +187,7 @@ class Mounting:
         temporary = f"{place}.{os.urandom(4).hex()}"
         os.mkdir(temporary, 0o755)
         os.chmod(temporary, mount.mode if mount.mode is not None else 0o755)
-        os.chown(temporary, mount.uid or 0, mount.gid or 0)
+        owners.here().own_entry(temporary, mount.uid or 0, mount.gid or 0)
         if seed is not None:
             from scow.build.seeding import copy_tree
 
@@ -235,7 +236,7 @@ class Mounting:
         place = self._directory(self._shop.memory, 0o711)
         path = os.path.join(place, "agent")
         self._stack.enter_context(forward_agent(path, sources, self._shop.options.environ))
-        os.chown(path, mount.uid or 0, mount.gid or 0)
+        owners.here().own_entry(path, mount.uid or 0, mount.gid or 0)
         os.chmod(path, mount.mode if mount.mode is not None else 0o600)
         self.mounts.append(StepMount(target, "bind", path))
 
@@ -246,7 +247,7 @@ def _write(path: str, data: bytes, mode: int, uid: int, gid: int) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-        os.fchown(fd, uid, gid)
+        owners.here().own(fd, uid, gid)
         os.fchmod(fd, mode)
     finally:
         os.close(fd)
