@@ -122,11 +122,16 @@ class Credentials(NamedTuple):
             effective = 0
         elif self.users.effective != 0 == users.effective:
             effective = permitted
+        return self._replace(users=users, permitted=permitted, effective=effective)
+
+    def with_files(self, users: Ids) -> Credentials:
+        """What another user of files makes of it, from ``setfsuid``."""
+        effective = self.effective
         if self.users.files == 0 != users.files:
             effective &= ~_FILES
         elif self.users.files != 0 == users.files:
-            effective |= permitted & _FILES
-        return self._replace(users=users, permitted=permitted, effective=effective)
+            effective |= self.permitted & _FILES
+        return self._replace(users=users, effective=effective)
 
     def executed(self, uid: int | None, gid: int | None, bounding: int) -> Credentials:
         """What executing a program makes of it. Source: execve(2); capabilities(7), "programs run by root".

@@ -128,7 +128,11 @@ class Identities:
             ids = who.users if users else who.groups
             new, value = _changed(ids, name, call.args, powerful=who.may(capability))
             if new != ids:
-                self.become(call.pid, who.with_users(new) if users else who._replace(groups=new))
+                if not users:
+                    who = who._replace(groups=new)
+                else:
+                    who = who.with_files(new) if name == "setfs{}id" else who.with_users(new)
+                self.become(call.pid, who)
             return value
 
         return answer
