@@ -64,7 +64,6 @@ def test_groups_for_files():
 # ------------------------------------------------------------------ beside the kernel
 
 
-
 def ours(who: Credentials, name: str, values: tuple[int, ...]) -> Credentials | None:
     given = [value & KEEP for value in values]
     powerful = who.may(SETUID)
@@ -113,7 +112,9 @@ def test_sequences_of_two_calls_end_as_with_the_kernel():
     values = (-1, 0, 5, 9)
     singles = [("setuid", (v,)) for v in values[1:]] + [("setfsuid", (v,)) for v in values]
     pairs = [("setreuid", pair) for pair in itertools.product(values, repeat=2)]
-    triples = [("setresuid", triple) for triple in ((5, 9, 0), (-1, 5, -1), (5, 5, 5), (9, -1, 5), (0, 9, 9), (-1, 0, 0))]
+    triples = [
+        ("setresuid", triple) for triple in ((5, 9, 0), (-1, 5, -1), (5, 5, 5), (9, -1, 5), (0, 9, 9), (-1, 0, 0))
+    ]
     everything = singles + pairs + triples
     _, _, effective, permitted = kernels([])
     assert effective == permitted
