@@ -7,10 +7,14 @@ import ctypes
 import itertools
 import os
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 
-from scow.runtime.oneid.credentials import CHOWN, KEEP, SETUID, Credentials, Ids, all_of, of
+from scow.runtime.oneid.credentials import CHOWN, KEEP, SETUID, Ids, all_of, of
+
+if TYPE_CHECKING:
+    from scow.runtime.oneid.credentials import Credentials
 
 EVERYTHING = (1 << 41) - 1
 
