@@ -274,6 +274,7 @@ class Builder:
         check: Callable[[], None],
     ) -> BuildResult:
         from scow.build.diary import Diary
+        from scow.build.exchange import export_caches, import_caches, note_inline
         from scow.build.failures import StepFailedError
         from scow.build.locking import check as check_lock
         from scow.build.locking import lock_path
@@ -282,7 +283,8 @@ class Builder:
 
         opened, resolver, plan = self._plan(shop, options, ledger, stdin, check)
         solver = Solver(shop, self.cache, ledger)
-        self._import_caches(options, solver, ledger)
+        if options.cache_from:
+            import_caches(options, self._rooms.repository, solver, ledger)
         diary = Diary(shop.db, self.cache, opened.place, options, plan, solver)
         try:
             with ledger.internal("[internal] load build context") if opened.root else _nothing():
@@ -303,9 +305,11 @@ class Builder:
         made = Made(solved, plan.draft, _base_of(plan, resolver), _created(shop, solved, opened))
         suspicions = self._examine(shop, plan, solver, made)
         self.watch(plan, solver, made)
+        note_inline(options, self.cache, plan, solver, made)
         record = self._output(shop, ledger, made)
         steps = diary.write(record.id if record is not None else "")
-        self._export_caches(options, plan, solver, ledger)
+        if options.cache_to:
+            export_caches(self._rooms, self.cache, options, plan, solver, ledger)
         if record is not None and eligible(options):
             receipt = _receipt(opened, resolver, plan, made, record)
             if receipt is not None:
@@ -343,43 +347,6 @@ class Builder:
         made = output.Made(left, Draft(plan.platform, config), base, left.time)
         return output.make_image(shop, self._rooms.images, made, tags=())
 
-    def _import_caches(self, options: BuildOptions, solver: Solver, ledger: Ledger) -> None:
-        """Open the caches to read; one that is not there yet is no reason to stop."""
-        if not options.cache_from:
-            return
-        from scow.build.cacheremote import RemoteCache, open_place
-        from scow.errors import CorruptError, NotFoundError, UnavailableError
-
-        for attributes in options.cache_from:
-            name = attributes.get("src") or attributes.get("ref") or attributes.get("type", "")
-            title = f"importing cache manifest from {name}"
-            step = ledger.begin(title)
-            try:
-                place = open_place(attributes, self._rooms.repository, write=False)
-                solver.remotes.append(RemoteCache.read(place))
-            except (CorruptError, NotFoundError, UnavailableError) as error:
-                ledger.tell(step, "failed", title, error.message)
-                continue
-            ledger.tell(step, "done", title)
-
-    def _export_caches(self, options: BuildOptions, plan: Plan, solver: Solver, ledger: Ledger) -> None:
-        if not options.cache_to:
-            return
-        from scow.build.cacheremote import Entry, export, open_place
-
-        for attributes in options.cache_to:
-            name = attributes.get("dest") or attributes.get("ref") or attributes.get("type", "")
-            with ledger.internal(f"exporting cache to {name}"):
-                wanted = set(_chain_of(plan)) if attributes.get("mode", "min") == "min" else set(plan.vertices)
-                entries: dict[str, Entry] = {}
-                for vertex in plan.vertices:
-                    solved = self.cache.get(solver.keys[vertex]) if vertex in wanted else None
-                    if solved is not None and solved.layers:
-                        keys = tuple(self.cache.keys_of(solved))
-                        entries[repr(solved)] = Entry(keys, solved, vertex.op.kind, vertex.title)
-                place = open_place(attributes, self._rooms.repository, write=True)
-                export(place, list(entries.values()), self._rooms.content, attributes.get("compression", ""))
-
     def watch(self, plan: Plan, solver: Solver, made: Made) -> None:
         """Overridden by those who want to see what was made before anything is done with it."""
 
@@ -410,16 +377,6 @@ class Builder:
                 with ledger.internal(f"exporting to client {'directory' if wanted.type == 'local' else 'tarball'}"):
                     output.write_tree(shop, made.solved, wanted)
         return record
-
-
-def _chain_of(plan: Plan) -> list[Vertex]:
-    """The steps of the target itself, without those it only copies from."""
-    out = []
-    vertex = plan.target.vertex
-    while vertex is not None:
-        out.append(vertex)
-        vertex = vertex.below
-    return out
 
 
 def _receipt(opened: Opened, resolver: Resolver, plan: Plan, made: Made, image: ImageRecord) -> Receipt | None:

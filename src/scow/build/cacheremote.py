@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build caches outside the store: an OCI layout directory, or a repository of a registry.
+"""Build caches outside the store: an OCI layout directory, a repository of a registry, or an image that holds its own.
 
 A cache is one OCI artifact: a manifest whose config (JSON) holds records with all their keys, and whose layers are the
 layers of those records, each once. Keys depend on nothing of the machine that made them. Reading one brings only the
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.build.graph import as_json, as_solved
 from scow.errors import CorruptError, InvalidArgumentError, NotFoundError
-from scow.oci.decode import decode_manifest
+from scow.oci.decode import decode_index, decode_manifest
 from scow.oci.digest import Digest, sha256_digest
 from scow.oci.encode import encode_manifest
-from scow.oci.mediatype import OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST_V1, compression_of
+from scow.oci.mediatype import OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST_V1, compression_of, is_index
 from scow.oci.model import Descriptor, Manifest
 
 if TYPE_CHECKING:
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from scow.content.local import LocalContentStore
     from scow.content.target import Source, Target
     from scow.oci.digest import DiffID
+    from scow.oci.model import Index
 
 CONFIG_TYPE = "application/vnd.scow.buildcache.config.v1+json"
+INLINE = "vnd.scow.buildcache"
+"""The member of an image's configuration that holds the records of a cache of ``type=inline``."""
 VERSION = 1
 _DIFF_ID = "vnd.scow.diffid"
 _MAX_CONFIG = 64 << 20
@@ -96,7 +99,9 @@ def open_place(attributes: Mapping[str, str], repository: Callable[[str, bool], 
         if not ref:
             raise InvalidArgumentError("a registry cache needs ref=REPOSITORY:TAG")
         return Place(repository(ref, write), Reference.parse(ref).with_default_tag().tag or "latest", "")
-    raise InvalidArgumentError(f"unknown cache type {kind!r}", hint="it can be local or registry")
+    raise InvalidArgumentError(
+        f"unknown cache type {kind!r}", hint="it can be local or registry; for --cache-to also inline"
+    )
 
 
 # ---------------------------------------------------------------------- reading
@@ -126,13 +131,20 @@ class RemoteCache:
         """
         desc = place.target.resolve(place.name)
         raw = _fetch(place.target, desc, _MAX_MANIFEST)
+        if is_index(desc.media_type):
+            desc = _here(decode_index(raw, desc.media_type).value, place.name)
+            raw = _fetch(place.target, desc, _MAX_MANIFEST)
         manifest = decode_manifest(raw, desc.media_type).value
-        if manifest.config.media_type != CONFIG_TYPE:
-            raise NotFoundError(f"{place.name!r} is an image and no build cache")
-        layers = {desc.annotations.get(_DIFF_ID, str(desc.digest)): desc for desc in manifest.layers}
         entries: dict[str, Entry] = {}
         try:
             value = json.loads(_fetch(place.target, manifest.config, _MAX_CONFIG))
+            if manifest.config.media_type == CONFIG_TYPE:
+                layers = {desc.annotations.get(_DIFF_ID, str(desc.digest)): desc for desc in manifest.layers}
+            else:
+                layers = dict(zip(value["rootfs"]["diff_ids"], manifest.layers, strict=True))
+                if INLINE not in value:
+                    raise NotFoundError(f"{place.name!r} is an image without a build cache")
+                value = value[INLINE]
             if value["version"] != VERSION:
                 raise CorruptError("the build cache has another version than this scow knows")
             for row in value["records"]:
@@ -169,6 +181,18 @@ class RemoteCache:
                 ingest.commit(layer.diff_id, lease=lease)
 
 
+def _here(index: Index, name: str) -> Descriptor:
+    """The image of an index that is for this machine."""
+    from scow.oci.model import Platform
+    from scow.oci.platform import host_platform, score
+
+    here = host_platform(os.uname().machine)
+    found = max(index.manifests, key=lambda desc: score(here, desc.platform or Platform("", "")), default=None)
+    if found is None:
+        raise NotFoundError(f"{name!r} has no image, and so no build cache")
+    return found
+
+
 def _fetch(source: Source, desc: Descriptor, limit: int) -> bytes:
     with source.fetch(desc) as file:
         data = file.read(limit + 1)
@@ -194,11 +218,7 @@ def export(place: Place, entries: Sequence[Entry], content: LocalContentStore, c
     """
     gzip = (compression or ("none" if place.path else "gzip")) == "gzip"
     layers = [_push_layer(place.target, diff, content, gzip=gzip) for diff in _distinct(entries)]
-    records = [
-        {"keys": list(entry.keys), "value": as_json(entry.solved), "kind": entry.kind, "title": entry.title}
-        for entry in entries
-    ]
-    raw = json.dumps({"version": VERSION, "records": records}, separators=(",", ":"), sort_keys=True).encode()
+    raw = json.dumps(records_of(entries), separators=(",", ":"), sort_keys=True).encode()
     config = Descriptor(CONFIG_TYPE, sha256_digest(raw), len(raw))
     place.target.push(config, io.BytesIO(raw))
     document = encode_manifest(Manifest(OCI_MANIFEST_V1, config, tuple(layers)))
@@ -207,6 +227,15 @@ def export(place: Place, entries: Sequence[Entry], content: LocalContentStore, c
     if place.path:
         _sweep(place, {document.descriptor.digest, config.digest, *(layer.digest for layer in layers)})
     return document.descriptor
+
+
+def records_of(entries: Iterable[Entry]) -> dict[str, Any]:
+    """Records as JSON."""
+    records = [
+        {"keys": list(entry.keys), "value": as_json(entry.solved), "kind": entry.kind, "title": entry.title}
+        for entry in entries
+    ]
+    return {"version": VERSION, "records": records}
 
 
 def _distinct(entries: Iterable[Entry]) -> list[DiffID]:

@@ -7,12 +7,12 @@ Source: OCI image-spec v1.1, config.md; Docker's additions.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from scow.oci.model import ContainerConfig, History, ImageConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from scow.oci.digest import DiffID
     from scow.oci.model import Platform
@@ -33,6 +33,7 @@ class Draft:
         inherited: How many entries of ``history`` are the base's.
         author: From MAINTAINER.
         commanded: This stage has a CMD, so that an ENTRYPOINT leaves it alone.
+        extra: Further members of the configuration.
     """
 
     platform: Platform
@@ -41,6 +42,7 @@ class Draft:
     inherited: int = 0
     author: str = ""
     commanded: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
     def empty(cls, platform: Platform) -> Draft:
@@ -103,4 +105,5 @@ class Draft:
             history=tuple(history),
             created=rfc3339(created),
             author=self.author,
+            extra=self.extra,
         )

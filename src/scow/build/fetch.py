@@ -94,12 +94,13 @@ class UrlStore:
         self._check = check
         db.ensure("build-urls", 1, SCHEMA)
 
-    def tree(self, url: str, checksum: str) -> BlobFileTree:
+    def tree(self, url: str, checksum: str, name: str = "") -> BlobFileTree:
         """A tree with the file of a URL.
 
         Args:
             url: ``http`` or ``https``.
             checksum: The digest that it must have, or ``""``.
+            name: What the file is called; ``""`` for the end of the URL's path.
 
         Raises:
             UnavailableError: It cannot be had.
@@ -110,14 +111,14 @@ class UrlStore:
         wanted = Digest(checksum) if checksum else None
         if wanted is not None and self._content.hold(wanted, self._lease):
             known = self._known(url)
-            return self._as_tree(url, wanted, known[3] if known is not None else 0)
+            return self._as_tree(name or file_name(url), wanted, known[3] if known is not None else 0)
         digest, time = self._fetch(url, wanted)
-        return self._as_tree(url, digest, time)
+        return self._as_tree(name or file_name(url), digest, time)
 
-    def _as_tree(self, url: str, digest: Digest, time: int) -> BlobFileTree:
+    def _as_tree(self, name: str, digest: Digest, time: int) -> BlobFileTree:
         info = self._content.stat(digest)
         return BlobFileTree(
-            file_name(url).encode("utf-8", "surrogateescape"),
+            name.encode("utf-8", "surrogateescape"),
             self._content.path(digest),
             info.size,
             digest.encoded,

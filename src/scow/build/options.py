@@ -58,7 +58,7 @@ class BuildOptions(NamedTuple):
         extra_hosts: ``name:address`` for ``/etc/hosts`` of RUN steps.
         shm_size: Bytes of ``/dev/shm``; 0 for the default.
         ulimits: ``(name, soft, hard)``.
-        memory: Bytes a RUN step may use; 0 for no limit.
+        resources: Limits of RUN steps, by the names of Docker's ``HostConfig``: ``Memory`` (bytes), ``CpuQuota`` ...
         cgroup_parent: Control group for RUN steps.
         volumes: ``source:target[:options]``: host directories for RUN steps.
         secrets: By id.
@@ -98,7 +98,7 @@ class BuildOptions(NamedTuple):
     extra_hosts: tuple[str, ...] = ()
     shm_size: int = 0
     ulimits: tuple[tuple[str, int, int], ...] = ()
-    memory: int = 0
+    resources: tuple[tuple[str, int | str], ...] = ()
     cgroup_parent: str = ""
     volumes: tuple[str, ...] = ()
     secrets: Mapping[str, Secret] = MappingProxyType({})

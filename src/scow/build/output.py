@@ -205,21 +205,19 @@ def write_archive(shop: Workshop, images: ImageStore, record: ImageRecord, outpu
     """
     from scow.images.saving import save
 
-    names = [tag.canonical for tag in shop.options.tags] or [record.id]
-    if not wants_image(shop.options.outputs):
-        names = [record.id]
+    names = list(shop.options.tags)
     if output.attributes.get("tar", "true").lower() in ("0", "false"):
         from scow.layer.extract import extract_plain
 
         os.makedirs(output.destination, exist_ok=True)
         fd = os.open(shop.scratch, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w+b") as file:
-            save(images, shop.content, names, file, form=output.type)
+            save(images, shop.content, [record.id], file, form=output.type, names=names)
             file.seek(0)
             extract_plain(file, output.destination, owner=lambda _uid, _gid: None)
         return
     with _sink(output.destination) as out:
-        save(images, shop.content, names, out, form=output.type)
+        save(images, shop.content, [record.id], out, form=output.type, names=names)
 
 
 class _sink:  # noqa: N801 - reads as what it does

@@ -63,7 +63,7 @@ class Resolver:
         self._urls: UrlStore | None = None
         self._found: dict[tuple[str, str], BaseImage] = {}
         self._named: dict[str, Origin | BaseImage] = {}
-        self._trees: dict[tuple[str, str, str] | tuple[str, GitSource], TreeOrigin] = {}
+        self._trees: dict[tuple[str | GitSource, ...], TreeOrigin] = {}
         self._commits: dict[GitSource, GitCheckout] = {}
         self.records: dict[str, ImageRecord] = {}
         self.contexts: list[ContextOrigin] = []
@@ -182,6 +182,11 @@ class Resolver:
                 return self._named[known]
         return None
 
+    def is_scratch(self, name: str) -> bool:
+        """Whether a further context of this name stands for the empty image."""
+        contexts = self._shop.options.contexts
+        return any(value == "docker-image://scratch" and _same_name(known, name) for known, value in contexts.items())
+
     def _open_named(self, name: str, value: str) -> Origin | BaseImage:
         if value.startswith("docker-image://"):
             return self.image(value.removeprefix("docker-image://"), None)
@@ -190,7 +195,7 @@ class Resolver:
         if is_git(value):
             return self.git(parse_git(value))
         if is_http(value):
-            return self.http(value, "")
+            return self.http(value, "", "context")
         if is_directory(value):
             root = os.path.realpath(value)
             patterns: tuple[str, ...] = ()
@@ -229,15 +234,15 @@ class Resolver:
 
     # ------------------------------------------------------------------ the network
 
-    def http(self, url: str, checksum: str) -> Origin:
-        """A tree with one file, named as the URL's path ends."""
-        key: tuple[str, str, str] = ("http", url, checksum)
+    def http(self, url: str, checksum: str, name: str = "") -> Origin:
+        """A tree with one file, named as the URL's path ends, or as ``name`` says."""
+        key = ("http", url, checksum, name)
         if key not in self._trees:
             if self._urls is None:
                 shop = self._shop
                 self._urls = UrlStore(shop.db, shop.content, shop.lease, shop.limits.max_size, self._check)
             urls = self._urls
-            self._trees[key] = TreeOrigin(url, lambda: urls.tree(url, checksum))
+            self._trees[key] = TreeOrigin(url, lambda: urls.tree(url, checksum, name))
         return self._trees[key]
 
     def git(self, source: GitSource) -> Origin:

@@ -18,6 +18,7 @@ from scow.build.wording import duration, plain_list, quoted_list
 from scow.dockerfile import ast, words
 from scow.dockerfile.blame import blame
 from scow.dockerfile.errors import DockerfileError, FlagValueError, WordError
+from scow.dockerfile.platforms import UNSEEN
 from scow.errors import InvalidArgumentError
 from scow.oci.model import Healthcheck
 
@@ -216,8 +217,9 @@ class Planner:
             if value is None:
                 said.append(argument.name)
             else:
-                state.env.pop(argument.name, None)
-                state.env[argument.name] = value
+                if argument.name not in UNSEEN:
+                    state.env.pop(argument.name, None)
+                    state.env[argument.name] = value
                 said.append(f"{argument.name}={value}")
         draft.record("ARG " + " ".join(said), layer=False)
 

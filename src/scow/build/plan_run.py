@@ -58,7 +58,7 @@ def run(planner: Planner, state: StageState, command: Command, node: ast.Run, dr
         hosts=options.extra_hosts,
         shm_size=options.shm_size,
         ulimits=options.ulimits,
-        memory=options.memory,
+        resources=options.resources,
         cgroup_parent=options.cgroup_parent,
         volumes=tuple(_volume(text) for text in options.volumes),
         proxies=_proxies(planner),

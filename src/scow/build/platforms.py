@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scow.build.builder import BuildResult
+from scow.build.options import Output
 from scow.errors import UnsupportedError
 from scow.oci.encode import encode_index
 from scow.oci.mediatype import OCI_INDEX_V1
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from scow.base.leases import Lease
     from scow.build.builder import Builder, Rooms
     from scow.build.events import BuildProgress, Ledger
-    from scow.build.options import BuildOptions, Output
+    from scow.build.options import BuildOptions
     from scow.images.store import ImageRecord
-    from scow.oci.model import Document
+    from scow.oci.model import Document, Platform
 
 
 def build_each(
@@ -54,18 +55,22 @@ def build_each(
         UnsupportedError: An output that can hold one image only.
     """
     for wanted in options.outputs:
-        if wanted.type not in ("oci", "image", "registry"):
+        if wanted.type not in ("oci", "image", "registry", "local"):
             raise UnsupportedError(
-                f"the output {wanted.type} holds one platform", hint="write several with --output type=oci"
+                f"the output {wanted.type} holds one platform",
+                hint="write several with type=oci or type=local",
             )
+    images = not options.outputs or any(wanted.type != "local" for wanted in options.outputs)
     records: list[ImageRecord] = []
     cached = run = 0
     for platform in options.platforms:
-        one = options._replace(platforms=(platform,), tags=(), outputs=())
+        one = options._replace(platforms=(platform,), tags=(), outputs=_outputs_of(options, platform, images=images))
         result = builder.build(one, progress, check=check)
         if result.image is not None:
             records.append(result.image)
         cached, run = cached + result.cached, run + result.run
+    if not images:
+        return BuildResult(None, cached, run)
     with rooms.leases.hold("build index") as lease:
         document = _index(rooms, records)
         rooms.content.put(document.raw, lease)
@@ -77,6 +82,17 @@ def build_each(
                 with ledger.internal("exporting to oci image format"):
                     _write_layout(rooms, options, records, document, wanted)
     return BuildResult(chosen, cached, run)
+
+
+def _outputs_of(options: BuildOptions, platform: Platform, *, images: bool) -> tuple[Output, ...]:
+    """What the build for one platform writes: its image, and its files in directories of its own."""
+    place = str(platform).replace("/", "_")
+    trees = [
+        wanted._replace(destination=os.path.join(wanted.destination, place))
+        for wanted in options.outputs
+        if wanted.type == "local"
+    ]
+    return (*([Output("image")] if images else []), *trees)
 
 
 def _index(rooms: Rooms, records: Sequence[ImageRecord]) -> Document[Index]:

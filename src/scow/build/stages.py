@@ -71,6 +71,9 @@ class Outside(Fetcher, Protocol):
     def named(self, name: str) -> Origin | BaseImage | None:
         """A further context of this name: its files, or the image it stands for."""
 
+    def is_scratch(self, name: str) -> bool:
+        """Whether a further context of this name stands for the empty image."""
+
     def context(self) -> Origin:
         """The build context."""
 
@@ -207,12 +210,14 @@ class Stages:
         image = self._expand(node, node.image)
         if not image:
             raise blame(self.dockerfile, node, f"base name ({node.image}) should not be blank", token=node.image)
+        if self.outside.is_scratch(stage.name or image) or self.outside.is_scratch(image):
+            image = SCRATCH
         state = StageState(
             node, stage.index, stage.name, stage.name or f"stage-{stage.index}", image, self.target_platform, place=node
         )
         if node.platform:
             state.platform, state.explicit = self._platform(node), True
-        if stage.name and stage.name not in _NO_CONTEXT:
+        if stage.name and stage.name not in _NO_CONTEXT and image != SCRATCH:
             state.named = self.outside.named(stage.name)
         if state.named is None:
             state.base = self._by_name.get(image)
@@ -293,6 +298,7 @@ class Stages:
     def _stage_or_image(self, node: ast.Node, name: str, state: StageState) -> StageState:
         found = self._by_name.get(name.lower())
         if found is None:
+            name = SCRATCH if self.outside.is_scratch(name) else name
             found = StageState(None, -1, "", "", name, state.platform, explicit=state.explicit, place=node)
             found.base = self._by_name.get(name)
         return found

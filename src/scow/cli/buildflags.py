@@ -125,10 +125,11 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
     build_args = _pairs(flags["build-arg"], environ)
     if environ.get("SOURCE_DATE_EPOCH"):
         build_args.setdefault("SOURCE_DATE_EPOCH", environ["SOURCE_DATE_EPOCH"])
+    outputs = tuple(_output(text) for text in flags.output)
     return BuildOptions(
         context=flags.args[0],
         dockerfile=flags.file,
-        tags=tuple(_tag(name) for name in flags.tag),
+        tags=tuple(_tag(name) for name in [*flags.tag, *_names(outputs)]),
         target=flags.target,
         build_args=build_args,
         labels=_pairs(flags.label, {}, missing=""),
@@ -143,14 +144,14 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         extra_hosts=tuple(_host(text) for text in flags["add-host"]),
         shm_size=flags["shm-size"],
         ulimits=tuple(_ulimit(text) for text in flags.ulimit),
-        memory=flags.memory,
+        resources=_resources(flags),
         cgroup_parent=flags["cgroup-parent"],
         volumes=tuple(flags.volume),
         secrets=dict(_secret(text) for text in flags.secret),
         ssh=dict(_ssh(text) for text in flags.ssh),
         contexts=_contexts(flags["build-context"]),
         allow=frozenset(flags.allow),
-        outputs=tuple(_output(text) for text in flags.output),
+        outputs=outputs,
         squash=flags.squash,
         unset_env=tuple(flags["unset-env"]),
         unset_labels=tuple(flags["unset-label"]),
@@ -166,6 +167,20 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         environ=environ,
         explain=flags.explain,
     )
+
+
+def _resources(flags: Parsed) -> tuple[tuple[str, int | str], ...]:
+    """What was asked for of a step's limits."""
+    wanted = {
+        "Memory": flags.memory,
+        "MemorySwap": flags["memory-swap"],
+        "CpuShares": flags["cpu-shares"],
+        "CpuPeriod": flags["cpu-period"],
+        "CpuQuota": flags["cpu-quota"],
+        "CpusetCpus": flags["cpuset-cpus"],
+        "CpusetMems": flags["cpuset-mems"],
+    }
+    return tuple((name, value) for name, value in wanted.items() if value)
 
 
 def _platform(text: str) -> Platform:
@@ -299,6 +314,11 @@ def _contexts(texts: list[str]) -> dict[str, str]:
     return out
 
 
+def _names(outputs: tuple[Output, ...]) -> list[str]:
+    """Names that outputs give the image: ``type=image,name=A``; several stand in one quoted field."""
+    return [name for output in outputs for name in output.attributes.get("name", "").split(",") if name]
+
+
 def _output(text: str) -> Output:
     from scow.build.options import Output
 
@@ -309,7 +329,7 @@ def _output(text: str) -> Output:
     destination = given.pop("dest", given.pop("destination", ""))
     if kind not in ("image", "docker", "oci", "tar", "local", "registry", "cacheonly"):
         raise InvalidArgumentError(f"unknown output type {kind!r}", hint="it can be image, docker, oci, tar or local")
-    if kind in ("local", "tar") and not destination:
+    if kind in ("local", "tar", "oci") and not destination:
         if kind == "local":
             raise InvalidArgumentError("dest is required for local output")
         destination = "-"

@@ -26,6 +26,9 @@ PREDEFINED: Final = frozenset(
 )
 """Build arguments that RUN gets without ARG, outside history and cache keys."""
 
+UNSEEN: Final = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
+"""Arguments that speak to the builder only: no command sees them, though ARG declares them."""
+
 
 @dataclass(frozen=True, slots=True)
 class GlobalScope:

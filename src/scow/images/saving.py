@@ -73,6 +73,7 @@ def save(
     out: Sink,
     *,
     form: str = "docker",
+    names: Sequence[Reference] = (),
     check: Callable[[], None] | None = None,
 ) -> None:
     """Write an archive.
@@ -83,6 +84,7 @@ def save(
         wanted: Names, repositories (for all their tags), digests or IDs; images come in this order, each once.
         out: Where to.
         form: ``docker``, readable by everybody, or ``oci``, a layout without docker's files.
+        names: Names that the images get in the archive besides those they were asked for by.
         check: Called between pieces; raises to stop.
 
     Raises:
@@ -91,7 +93,9 @@ def save(
         CorruptError: A stored blob is damaged.
     """
     found = _gather(images, wanted)
-    ready = [_prepare(images, content, record, names, docker=form == "docker") for record, names in found.items()]
+    ready = [
+        _prepare(images, content, record, [*own, *names], docker=form == "docker") for record, own in found.items()
+    ]
     blobs: dict[Digest, _Blob] = {}
     for image in ready:
         _collect_blobs(content, image, blobs)

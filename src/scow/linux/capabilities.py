@@ -34,7 +34,7 @@ def resolve(
     Args:
         added: From ``--cap-add``; ``ALL`` or names with or without ``CAP_``, any case.
         dropped: From ``--cap-drop``, likewise.
-        privileged: Everything the kernel knows, whatever the other two say.
+        privileged: Everything the kernel knows and this process may pass on, whatever the other two say.
         last: Number of the last capability this kernel knows.
 
     Raises:
@@ -42,12 +42,12 @@ def resolve(
     """
     known = ALL[: last + 1]
     if privileged:
-        return known
+        return _passable(known)
     plus, minus = _normalise(added, known), _normalise(dropped, known)
     if not plus and not minus:
         return tuple(name for name in DEFAULT if name in known)
     if "ALL" in plus:
-        return tuple(name for name in known if name not in minus)
+        return tuple(name for name in _passable(known) if name not in minus)
     base = () if "ALL" in minus else tuple(name for name in DEFAULT if name not in minus)
     return (*base, *(name for name in plus if name not in base))
 
@@ -59,6 +59,16 @@ def last_known() -> int:
             return min(int(file.read(16)), len(ALL) - 1)
     except (OSError, ValueError):
         return len(ALL) - 1
+
+
+def _passable(known: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the bounding set: the runtime cannot give away what it does not have, as inside another container."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            bits = next((int(line.split()[1], 16) for line in file if line.startswith(b"CapBnd:")), -1)
+    except (OSError, ValueError, IndexError):
+        return known
+    return tuple(name for number, name in enumerate(known) if bits >> number & 1)
 
 
 def _normalise(names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:

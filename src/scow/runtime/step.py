@@ -70,7 +70,7 @@ class Step(NamedTuple):
         insecure: All capabilities and no seccomp profile (``RUN --security=insecure``).
         shm_size: Bytes of ``/dev/shm``.
         ulimits: ``(name, soft, hard)``.
-        memory: Bytes, or 0 for no limit.
+        resources: Limits, by the names of Docker's ``HostConfig``: ``Memory`` (bytes), ``CpuQuota`` ...
         cgroup_parent: A cgroup path, or ``""`` for scow's own.
         proxies: Environment added for the process only, not seen in ``env`` (predefined proxy arguments).
     """
@@ -87,7 +87,7 @@ class Step(NamedTuple):
     insecure: bool = False
     shm_size: int = 64 << 20
     ulimits: tuple[tuple[str, int, int], ...] = ()
-    memory: int = 0
+    resources: tuple[tuple[str, int | str], ...] = ()
     cgroup_parent: str = ""
     proxies: tuple[str, ...] = ()
 
@@ -355,7 +355,7 @@ def _step_spec(
     host = {
         "Privileged": step.insecure,
         "ShmSize": step.shm_size,
-        "Memory": step.memory,
+        **dict(step.resources),
         "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in step.ulimits],
     }
     spec = make_spec(config, host, whole)

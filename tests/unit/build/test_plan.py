@@ -39,6 +39,9 @@ class Outside:
     def named(self, name):
         return self._named.get(name)
 
+    def is_scratch(self, name):
+        return self._named.get(name) == "scratch"
+
     def context(self):
         return self.origin
 
@@ -277,3 +280,19 @@ def test_host_volumes():
     assert run.volumes == (("/a", "/b", True),)
     with pytest.raises((InvalidArgumentError, DockerfileError), match="invalid volume"):
         plan("FROM base\nRUN x\n", volumes=("nope",))
+
+
+def test_a_context_can_stand_for_the_empty_image():
+    here = Outside(BASE, named={"empty": "scratch"})
+    made = plan("FROM empty\nCOPY a /b\n", outside=here)
+    assert here.asked == []
+    assert made.draft.config.working_dir == "/"
+    assert [vertex.op.kind for vertex in made.vertices] == ["copy"]
+    made = plan("FROM base AS empty\nRUN x\nFROM empty\nCOPY a /b\n", outside=here)
+    assert here.asked == []
+
+
+def test_arguments_that_speak_to_the_builder_reach_no_command():
+    made = plan("FROM base\nARG BUILDKIT_SBOM_SCAN_STAGE=true\nARG B=1\nRUN x\n")
+    assert "B=1" in made.vertices[-1].op.env
+    assert not any("SBOM" in entry for entry in made.vertices[-1].op.env)

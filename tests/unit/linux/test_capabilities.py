@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 
 from scow.errors import InvalidArgumentError
+from scow.linux import capabilities
 from scow.linux.capabilities import ALL, DEFAULT, last_known, resolve
 
 
@@ -27,6 +28,24 @@ def test_dockers_default_set():
 )
 def test_adding_and_dropping(added, dropped, expected):
     assert set(resolve(added, dropped)) == expected
+
+
+@pytest.fixture(autouse=True)
+def passable(monkeypatch):
+    monkeypatch.setattr(capabilities, "_passable", lambda known: known)
+
+
+def test_what_this_process_has_not_cannot_be_passed_on(monkeypatch, tmp_path):
+    monkeypatch.undo()
+    status = tmp_path / "status"
+    status.write_text("Name:\tx\nCapBnd:\t0000000000000005\n")
+    real = open
+    monkeypatch.setattr(
+        "builtins.open", lambda path, *rest: real(status if path == "/proc/self/status" else path, *rest)
+    )
+    assert resolve(privileged=True) == (ALL[0], ALL[2])
+    assert resolve(("ALL",), ("CHOWN",)) == (ALL[2],)
+    assert resolve() == resolve((), ())
 
 
 def test_privileged_means_everything_the_kernel_knows():

@@ -96,7 +96,7 @@ def run_command(
                 insecure=op.insecure,
                 shm_size=op.shm_size or 64 << 20,
                 ulimits=op.ulimits,
-                memory=op.memory,
+                resources=op.resources,
                 cgroup_parent=op.cgroup_parent,
                 proxies=op.proxies,
             )

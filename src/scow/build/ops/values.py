@@ -136,7 +136,7 @@ class RunOp(Record):
         hosts: ``name:address``.
         shm_size: Bytes; 0 for the default.
         ulimits: ``(name, soft, hard)``.
-        memory: Bytes; 0 for no limit.
+        resources: Limits, as in the options.
         cgroup_parent: Control group.
         volumes: Host directories: (source, target, read-only).
         proxies: Proxy variables, outside the key.
@@ -155,7 +155,7 @@ class RunOp(Record):
     hosts: tuple[str, ...] = ()
     shm_size: int = 0
     ulimits: tuple[tuple[str, int, int], ...] = ()
-    memory: int = 0
+    resources: tuple[tuple[str, int | str], ...] = ()
     cgroup_parent: str = ""
     volumes: tuple[tuple[str, str, bool], ...] = ()
     proxies: tuple[str, ...] = ()

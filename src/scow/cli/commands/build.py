@@ -61,13 +61,13 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
     for leak in result.suspicions:
         note(f"WARNING: {leak}")
     if result.image is not None:
-        _write_results(flags, options, result.image)
+        _write_results(here, flags, options, result.image)
         if flags.push or any(
             output.type == "registry" or output.attributes.get("push") == "true" for output in options.outputs
         ):
             for tag in options.tags:
                 here.push(tag.canonical)
-        if flags.quiet:
+        if flags.quiet and not any(output.destination == "-" for output in options.outputs):
             sys.stdout.write(f"{result.image.id}\n")
     return _tell(flags, verified) if verified is not None else 0
 
@@ -135,7 +135,7 @@ def _shell(here: Engine, image: str, status: int) -> int:
     return status
 
 
-def _write_results(flags: Parsed, options: BuildOptions, image: ImageRecord) -> None:
+def _write_results(here: Engine, flags: Parsed, options: BuildOptions, image: ImageRecord) -> None:
     if flags.iidfile:
         with open(flags.iidfile, "w", encoding="ascii") as file:
             file.write(image.id)
@@ -144,6 +144,12 @@ def _write_results(flags: Parsed, options: BuildOptions, image: ImageRecord) -> 
 
         value = {
             "containerimage.config.digest": image.id,
+            "containerimage.descriptor": {
+                "mediaType": image.media_type,
+                "digest": image.manifest,
+                "size": here.content.stat(image.manifest).size,
+                "platform": {"architecture": image.architecture, "os": image.os},
+            },
             "containerimage.digest": image.manifest,
             "image.name": ",".join(tag.canonical for tag in options.tags),
         }

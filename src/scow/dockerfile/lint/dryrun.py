@@ -16,7 +16,7 @@ from scow.dockerfile import ast, suggest, words
 from scow.dockerfile.errors import DockerfileError, FlagValueError, WordError
 from scow.dockerfile.mounts import fields
 from scow.dockerfile.parser import parse_instructions
-from scow.dockerfile.platforms import automatic_args, global_scope
+from scow.dockerfile.platforms import UNSEEN, automatic_args, global_scope
 from scow.record import replace
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from scow.dockerfile.lint.subject import BaseImage, Surroundings
 
 _DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_NO_ENV: Final = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 
 
 class Undefined(NamedTuple):
@@ -270,7 +269,7 @@ class DryRun:
         return result.text
 
     def _unset(self, run: StageRun, node: ast.Node, names: frozenset[str]) -> None:
-        for name in sorted(names - run.declared - _NO_ENV):
+        for name in sorted(names - run.declared - UNSEEN):
             run.undefined.append(Undefined(node, name, suggest.nearest(name, run.env)))
 
     def _argument(self, run: StageRun, node: ast.Arg, argument: ast.Argument) -> None:
@@ -282,7 +281,7 @@ class DryRun:
             value = self._word(run, node, argument.default)
         elif self.global_values is not None:
             value = self.global_values.get(argument.name)
-        if value is not None and argument.name not in _NO_ENV:
+        if value is not None and argument.name not in UNSEEN:
             run.env[argument.name] = value
         run.declared.add(argument.name)
 
