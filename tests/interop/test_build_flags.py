@@ -202,7 +202,10 @@ def test_contexts_of_four_kinds(scow, ctx, tmp_path):
     server = HTTPServer(("127.0.0.1", 0), Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        where = write(ctx, "FROM base\nCOPY --from=dir f /dir\nCOPY --from=url context /a.tar\nRUN grep -q dir /a.tar && cat /dir\n")
+        where = write(
+            ctx,
+            "FROM base\nCOPY --from=dir f /dir\nCOPY --from=url context /a.tar\nRUN grep -q dir /a.tar && cat /dir\n",
+        )
         build(scow, "--build-context", f"base=docker-image://{IMAGE}", "--build-context", f"dir={tmp_path}/dir",
               "--build-context", f"url=http://127.0.0.1:{server.server_port}/a.tar", where)  # fmt: skip
     finally:
