@@ -117,7 +117,7 @@ def test_proxies_stay_out_of_keys_and_history():
 
 
 def test_limits_stay_out_of_keys():
-    one = plan("FROM base\nRUN x\n", memory=1 << 20, shm_size=5)
+    one = plan("FROM base\nRUN x\n", resources=(("Memory", 1 << 20),), shm_size=5)
     two = plan("FROM base\nRUN x\n")
     assert ops(one)[1].definition() == ops(two)[1].definition()
 
