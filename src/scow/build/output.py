@@ -188,13 +188,16 @@ def _copy_out(source: str, destination: str, shop: Workshop) -> None:
     """Put a mounted tree into a directory of the user's; what is there already stays unless it is replaced."""
     from scow.layer.diff import tar_tree
     from scow.layer.extract import extract_plain
+    from scow.linux.idmaps import in_user_namespace
 
     os.makedirs(destination, exist_ok=True)
     fd = os.open(shop.scratch, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w+b") as file:
         tar_tree(source, file, epoch=shop.epoch)
         file.seek(0)
-        extract_plain(file, destination, owner=None if os.geteuid() == 0 else lambda _uid, _gid: None)
+        # The user shall be able to work with the files, also one who is 0 in a namespace of her own.
+        plain_root = os.geteuid() == 0 and not in_user_namespace()
+        extract_plain(file, destination, owner=None if plain_root else lambda _uid, _gid: None)
 
 
 def write_archive(shop: Workshop, images: ImageStore, record: ImageRecord, output: Output) -> None:

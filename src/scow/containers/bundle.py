@@ -12,6 +12,7 @@ from scow.base import jsontext
 from scow.errors import InvalidArgumentError, UnsupportedError
 from scow.linux import capabilities, process, seccomp
 from scow.linux.cgroups import is_unified
+from scow.linux.idmaps import mapped_groups
 from scow.linux.mount import mount_all
 from scow.runtime import inside, netfiles, spec, users
 from scow.runtime.handover import write_config
@@ -237,7 +238,7 @@ def _place(
         args=tuple(args),
         mounts=mounts,
         network=network,
-        cgroup=service.cgroup_of(container),
+        cgroup=service.new_cgroup(container),
         pid=_namespace(service, host.get("PidMode") or "", "pid"),
         ipc=_namespace(service, host.get("IpcMode") or "", "ipc"),
         uts="host" if host.get("UTSMode") == "host" else "",
@@ -248,6 +249,7 @@ def _place(
         device_rules=tuple(rules),
         init_mount=init,
         nofile=process.most_files(),
+        ids=mapped_groups(),
     )
 
 

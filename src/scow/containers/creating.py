@@ -16,6 +16,7 @@ from scow.containers import merge
 from scow.containers.store import CREATED, Container, check_name
 from scow.errors import ConflictError, InvalidArgumentError
 from scow.linux import process
+from scow.linux.idmaps import in_user_namespace
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
         InvalidArgumentError: The wish contradicts itself.
     """
     host = dict(request.get("HostConfig") or {})
+    if in_user_namespace():
+        from scow.containers.limits import discard
+
+        service.warnings += discard(host)
     plain = check_name(name) if name else ""
     image = service.images.resolve(request["Image"])
     config = merge.merge(request, service.images.run_config(image.id))

@@ -10,6 +10,7 @@ import time
 from scow.containers import bundle, ending
 from scow.containers.store import RUNNING
 from scow.linux import process
+from scow.linux.idmaps import in_user_namespace
 from scow.runtime import monitor
 from scow.runtime.deadman import Deadman
 from scow.runtime.oci import StartError, start_error
@@ -102,6 +103,10 @@ def _create(service: Containers, container: Container, addresses: bundle.Address
         exit_command=(sys.executable, "-I", "-m", "scow.cli.ended", container.id),
         environment={"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath},
     )
+    if in_user_namespace():
+        from scow.linux.reentry import note_container
+
+        note_container(service.run_root, watch.bundle)
     return monitor.create(service.runtime, watch), stubs
 
 

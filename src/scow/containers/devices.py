@@ -69,15 +69,16 @@ def _all_devices(top: str, target: str = "") -> list[dict[str, Any]]:
         directories[:] = [d for d in directories if d not in _NOT_GIVEN]
         for name in files:
             path = os.path.join(parent, name)
-            node = _device(path, (target or top) + path[len(top) :])
+            node = _device(path, (target or top) + path[len(top) :], names_only=True)
             if node is not None and name != "console":
                 found.append(node)
     return found
 
 
-def _device(source: str, target: str) -> dict[str, Any] | None:
+def _device(source: str, target: str, *, names_only: bool = False) -> dict[str, Any] | None:
+    """One device; with ``names_only`` a link to one is none."""
     try:
-        status = os.stat(source)
+        status = os.lstat(source) if names_only else os.stat(source)
     except OSError:
         return None
     if not (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):

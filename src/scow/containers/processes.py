@@ -37,7 +37,7 @@ def top(service: Containers, container: Container, options: Sequence[str] = ()) 
     program = process.find_program("ps")
     if not program:
         raise UnsupportedError("the host has no ps program", hint="Install it: apt install procps")
-    wanted = set(cgroups.processes(service.cgroup_of(container))) or {container.pid}
+    wanted = set(cgroups.processes(service.cgroup_of(container))) or set(process.companions(container.pid))
     status, out, complaint = process.run([program, *(options or ["-ef"])])
     if status:
         raise InvalidArgumentError(f"ps: {complaint.strip() or 'failed'}")

@@ -173,12 +173,14 @@ def _in_stage(service: Containers, container: Container, work: Callable[[str, st
 
 
 def _halted(service: Containers, container: Container) -> AbstractContextManager[None]:
-    """Halt a running container for the length of a block."""
+    """Halt a running container for the length of a block, where it can be halted."""
     from contextlib import contextmanager
+
+    from scow.containers.limits import can_freeze
 
     @contextmanager
     def block() -> Iterator[None]:
-        if container.status != "running":
+        if container.status != "running" or not can_freeze(service, container):
             yield
             return
         service.runtime.call("pause", container.id)

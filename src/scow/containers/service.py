@@ -14,6 +14,8 @@ from scow.base.files import remove_tree
 from scow.containers.events import Events
 from scow.containers.store import ContainerStore
 from scow.errors import ScowError, UnavailableError
+from scow.linux import cgroups
+from scow.linux.idmaps import in_user_namespace
 from scow.runtime.oci import OciRuntime
 from scow.typing import TYPE_CHECKING
 
@@ -51,6 +53,7 @@ class Containers:
         open_snapshots: Opens the snapshotter when it is first needed.
 
     Attributes:
+        warnings: What was asked for and cannot be had here, as sentences; the caller shows and empties them.
         dedicated: Whether this process does nothing else, so that it may change itself (mounts, signals).
     """
 
@@ -72,6 +75,7 @@ class Containers:
         self.content = content
         self._open_snapshots = open_snapshots
         self.dedicated = False
+        self.warnings: list[str] = []
         self._private = False
         self._volumes: Volumes | None = None
         self._networks: Networks | None = None
@@ -135,10 +139,27 @@ class Containers:
         """Where a container's files are."""
         return f"{self.root}/containers/{identity}"
 
+    def cgroup_of(self, container: Container) -> str:
+        """A container's control group; ``""`` when it has none of its own."""
+        if in_user_namespace():
+            return self._written_group(container)
+        return self.new_cgroup(container)
+
     @staticmethod
-    def cgroup_of(container: Container) -> str:
-        """A container's control group."""
-        return (container.host.get("CgroupParent") or "/scow").rstrip("/") + "/" + container.id
+    def new_cgroup(container: Container) -> str:
+        """The control group for a container that is about to start; ``""`` where none can be made."""
+        home = cgroups.home()
+        return (container.host.get("CgroupParent") or home).rstrip("/") + "/" + container.id if home else ""
+
+    def _written_group(self, container: Container) -> str:
+        """The group a container was started in, which depends on the command that started it."""
+        import json
+
+        try:
+            with open(f"{self.directory(container.id)}/config.json", encoding="utf-8") as file:
+                return str(json.load(file)["linux"].get("cgroupsPath", ""))
+        except (OSError, ValueError, KeyError):
+            return ""
 
     def privately(self, work: Callable[[], T]) -> T:
         """Call something where mounts are seen by nobody else.

@@ -7,6 +7,7 @@ import os
 import signal
 
 from scow.containers import ending, settling
+from scow.containers.limits import check_freezer
 from scow.containers.store import CREATED, EXITED, PAUSED, RUNNING, check_name
 from scow.errors import ConflictError, InvalidArgumentError, UnavailableError
 from scow.linux import process
@@ -141,6 +142,7 @@ def pause(service: Containers, container: Container) -> None:
         raise ConflictError(f"Container {container.id} is already paused")
     if container.status != RUNNING:
         raise NotRunningError(f"Container {container.id} is not running")
+    check_freezer(service, container)
     service.runtime.call("pause", container.id)
     service.store.update(container.id, status=PAUSED)
     service.note("pause", container)

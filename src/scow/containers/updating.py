@@ -9,6 +9,7 @@ from scow.base import jsontext
 from scow.containers.creating import check_host
 from scow.errors import ConflictError
 from scow.linux import process
+from scow.linux.idmaps import in_user_namespace
 from scow.runtime.oci import start_error
 from scow.runtime.spec import resources
 
@@ -34,6 +35,10 @@ def update(service: Containers, container: Container, changes: Mapping[str, Any]
         StartError: The runtime refused.
     """
     host = {**container.host, **changes}
+    if in_user_namespace():
+        from scow.containers.limits import check_groups
+
+        check_groups(service, container, changes)
     if changes.get("Memory") and "MemorySwap" not in changes and 0 < (host.get("MemorySwap") or 0) < changes["Memory"]:
         raise ConflictError(
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"

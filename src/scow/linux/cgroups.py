@@ -10,16 +10,55 @@ import os
 
 from scow.typing import TYPE_CHECKING
 
+from scow.linux.idmaps import in_user_namespace
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOUNT = "/sys/fs/cgroup"
+WITHOUT = "no control group is delegated to this user"
+"""What is said where :func:`home` finds none."""
 _CGROUP2_MAGIC_FILE = f"{MOUNT}/cgroup.controllers"
 
 
 def is_unified() -> bool:
     """Whether the host has version 2 only."""
     return os.path.exists(_CGROUP2_MAGIC_FILE)
+
+
+def home() -> str:
+    """The group below which this process may make groups: ``/scow``, in a user namespace one that was delegated.
+
+    Returns:
+        Its path; ``""`` when there is none: with version 1, and in a group that belongs to root.
+
+    Source: kernel documentation, cgroup-v2, "Delegation"; systemd.resource-control(5), ``Delegate=``.
+    """
+    if not in_user_namespace():
+        return "/scow"
+    own = _own_group() if is_unified() else ""
+    return own if own and os.access(f"{MOUNT}{own}/cgroup.procs", os.W_OK) else ""
+
+
+def remedy() -> str:
+    """What gives a user without control groups some of her own, as a sentence."""
+    if is_unified():
+        return "Start scow in a group of its own: systemd-run --user --scope -p Delegate=yes scow ..."
+    return (
+        "This needs version 2 of control groups (kernel parameter systemd.unified_cgroup_hierarchy=1)"
+        " and a delegated group (systemd-run --user --scope -p Delegate=yes scow ...)."
+    )
+
+
+def _own_group() -> str:
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                if line.startswith("0::/"):
+                    return line[3:].rstrip("\n").rstrip("/")
+    except OSError:
+        pass
+    return ""
 
 
 def hierarchies() -> list[str]:
@@ -37,9 +76,9 @@ def directories(group: str) -> Iterator[str]:
     """The existing directories of one group.
 
     Args:
-        group: Path such as ``/scow/<id>``.
+        group: Path such as ``/scow/<id>``; ``""`` has none.
     """
-    for top in hierarchies():
+    for top in hierarchies() if group else ():
         path = top + group
         if os.path.isdir(path):
             yield path
@@ -119,6 +158,8 @@ def read_table(path: str) -> dict[str, int]:
 
 def out_of_memory(group: str) -> bool:
     """Whether the kernel killed a process of the group for want of memory."""
+    if not group:
+        return False
     if is_unified():
         return read_table(f"{MOUNT}{group}/memory.events").get("oom_kill", 0) > 0
     return read_table(f"{MOUNT}/memory{group}/memory.oom_control").get("oom_kill", 0) > 0

@@ -56,6 +56,12 @@ def in_user_namespace() -> bool:
     return read_map("/proc/self/uid_map") != (IdMap(0, 0, EVERY_ID),)
 
 
+def mapped_groups() -> int:
+    """How many group ids there are in the user namespace of this process; 0 outside of any."""
+    ranges = read_map("/proc/self/gid_map")
+    return 0 if ranges == (IdMap(0, 0, EVERY_ID),) else sum(part.size for part in ranges)
+
+
 def write_id_maps(pid: int, uids: Sequence[IdMap], gids: Sequence[IdMap]) -> None:
     """Give a process in a new user namespace its ids.
 

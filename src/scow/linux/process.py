@@ -197,6 +197,21 @@ def is_alive(pid: int, started: int) -> bool:
     return pid > 0 and started > 0 and start_time(pid) == started
 
 
+def companions(pid: int) -> list[int]:
+    """The processes of the process-id namespace that a process is the first one of, and itself in any case."""
+    own = _pid_namespace(pid)
+    if not own or own == _pid_namespace(os.getpid()):
+        return [pid]
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _pid_namespace(int(name)) == own]
+
+
+def _pid_namespace(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
+
+
 def wait_until(done: Callable[[], bool], seconds: float | None, *, step: float = 0.01) -> bool:
     """Ask again and again, less and less often.
 

@@ -48,7 +48,7 @@ class Place(NamedTuple):
         identity: The numbers behind ``Config.User``.
         mounts: Binds and file systems of this container, as runtime-spec mounts, to follow the standard ones.
         network: ``none`` (a namespace of its own), ``host``, or a path of a namespace to join.
-        cgroup: Absolute cgroup path, ``/scow/<id>``.
+        cgroup: Absolute cgroup path, ``/scow/<id>``; ``""`` where none can be made.
         pid, ipc, uts: Namespace paths to join, ``host``, or ``""`` for one of its own.
         unified: Whether the host has cgroup v2 only.
         capabilities: Names, resolved.
@@ -58,6 +58,7 @@ class Place(NamedTuple):
         args: Command line, resolved from entrypoint and command (``--init`` already put before).
         init_mount: Host path of the init program, or ``""``.
         nofile: Open files a process may have, 0 to leave the runtime's own limit.
+        ids: How many group ids there are in the user namespace around it; 0 on the host itself.
     """
 
     rootfs: str
@@ -77,6 +78,7 @@ class Place(NamedTuple):
     device_rules: tuple[dict[str, Any], ...] = ()
     init_mount: str = ""
     nofile: int = 0
+    ids: int = 0
 
 
 def make_spec(config: Mapping[str, Any], host: Mapping[str, Any], place: Place) -> dict[str, Any]:
@@ -118,6 +120,10 @@ def make_spec(config: Mapping[str, Any], host: Mapping[str, Any], place: Place) 
     propagation = _root_propagation(place.mounts)
     if propagation:
         linux["rootfsPropagation"] = propagation
+    if place.ids:
+        from scow.runtime.confined import confine
+
+        confine(spec, place.ids)
     return spec
 
 

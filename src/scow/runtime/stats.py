@@ -7,7 +7,7 @@ import os
 import time
 from typing import NamedTuple
 
-from scow.linux import cgroups
+from scow.linux import cgroups, process
 
 
 class Sample(NamedTuple):
@@ -40,10 +40,12 @@ def sample(group: str, pid: int) -> Sample:
     """Count now.
 
     Args:
-        group: The container's control group.
+        group: The container's control group; without one, its processes are counted that live now.
         pid: Its first process.
     """
     total = _machine_memory()
+    if not group:
+        return _sum(process.companions(pid), _network(pid), total)
     if cgroups.is_unified():
         top = cgroups.MOUNT + group
         memory = cgroups.read_value(f"{top}/memory.current")
@@ -78,6 +80,27 @@ def cpu_percent(before: Sample, after: Sample) -> float:
     """Processor use between two samples; 100 is one processor."""
     span = after.at - before.at
     return (after.cpu - before.cpu) / 1e7 / span if span > 0 else 0.0
+
+
+def _sum(pids: list[int], network: tuple[int, int], total: int) -> Sample:
+    """What processes tell of themselves. Source: proc(5), /proc/PID/stat, statm, io."""
+    cpu = memory = read = written = threads = 0
+    ticks, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+            with open(f"/proc/{pid}/statm", "rb") as file:
+                shares = file.read().split()
+        except OSError:
+            continue
+        cpu += sum(map(int, fields[11:15])) * 10**9 // ticks
+        threads += int(fields[17])
+        memory += (int(shares[1]) - int(shares[2])) * page
+        counters = cgroups.read_table(f"/proc/{pid}/io")
+        read += counters.get("read_bytes:", 0)
+        written += counters.get("write_bytes:", 0)
+    return Sample(time.monotonic(), cpu, memory, total, *network, read, written, threads)
 
 
 def _machine_memory() -> int:

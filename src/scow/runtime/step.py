@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.errors import CancelledError, NotFoundError
 from scow.linux import capabilities, process, seccomp
+from scow.linux.cgroups import home as group_home
 from scow.linux.cgroups import is_unified
+from scow.linux.idmaps import mapped_groups
 from scow.runtime import inside, netfiles, users
 from scow.runtime.deadman import Deadman
 from scow.runtime.oci import FAILED, logged_error, start_error
@@ -338,6 +340,7 @@ def _step_spec(
     if not root.is_dir(cwd):
         root.ensure(cwd, directory=True, owner=(user.uid, user.gid))
     network = place.namespace if place else "none" if step.network == "none" else "host"
+    home = group_home()
     whole = Place(
         rootfs=rootfs,
         hostname=step.hostname or DEFAULT_HOSTNAME,
@@ -345,11 +348,12 @@ def _step_spec(
         args=step.args,
         mounts=mounts,
         network=network,
-        cgroup=f"{step.cgroup_parent.rstrip('/') or '/scow'}/{identity}",
+        cgroup=f"{step.cgroup_parent.rstrip('/') or home}/{identity}" if home else "",
         unified=is_unified(),
         capabilities=names,
         seccomp=None if step.insecure else seccomp.default_profile(names, machine),
         nofile=process.most_files(),
+        ids=mapped_groups(),
     )
     config = {"Env": [*step.proxies, *step.env], "WorkingDir": cwd}
     host = {

@@ -15,6 +15,7 @@ import os
 
 from scow.base.files import storage_error
 from scow.errors import ConflictError, CorruptError
+from scow.linux.idmaps import in_user_namespace
 from scow.linux.mount import Mount
 from scow.snapshot.records import Records, SnapshotNotFoundError
 from scow.typing import TYPE_CHECKING
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from scow.snapshot.snapshotter import Problem, SnapshotInfo, Staged, Usage
 
 _PLAIN = ("index=off", "metacopy=off", "redirect_dir=off")
+_PLAIN_USER = ("index=off", "userxattr")
+"""In a user namespace, where nobody may write the attributes overlayfs keeps its marks in elsewhere; this switches
+redirects and metadata copies off too. Source: kernel documentation, overlayfs, "User xattr"."""
 _BLOBS = "blobs/sha256"
 DEFAULT_ROOT = "493 0 0 0"
 """What the root directory of an image is like when no layer describes it: 0755, root's, from 1970."""
@@ -117,14 +121,13 @@ class Snapshots:
         if not record.stack and record.kind == "active":
             return (Mount("bind", f"{directory}/fs", "", ("bind",)),)
         layers, lowers = self.lowers(record.stack)
+        plain = _PLAIN_USER if in_user_namespace() else _PLAIN
         if record.kind == "view":
             # The view's own empty directory gives the root its metadata, which a layer seldom brings.
-            return (*layers, Mount("overlay", "scow", "", ("ro", f"lowerdir+={directory}/fs", *lowers, *_PLAIN)))
-        options = [*lowers, f"upperdir={directory}/fs", f"workdir={directory}/work", *_PLAIN]
+            return (*layers, Mount("overlay", "scow", "", ("ro", f"lowerdir+={directory}/fs", *lowers, *plain)))
+        options = [*lowers, f"upperdir={directory}/fs", f"workdir={directory}/work", *plain]
         if record.boot:
             options.append("volatile")
-        if os.geteuid() != 0:
-            options.append("userxattr")
         return (*layers, Mount("overlay", "scow", "", tuple(options)))
 
     def lowers(self, stack: str) -> tuple[list[Mount], list[str]]:

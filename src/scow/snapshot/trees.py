@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from scow.base.files import storage_error
 from scow.layer.extract import extract
 from scow.layer.settle import settle
+from scow.linux.idmaps import in_user_namespace
 from scow.snapshot.forms import Linked
 from scow.snapshot.overlay import DEFAULT_ROOT, apply_root, root_of
 
@@ -89,4 +90,4 @@ def _unpack(tar: Readable, into: str, limits: Limits | None) -> Applied:
         os.chmod(into, _UNTOUCHED)
     except OSError as error:
         raise storage_error(error, into) from error
-    return extract(tar, into, limits=limits, user_xattrs=os.geteuid() != 0)
+    return extract(tar, into, limits=limits, user_xattrs=in_user_namespace())

@@ -97,6 +97,8 @@ def create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
         _note_missing(body["Image"])
         _pull(engine, options, body["Image"])
         container = engine.containers.create(body, options.name)
+    while engine.containers.warnings:
+        sys.stderr.write(f"WARNING: {engine.containers.warnings.pop(0)}\n")
     if cidfile:
         with open(cidfile, "w", encoding="ascii") as file:
             file.write(container.id)

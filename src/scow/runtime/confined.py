@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A container's ``config.json`` inside a user namespace: what the kernel refuses there is left out or borrowed. Pure.
+
+The file systems ``proc`` and ``sysfs`` belong to a process or network namespace: where that is the host's, they cannot
+be mounted anew, and the host's own are shown instead. Ids beyond those mapped do not exist. Control groups can be made
+only below a group that was delegated to the user.
+
+Source: user_namespaces(7), "Effect of capabilities within a user namespace"; kernel, mount_too_revealing().
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_BORROWED = ["rbind", "nosuid", "noexec", "nodev"]
+
+
+def confine(spec: dict[str, Any], ids: int) -> dict[str, Any]:
+    """Make a configuration fit for a user namespace.
+
+    Args:
+        spec: Content of ``config.json``; changed in place.
+        ids: How many group ids there are.
+
+    Returns:
+        The same.
+    """
+    linux = spec["linux"]
+    own = {space["type"] for space in linux["namespaces"]}
+    spec["mounts"] = [mount for mount in (_mount(mount, own, linux) for mount in spec["mounts"]) if mount]
+    if not linux["cgroupsPath"]:
+        del linux["cgroupsPath"]
+        linux["resources"] = {}
+    pings = linux["sysctl"].get("net.ipv4.ping_group_range", "")
+    if pings:
+        first, _, last = pings.partition(" ")
+        linux["sysctl"]["net.ipv4.ping_group_range"] = f"{min(int(first), ids - 1)} {min(int(last), ids - 1)}"
+    return spec
+
+
+def _mount(mount: dict[str, Any], own: set[str], linux: dict[str, Any]) -> dict[str, Any] | None:
+    kind = mount["type"]
+    if kind == "sysfs" and "network" not in own:
+        access = "ro" if "ro" in mount["options"] else "rw"
+        return {**mount, "type": "bind", "source": "/sys", "options": [*_BORROWED, access, "rslave"]}
+    if kind == "proc" and "pid" not in own:
+        return {**mount, "type": "bind", "source": "/proc", "options": [*_BORROWED, "rslave"]}
+    if kind == "cgroup" and not linux["cgroupsPath"]:
+        return None
+    return mount

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control groups: which one is ours to make others in."""
+
+from __future__ import annotations
+
+import pytest
+
+from scow.linux import cgroups
+
+
+@pytest.fixture
+def inside(monkeypatch):
+    """As if in a user namespace."""
+    monkeypatch.setattr(cgroups, "in_user_namespace", lambda: True)
+
+
+def test_outside_of_user_namespaces_groups_have_a_home(monkeypatch):
+    monkeypatch.setattr(cgroups, "in_user_namespace", lambda: False)
+    assert cgroups.home() == "/scow"
+
+
+def test_version_1_is_never_delegated(monkeypatch, inside):
+    monkeypatch.setattr(cgroups, "is_unified", lambda: False)
+    assert cgroups.home() == ""
+    assert "systemd.unified_cgroup_hierarchy" in cgroups.remedy()
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_group_is_ours_when_it_can_be_written_to(monkeypatch, inside, tmp_path, writable):
+    monkeypatch.setattr(cgroups, "is_unified", lambda: True)
+    monkeypatch.setattr(cgroups, "MOUNT", str(tmp_path))
+    monkeypatch.setattr(cgroups, "_own_group", lambda: "/user.slice/x.scope")
+    if writable:
+        (tmp_path / "user.slice/x.scope").mkdir(parents=True)
+        (tmp_path / "user.slice/x.scope/cgroup.procs").write_text("")
+    assert cgroups.home() == ("/user.slice/x.scope" if writable else "")
+    assert "Delegate=yes" in cgroups.remedy()
+
+
+def test_no_group_has_nothing_and_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(cgroups, "MOUNT", str(tmp_path))
+    (tmp_path / "memory").mkdir()
+    assert cgroups.processes("") == []
+    assert cgroups.remove("")
+    assert not cgroups.out_of_memory("")
+    assert (tmp_path / "memory").is_dir()
