@@ -6,10 +6,9 @@ Docker does the same without root ("Limitation discarded"): an image or a compos
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.errors import UnsupportedError
 from scow.linux import cgroups
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

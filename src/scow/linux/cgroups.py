@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 
-from scow.typing import TYPE_CHECKING
-
 from scow.linux.idmaps import in_user_namespace
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

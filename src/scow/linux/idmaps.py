@@ -7,9 +7,9 @@ Source: user_namespaces(7), "User and group ID mappings".
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import DeniedError, InvalidArgumentError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,6 @@ import errno
 import fcntl
 import os
 import stat
-from typing import TYPE_CHECKING, Self
 
 from scow.errors import DeniedError, UnavailableError, UnsupportedError
 from scow.linux import kernel
@@ -25,9 +24,11 @@ from scow.linux.idmaps import write_id_maps
 from scow.linux.namespaces import FLAGS
 from scow.linux.process import is_alive, self_mark, spawn, start_time, wait_status
 from scow.linux.standing import what_forbids
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
 
     from scow.errors import ScowError
     from scow.linux.idmaps import IdMap

@@ -18,10 +18,10 @@ The decision is pure (:func:`decide`); :func:`look` finds out what it needs to k
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.linux.idmaps import IdMap
 from scow.linux.process import find_program
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ Source: user_namespaces(7), "Effect of capabilities within a user namespace"; ke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any
