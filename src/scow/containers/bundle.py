@@ -238,7 +238,7 @@ def _place(
         args=tuple(args),
         mounts=mounts,
         network=network,
-        cgroup=service.new_cgroup(container),
+        cgroup=service.choose_cgroup(container),
         pid=_namespace(service, host.get("PidMode") or "", "pid"),
         ipc=_namespace(service, host.get("IpcMode") or "", "ipc"),
         uts="host" if host.get("UTSMode") == "host" else "",

@@ -141,25 +141,21 @@ class Containers:
 
     def cgroup_of(self, container: Container) -> str:
         """A container's control group; ``""`` when it has none of its own."""
-        if in_user_namespace():
-            return self._written_group(container)
-        return self.new_cgroup(container)
-
-    @staticmethod
-    def new_cgroup(container: Container) -> str:
-        """The control group for a container that is about to start; ``""`` where none can be made."""
-        home = cgroups.home()
-        return (container.host.get("CgroupParent") or home).rstrip("/") + "/" + container.id if home else ""
-
-    def _written_group(self, container: Container) -> str:
-        """The group a container was started in, which depends on the command that started it."""
-        import json
-
+        if not in_user_namespace():
+            return (container.host.get("CgroupParent") or cgroups.home()).rstrip("/") + "/" + container.id
         try:
-            with open(f"{self.directory(container.id)}/config.json", encoding="utf-8") as file:
-                return str(json.load(file)["linux"].get("cgroupsPath", ""))
-        except (OSError, ValueError, KeyError):
+            with open(f"{self.directory(container.id)}/cgroup", encoding="utf-8") as file:
+                return file.read()
+        except OSError:
             return ""
+
+    def choose_cgroup(self, container: Container) -> str:
+        """The control group for a container that is about to start; ``""`` where none can be made."""
+        if in_user_namespace():
+            home = cgroups.home()  # of the command that starts it, so it is written down for the others
+            with open(f"{self.directory(container.id)}/cgroup", "w", encoding="utf-8") as file:
+                file.write(f"{home}/{container.id}" if home else "")
+        return self.cgroup_of(container)
 
     def privately(self, work: Callable[[], T]) -> T:
         """Call something where mounts are seen by nobody else.

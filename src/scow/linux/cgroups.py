@@ -92,10 +92,10 @@ def remove(group: str) -> bool:
     """Remove a group with its empty children; returns whether nothing is left of it.
 
     Args:
-        group: Path such as ``/scow/<id>``; processes in it are left alone, and then so is the group.
+        group: Path such as ``/scow/<id>``; processes in it are left alone, and then so is the group; ``""`` is none.
     """
     gone = True
-    for top in hierarchies():
+    for top in hierarchies() if group else ():
         try:
             os.rmdir(top + group)
         except (FileNotFoundError, NotADirectoryError):
