@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from scow.base.database import Database
     from scow.base.leases import Lease, Leases
+    from scow.linux.writeback import Writeback
     from scow.oci.model import Descriptor
 
 SCHEMA = "CREATE TABLE blobs (digest TEXT PRIMARY KEY, size INTEGER NOT NULL, created REAL NOT NULL) WITHOUT ROWID;"
@@ -39,6 +40,8 @@ DOCUMENT_LIMIT = 8 << 20
 """The most bytes ``read`` takes into memory unless told otherwise."""
 _STALE_SECONDS = 24 * 3600.0
 _CHUNK = 1 << 20
+_LARGE = 8 << 20
+"""Files that reach this size are written to the disk while they grow."""
 _FEW = 16
 """Up to so many blobs are synced one by one: waiting for the whole file system may mean waiting for neighbours."""
 
@@ -62,6 +65,7 @@ class LocalIngest:
         self._algorithm = algorithm
         self._hash = hashlib.new(algorithm)
         self._fd = self._open_locked()
+        self._writeback: Writeback | None = None
         self.offset = 0
         try:
             self._catch_up()
@@ -108,7 +112,16 @@ class LocalIngest:
             raise storage_error(error, self.path) from error
         self._hash.update(view)
         self.offset += count
+        if self.offset >= _LARGE:
+            self._write_back()
         return count
+
+    def _write_back(self) -> None:
+        if self._writeback is None:
+            from scow.linux.writeback import Writeback
+
+            self._writeback = Writeback(self._fd)
+        self._writeback.reached(self.offset)
 
     def rewind(self) -> None:
         """Forget the bytes, for a source that cannot resume."""
@@ -117,6 +130,7 @@ class LocalIngest:
         os.ftruncate(self._fd, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
         self._hash = hashlib.new(self._algorithm)
+        self._writeback = None
         self.offset = 0
 
     @property

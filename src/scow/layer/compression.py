@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from scow.layer.changeset import Readable, Writable
 
-INPUT = 64 * 1024
-OUTPUT = 256 * 1024
+INPUT = 512 * 1024
+OUTPUT = 512 * 1024
 _GRACE = 64 << 20  # Source: settings.Settings.max_ratio: only beyond this much output
 _MAGIC = (
     ("gzip", b"\x1f\x8b\x08"),

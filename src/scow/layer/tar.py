@@ -55,7 +55,7 @@ __all__ = [
     "read_entries",
 ]
 
-CHUNK = 256 * 1024
+CHUNK = 512 * 1024
 _ZERO = bytes(BLOCK)
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO})
 _EXTENSIONS = frozenset({b"x", b"X", b"g", b"L", b"K", b"V", b"M", b"N", b"A"})

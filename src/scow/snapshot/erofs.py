@@ -28,10 +28,11 @@ from typing import TYPE_CHECKING
 
 from scow.base.files import storage_error
 from scow.base.locks import FileLock
-from scow.base.streams import BlobMismatchError
+from scow.base.streams import BlobMismatchError, write_all
 from scow.errors import CorruptError
 from scow.layer.erofs import Source, write_index
 from scow.layer.toc import scan, scan_file
+from scow.linux.writeback import Writeback
 from scow.snapshot.forms import Linked
 from scow.snapshot.overlay import DEFAULT_ROOT
 from scow.snapshot.survey import survey
@@ -75,7 +76,7 @@ class Indexes:
         path = f"{directory}/tar"
         try:
             with open(path, "wb", buffering=0) as copy, open(f"{directory}/table", "wb") as table:
-                applied = scan(tar, table, copy=copy, limits=limits)
+                applied = scan(tar, table, copy=_Copy(copy), limits=limits)
                 if expected is not None and applied.diff_id != expected:
                     raise BlobMismatchError(f"layer {expected} has the digest {applied.diff_id}")
                 os.fchmod(copy.fileno(), 0o444)
@@ -271,6 +272,21 @@ class Indexes:
             self._records.get(record.name, "committed")
             self._records.update(connection, record.id, **values)
         return tree._replace(stack=placed.stack, root=placed.root)
+
+
+class _Copy:
+    """A file that is written to the disk while it grows."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = 0
+        self._writeback = Writeback(file.fileno())
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        write_all(self._file, data)
+        self._size += len(data)
+        self._writeback.reached(self._size)
+        return len(data)
 
 
 def _has_directory(top: bytes, path: bytes) -> bool:

@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scow.base.files import remove_tree
+from scow.base.readahead import ReadAhead
 from scow.base.streams import BlobMismatchError
 from scow.errors import NotFoundError
 from scow.oci.digest import DiffID, Digest
@@ -79,7 +80,8 @@ def _fill(
 ) -> Applied:
     directory = records.directory(record.id)
     if tar is not None:
-        applied = form.fill(directory, tar, lease=lease, expected=diff_id, limits=limits)
+        with ReadAhead(tar) as ahead:
+            applied = form.fill(directory, ahead, lease=lease, expected=diff_id, limits=limits)
     elif diff_id is None:
         raise NotFoundError("a layer without a stream needs a digest")
     else:
