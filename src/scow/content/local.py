@@ -27,169 +27,19 @@ from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from types import TracebackType
-    from typing import BinaryIO, Self
+    from typing import BinaryIO
 
     from scow.base.database import Database
     from scow.base.leases import Lease, Leases
-    from scow.linux.writeback import Writeback
+    from scow.content.ingest import LocalIngest
     from scow.oci.model import Descriptor
 
 SCHEMA = "CREATE TABLE blobs (digest TEXT PRIMARY KEY, size INTEGER NOT NULL, created REAL NOT NULL) WITHOUT ROWID;"
 DOCUMENT_LIMIT = 8 << 20
 """The most bytes ``read`` takes into memory unless told otherwise."""
 _STALE_SECONDS = 24 * 3600.0
-_CHUNK = 1 << 20
-_LARGE = 8 << 20
-"""Files that reach this size are written to the disk while they grow."""
 _FEW = 16
 """Up to so many blobs are synced one by one: waiting for the whole file system may mean waiting for neighbours."""
-
-
-class LocalIngest:
-    """One unfinished write in a file of its own; see ``content.store.Ingest`` for the contract.
-
-    Args:
-        store: Where the blob goes.
-        key: The name to resume under, or ``""``.
-        algorithm: The digest algorithm.
-    """
-
-    def __init__(self, store: LocalContentStore, key: str, algorithm: str = "sha256") -> None:
-        import hashlib
-
-        self._store = store
-        self._named = bool(key)
-        name = key.replace("/", "_").replace(":", "-")[:200] if key else f"once-{os.urandom(16).hex()}"
-        self.path = os.path.join(store.root, "ingest", name)
-        self._algorithm = algorithm
-        self._hash = hashlib.new(algorithm)
-        self._fd = self._open_locked()
-        self._writeback: Writeback | None = None
-        self.offset = 0
-        try:
-            self._catch_up()
-        except BaseException:
-            os.close(self._fd)
-            raise
-
-    def _open_locked(self) -> int:
-        while True:
-            try:
-                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise storage_error(error, self.path) from error
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            # Whoever held it may have committed or discarded it while we waited; then the name is gone or another's.
-            try:
-                there = os.stat(self.path)
-            except FileNotFoundError:
-                os.close(fd)
-                continue
-            mine = os.fstat(fd)
-            if (mine.st_ino, mine.st_dev) == (there.st_ino, there.st_dev):
-                return fd
-            os.close(fd)
-
-    def _catch_up(self) -> None:
-        """Hash what an earlier attempt left."""
-        while data := os.read(self._fd, _CHUNK):
-            self._hash.update(data)
-            self.offset += len(data)
-
-    def write(self, data: bytes | bytearray | memoryview, /) -> int:
-        """Append bytes.
-
-        Raises:
-            NoSpaceError: The disk is full.
-        """
-        view = memoryview(data)
-        try:
-            count = os.write(self._fd, view)
-            while count < len(view):
-                count += os.write(self._fd, view[count:])
-        except OSError as error:
-            raise storage_error(error, self.path) from error
-        self._hash.update(view)
-        self.offset += count
-        if self.offset >= _LARGE:
-            self._write_back()
-        return count
-
-    def _write_back(self) -> None:
-        if self._writeback is None:
-            from scow.linux.writeback import Writeback
-
-            self._writeback = Writeback(self._fd)
-        self._writeback.reached(self.offset)
-
-    def rewind(self) -> None:
-        """Forget the bytes, for a source that cannot resume."""
-        import hashlib
-
-        os.ftruncate(self._fd, 0)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        self._hash = hashlib.new(self._algorithm)
-        self._writeback = None
-        self.offset = 0
-
-    @property
-    def digest(self) -> Digest:
-        """The digest of the bytes written so far."""
-        return Digest(f"{self._algorithm}:{self._hash.hexdigest()}")
-
-    def commit(
-        self, expected_digest: Digest | None = None, expected_size: int | None = None, *, lease: Lease | None
-    ) -> BlobInfo:
-        """Make the bytes a durable blob and give it to ``lease``.
-
-        Raises:
-            BlobMismatchError: Other bytes than expected; they are dropped.
-            NoSpaceError: The disk is full.
-        """
-        from scow.base.streams import BlobMismatchError
-
-        found = self.digest
-        expected = expected_digest or found
-        if expected_size is not None and self.offset != expected_size:
-            self.discard()
-            raise BlobMismatchError(f"content of {expected} has {self.offset} bytes instead of {expected_size}")
-        if expected != found:
-            self.discard()
-            raise BlobMismatchError(f"content of {expected} has the digest {found}")
-        try:
-            os.fchmod(self._fd, 0o444)
-            os.fdatasync(self._fd)
-        except OSError as error:
-            raise storage_error(error, self.path) from error
-        info = self._store.adopt(self.path, found, self.offset, lease)
-        self._close()
-        return info
-
-    def discard(self) -> None:
-        """Drop the bytes; harmless after ``commit`` and when called twice."""
-        if self._fd >= 0:
-            try:
-                os.unlink(self.path)
-            except FileNotFoundError:
-                pass
-            self._close()
-
-    def _close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._named:
-            self._close()
-        else:
-            self.discard()
 
 
 class LocalContentStore:
@@ -266,6 +116,8 @@ class LocalContentStore:
             key: Names the write so that it can be resumed; ``""`` for a nameless one.
             algorithm: The digest algorithm.
         """
+        from scow.content.ingest import LocalIngest
+
         try:
             return LocalIngest(self, key, algorithm)
         except UnavailableError:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from scow.base.leases import Lease
     from scow.base.progress import Progress
     from scow.base.streams import Readable
-    from scow.content.local import LocalContentStore, LocalIngest
+    from scow.content.ingest import LocalIngest
+    from scow.content.local import LocalContentStore
     from scow.distribution.repository import Repository
     from scow.layer.changeset import Limits
     from scow.oci.digest import ChainID, DiffID

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from scow.base.leases import Lease
     from scow.base.streams import Readable
-    from scow.content.local import LocalContentStore, LocalIngest
+    from scow.content.ingest import LocalIngest
+    from scow.content.local import LocalContentStore
     from scow.oci.digest import Digest
     from scow.snapshot.snapshotter import Snapshotter, Staged
 
