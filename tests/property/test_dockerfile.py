@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -17,6 +16,7 @@ from scow.dockerfile.ignorepattern import clean
 from scow.dockerfile.mounts import parse_mount
 from scow.dockerfile.parser import parse
 from scow.dockerfile.unparse import unparse
+from scow.record import replace
 
 if TYPE_CHECKING:
     from scow.dockerfile.ignore import Trail
@@ -50,10 +50,10 @@ def test_the_parser_raises_only_its_own_error(text: str):
 def bare(node: ast.Node) -> ast.Node:
     """The node without what a print may change: lines, and space after a trigger."""
     if not isinstance(node, ast.Onbuild):
-        return dataclasses.replace(node, span=ast.Span(0, 0))
-    inner = dataclasses.replace(node.inner, span=ast.Span(0, 0), source=node.inner.source.strip())
+        return replace(node, span=ast.Span(0, 0))
+    inner = replace(node.inner, span=ast.Span(0, 0), source=node.inner.source.strip())
     expression = node.expression if node.heredocs else node.expression.rstrip()
-    return dataclasses.replace(node, span=ast.Span(0, 0), inner=inner, expression=expression)
+    return replace(node, span=ast.Span(0, 0), inner=inner, expression=expression)
 
 
 @settings(max_examples=300)

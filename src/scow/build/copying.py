@@ -95,7 +95,9 @@ def matches(tree: SourceTree, source: CopySource) -> list[bytes]:
         plain += 1
     start = resolve(tree, os.fsencode("/".join(parts[:plain])))
     found = tree.look(start)
-    if found is None or not found.is_dir:
+    if found is None:  # a pattern may match nothing, but in a directory that is there
+        raise _missing(start)
+    if not found.is_dir:
         return []
     current = [start]
     for number, part in enumerate(parts[plain:], plain + 1):

@@ -105,7 +105,9 @@ def test_patterns(source):
     assert matches(source, CopySource("/[ab].txt")) == [b"a.txt", b"b.txt"]
     assert matches(source, CopySource("/[^a].txt")) == [b"b.txt"]
     assert matches(source, CopySource("/nothing*")) == []
-    assert matches(source, CopySource("/nowhere/*")) == []
+    with pytest.raises(SourceNotFoundError, match="nowhere"):
+        matches(source, CopySource("/nowhere/*"))
+    assert matches(source, CopySource("/a.txt/*")) == []
     assert matches(source, CopySource("/[")) == []
     assert matches(source, CopySource("/a\\.txt")) == [b"/a\\.txt"]
     assert has_wildcards("a\\*b") is False
