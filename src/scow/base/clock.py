@@ -19,6 +19,8 @@ _ZONE = r"[Zz]|[+-]\d\d:?\d\d"
 _TIME = rf"[Tt ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?\s*({_ZONE})?"
 _RFC3339 = re.compile(rf"(\d{{4}})-(\d\d)-(\d\d)(?:{_TIME}|({_ZONE}))?")
 _UNIX = re.compile(r"(\d+)(?:\.(\d{1,9}))?")
+_NANOSECONDS = 1_000_000_000
+"""In a second."""
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 ZERO = "0001-01-01T00:00:00Z"
@@ -106,6 +108,28 @@ def parse_duration(text: str) -> float:
         raise InvalidArgumentError(f"{text!r} is not a duration such as 1h30m")
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
     return -total if text[:1] == "-" else total
+
+
+def write_duration(nanoseconds: int) -> str:
+    """Write a duration as Go does: ``1m30s``, ``1.5s``, ``250ms`` or ``0s``."""
+    if not nanoseconds:
+        return "0s"
+    sign, rest = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
+    if rest < _NANOSECONDS:
+        for unit, size in (("ms", 1_000_000), ("\u00b5s", 1000), ("ns", 1)):
+            if rest >= size:
+                return sign + _decimal(rest, size) + unit
+    minutes, rest = divmod(rest, 60 * _NANOSECONDS)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{sign}{head}{_decimal(rest, _NANOSECONDS)}s"
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, rest = divmod(value, unit)
+    if not rest:
+        return str(whole)
+    return f"{whole}.{rest:0{len(str(unit)) - 1}d}".rstrip("0")
 
 
 def parse_moment(text: str, at: float) -> float:

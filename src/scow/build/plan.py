@@ -9,12 +9,13 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, NamedTuple
 
+from scow.base.clock import write_duration
 from scow.build import plan_copy, plan_run
 from scow.build.draft import DEFAULT_PATH, DEFAULT_SHELL, Draft
 from scow.build.graph import Vertex
 from scow.build.ops.values import BaseOp, MkdirOp
 from scow.build.ports import check_signal, expose
-from scow.build.wording import duration, plain_list, quoted_list
+from scow.build.wording import plain_list, quoted_list
 from scow.dockerfile import ast, words
 from scow.dockerfile.blame import blame
 from scow.dockerfile.errors import DockerfileError, FlagValueError, WordError
@@ -325,8 +326,8 @@ def _healthcheck(node: ast.Healthcheck, draft: Draft) -> None:
         )
     )
     draft.record(
-        f"HEALTHCHECK {{Test:{plain_list(node.test)} Interval:{duration(node.interval)} "
-        f"Timeout:{duration(node.timeout)} StartPeriod:{duration(node.start_period)} "
-        f"StartInterval:{duration(node.start_interval)} Retries:{node.retries}}}",
+        f"HEALTHCHECK {{Test:{plain_list(node.test)} Interval:{write_duration(node.interval)} "
+        f"Timeout:{write_duration(node.timeout)} StartPeriod:{write_duration(node.start_period)} "
+        f"StartInterval:{write_duration(node.start_interval)} Retries:{node.retries}}}",
         layer=False,
     )

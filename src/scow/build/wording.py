@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 _ESCAPES = {
     "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\", '"': '\\"',
 }  # fmt: skip
-_SECOND = 1_000_000_000
 
 
 def quote(text: str) -> str:
@@ -45,28 +44,6 @@ def quoted_list(words: Iterable[str]) -> str:
 def plain_list(words: Iterable[str]) -> str:
     """Such as ``[a b]``."""
     return "[" + " ".join(words) + "]"
-
-
-def duration(nanoseconds: int) -> str:
-    """Such as ``1m30s``, ``1.5s``, ``250ms`` or ``0s``."""
-    if not nanoseconds:
-        return "0s"
-    sign, rest = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
-    if rest < _SECOND:
-        for unit, size in (("ms", 1_000_000), ("\u00b5s", 1000), ("ns", 1)):
-            if rest >= size:
-                return sign + _decimal(rest, size) + unit
-    minutes, rest = divmod(rest, 60 * _SECOND)
-    hours, minutes = divmod(minutes, 60)
-    head = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
-    return f"{sign}{head}{_decimal(rest, _SECOND)}s"
-
-
-def _decimal(value: int, unit: int) -> str:
-    whole, rest = divmod(value, unit)
-    if not rest:
-        return str(whole)
-    return f"{whole}.{rest:0{len(str(unit)) - 1}d}".rstrip("0")
 
 
 def run_line(

@@ -86,7 +86,8 @@ def render(error: BaseException, path: str) -> int:
         note(f"scow: {first.message}{_hint(first.hint)}\n\nRun '{full} --help' for more information")
     else:
         message, hint = _sentence(first)
-        note(f"Error: {message}{_hint(hint)}")
+        head = "" if message.startswith("Error ") else "Error: "  # docker has some sentences that begin so themselves
+        note(f"{head}{message}{_hint(hint)}")
     if len(leaves) > 1:
         more = len(leaves) - 1
         note(f"and {more} more {'failure' if more == 1 else 'failures'} ({_DEBUG_HINT})")

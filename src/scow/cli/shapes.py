@@ -2,15 +2,15 @@
 """The Go types behind docker's inspect documents: which fields exist though JSON leaves them out, and what they are.
 
 A shape lists the fields of one struct in their declared order. Kinds: ``s`` string, ``i`` integer, ``b`` boolean,
-``[]`` list of strings, ``m`` map of strings, ``m{}`` set, ``*i`` optional integer, ``any``; or another shape, or
-``("[]", shape)``, ``("m", shape)``, ``("m[]", shape)`` for a map of lists.
+``d`` duration, ``[]`` list of strings, ``m`` map of strings, ``m{}`` set, ``*i`` optional integer, ``any``; or another
+shape, or ``("[]", shape)``, ``("m", shape)``, ``("m[]", shape)`` for a map of lists.
 
 Source: docker/docker 28.2 api/types (field names and order of the Engine API v1.50 documents).
 """
 
 from __future__ import annotations
 
-from scow.cli.template.values import NilPointer, Struct, TypedList, TypedMap
+from scow.cli.template.values import Duration, NilPointer, Struct, TypedList, TypedMap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,15 +27,23 @@ class Shape:
         fields: Words ``Name:kind``, or ``Name`` alone for a string.
         nested: Fields that are structs, lists or maps of structs; a name that ``fields`` has too keeps its place.
         optional: Whether an absent one is a nil pointer.
+        omit_empty: Whether JSON leaves out what is empty.
     """
 
-    __slots__ = ("fields", "name", "optional")
+    __slots__ = ("fields", "name", "omit_empty", "optional")
 
     def __init__(
-        self, name: str, fields: str, nested: dict[str, Kind] | None = None, *, optional: bool = False
+        self,
+        name: str,
+        fields: str,
+        nested: dict[str, Kind] | None = None,
+        *,
+        optional: bool = False,
+        omit_empty: bool = False,
     ) -> None:
         self.name = name
         self.optional = optional
+        self.omit_empty = omit_empty
         self.fields: dict[str, Kind] = {}
         for word in fields.split():
             field, _, kind = word.partition(":")
@@ -44,9 +52,8 @@ class Shape:
 
 def typed(value: dict[str, Any], shape: Shape) -> Struct:
     """Give a JSON object its Go types; fields that JSON left out get their zero values, unknown ones are dropped."""
-    return Struct(
-        [(name, _convert(value.get(name), kind)) for name, kind in shape.fields.items()], shape.name, value.keys()
-    )
+    present = {name for name, item in value.items() if item} if shape.omit_empty else value.keys()
+    return Struct([(name, _convert(value.get(name), kind)) for name, kind in shape.fields.items()], shape.name, present)
 
 
 def _convert(value: Any, kind: Kind) -> Any:
@@ -74,13 +81,15 @@ def _plain(value: Any, kind: str) -> Any:
     if kind == "m{}":
         items = [(name, Struct((), "struct {}")) for name in value or {}]
         return TypedMap(items, "struct {}", Struct((), "struct {}"), nil=value is None)
+    if kind == "d":
+        return Duration(value or 0)
     if value is not None or kind == "any":
         return value
     return {"s": "", "i": 0, "b": False, "*i": NilPointer("*int64")}[kind]
 
 
 _HEALTHCHECK = Shape(
-    "container.HealthConfig", "Test:[] Interval:i Timeout:i StartPeriod:i StartInterval:i Retries:i", optional=True
+    "container.HealthConfig", "Test:[] Interval:d Timeout:d StartPeriod:d StartInterval:d Retries:i", optional=True
 )
 CONFIG = Shape(
     "container.Config",
@@ -89,13 +98,20 @@ CONFIG = Shape(
     " MacAddress OnBuild:[] Labels:m StopSignal StopTimeout:*i Shell:[]",
     {"Healthcheck": _HEALTHCHECK},
 )
+_IMAGE_CONFIG = Shape(
+    "v1.DockerOCIImageConfig",
+    "User ExposedPorts:m{} Env:[] Entrypoint:[] Cmd:[] Volumes:m{} WorkingDir Labels:m StopSignal ArgsEscaped:b"
+    " Healthcheck OnBuild:[] Shell:[]",
+    {"Healthcheck": _HEALTHCHECK},
+    omit_empty=True,
+)
 _GRAPH_DRIVER = Shape("storage.DriverData", "Data:m Name")
 IMAGE = Shape(
     "image.InspectResponse",
     "Id RepoTags:[] RepoDigests:[] Parent Comment Created Container DockerVersion Author Config Architecture Variant Os"
     " OsVersion Size:i VirtualSize:i GraphDriver RootFS Metadata Descriptor:any Manifests:any",
     {
-        "Config": CONFIG,
+        "Config": _IMAGE_CONFIG,
         "GraphDriver": _GRAPH_DRIVER,
         "RootFS": Shape("image.RootFS", "Type Layers:[]"),
         "Metadata": Shape("image.Metadata", "LastTagTime"),

@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from scow.oci.model import ContainerConfig
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
+_INSTRUCTIONS = (
+    "CMD",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "HEALTHCHECK",
+    "LABEL",
+    "ONBUILD",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+)
 
 
 def apply_changes(config: ContainerConfig, changes: Iterable[str]) -> ContainerConfig:
@@ -38,6 +51,9 @@ def apply_changes(config: ContainerConfig, changes: Iterable[str]) -> ContainerC
         InvalidArgumentError: It is one that changes more than the config.
     """
     for change in changes:
+        word = change.split(maxsplit=1)[0] if change.strip() else ""
+        if word.isalpha() and word.upper() not in _INSTRUCTIONS:
+            raise _refused(word)
         for node in parse_instructions(change, "--change"):
             config = _apply(config, node)
     return config
@@ -80,11 +96,12 @@ def _apply(config: ContainerConfig, node: ast.Instruction) -> ContainerConfig:
             )
             return replace(config, healthcheck=check)
         case _:
-            raise InvalidArgumentError(
-                f"{node.name.lower()} is not a valid change command",
-                hint="CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR "
-                "can be given",
-            )
+            raise _refused(node.name)
+
+
+def _refused(word: str) -> InvalidArgumentError:
+    allowed = f"{', '.join(_INSTRUCTIONS[:-1])} and {_INSTRUCTIONS[-1]}"
+    return InvalidArgumentError(f"{word.lower()} is not a valid change command", hint=f"{allowed} can be given")
 
 
 def _command(config: ContainerConfig, node: ast.Cmd | ast.Entrypoint) -> tuple[str, ...]:

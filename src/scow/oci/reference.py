@@ -176,7 +176,7 @@ def _check_domain(name: str, domain: str) -> None:
 
 def _check_path(name: str, path: str) -> None:
     if path != path.lower():
-        raise _invalid(name, f"repository name ({path.removeprefix(_OFFICIAL)}) must be lowercase")
+        raise _invalid(name, f"repository name ({path}) must be lowercase")
     for component in path.split("/"):
         if not _valid_component(component):
             raise _invalid(name)

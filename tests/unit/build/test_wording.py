@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from scow.build.wording import duration, plain_list, quote, quoted_list, run_line
+from scow.base.clock import write_duration
+from scow.build.wording import plain_list, quote, quoted_list, run_line
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_lists():
     ],
 )
 def test_duration(nanoseconds, text):
-    assert duration(nanoseconds) == text
+    assert write_duration(nanoseconds) == text
 
 
 def test_run_line_shows_what_arguments_hold():

@@ -51,6 +51,13 @@ def test_quiet_shows_one_field():
     assert IMAGES.text(ROWS, "table {{.Tag}}", quiet="ID") == "0123456789ab\nba9876543210\n"
 
 
+def test_rows_encode_themselves_with_html_escapes_and_their_fields_without():
+    row = {"Digest": "<none>", "Repository": "a&b"}
+    listing = Listing({"Digest": "D", "Repository": "R"}, default=("Digest",), kind="*formatter.imageContext")
+    assert listing.text([row], "json") == '{"Digest":"\\u003cnone\\u003e","Repository":"a\\u0026b"}\n'
+    assert listing.text([row], "{{json .Digest}}") == '"<none>"\n'
+
+
 def test_json_lines_have_every_field_sorted():
     lines = IMAGES.text(ROWS, "json").splitlines()
     assert [json.loads(line)["Repository"] for line in lines] == ["a", "much/longer"]

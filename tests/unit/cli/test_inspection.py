@@ -66,6 +66,7 @@ def test_what_is_found_comes_before_what_is_not(capsys):
         ("{{.Author}}|{{.Config.User}}|{{.Size}}|{{.RootFS.Layers}}", "||3|[]"),
         ('{{join .Config.Env ","}}', "A=1"),
         ("{{.lower}} {{.Config.Oddity}}", "raw 7"),
+        ("{{.Config.StopSignal}}|{{.Config.ArgsEscaped}}", "|false"),
     ],
 )
 def test_templates_see_typed_values_then_plain_json(template, out, capsys):
@@ -80,7 +81,7 @@ def test_json_is_the_document_on_one_line(capsys):
 
 def test_the_json_function_shows_only_what_the_document_has(capsys):
     _, out, _ = inspected(capsys, "{{json .Config}}")
-    assert json.loads(out) == {key: value for key, value in THING["Config"].items() if key != "Oddity"}
+    assert json.loads(out) == {key: value for key, value in THING["Config"].items() if value and key != "Oddity"}
 
 
 def test_an_absent_key_is_an_error_in_plain_json(capsys):
@@ -119,3 +120,20 @@ def test_the_port_idiom(capsys):
     template = "{{range $p, $c := .NetworkSettings.Ports}}{{$p}} -> {{(index $c 0).HostPort}}{{end}}"
     assert inspect_all(["c"], lambda _: (value, CONTAINER), template) == 0
     assert capsys.readouterr().out == "80/tcp -> 8080\n"
+
+
+def test_durations_print_as_such_and_encode_as_numbers(capsys):
+    checked = {"Config": {"Healthcheck": {"Test": ["CMD", "x"], "Interval": 90_000_000_000, "Retries": 3}}}
+    assert inspect_all(["x"], lambda _: (checked, IMAGE), "{{.Config.Healthcheck}} {{json .Config.Healthcheck}}") == 0
+    assert capsys.readouterr().out == (
+        '{[CMD x] 1m30s 0s 0s 0s 3} {"Test":["CMD","x"],"Interval":90000000000,"Retries":3}\n'
+    )
+
+
+def test_an_images_config_has_only_what_images_have(capsys):
+    image = {"Config": {"Hostname": "", "User": "", "Tty": False, "Cmd": ["a"], "Image": ""}}
+    assert inspect_all(["x"], lambda _: (image, IMAGE), "{{json .Config}} {{.Config.Tty}}") == 0
+    # the second field is none of an image's, so the plain document is asked, as docker does
+    assert json.loads(capsys.readouterr().out.rpartition(" ")[0])["Cmd"] == ["a"]
+    assert inspect_all(["x"], lambda _: (image, IMAGE), "{{json .Config}}") == 0
+    assert capsys.readouterr().out == '{"Cmd":["a"]}\n'

@@ -57,7 +57,7 @@ def test_digests_and_default_tags() -> None:
 
 
 def test_upper_case_says_so() -> None:
-    with pytest.raises(InvalidReferenceError, match=r"repository name \(Foo\) must be lowercase"):
+    with pytest.raises(InvalidReferenceError, match=r"repository name \(library/Foo\) must be lowercase"):
         Reference.parse("Foo")
 
 

@@ -33,10 +33,11 @@ def main(argv: list[str]) -> int:
         export(containers, container, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return 0
-    try:
-        with open(options.output, "wb") as file:
-            export(containers, container, file)
-    except FileNotFoundError as error:
-        reason = (error.strerror or "").lower()
-        raise CommandError(f"failed to export container: open {options.output}: {reason}", status=1) from None
+    folder = os.path.dirname(options.output)
+    if folder and not os.path.isdir(folder):
+        raise CommandError(
+            f"failed to export container: invalid output path: stat {folder}: no such file or directory", status=1
+        )
+    with open(options.output, "wb") as file:
+        export(containers, container, file)
     return 0

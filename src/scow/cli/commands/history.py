@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     listing = Listing(
         {
             "ID": "IMAGE",
-            "CreatedSince": "CREATED",
+            "CreatedSince": "CREATED" if options.human else "CREATED AT",
             "CreatedAt": "CREATED AT",
             "CreatedBy": "CREATED BY",
             "Size": "SIZE",

@@ -48,6 +48,10 @@ _HEADINGS = {
     "SharedSize": "SHARED SIZE",
     "UniqueSize": "UNIQUE SIZE",
 }
+_RAW = (
+    "repository: {{.Repository}}\n{{if .Tag}}tag: {{.Tag}}\n{{end}}{digest}image_id: {{.ID}}\n"
+    "created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
+)
 
 
 def main(argv: list[str]) -> int:
@@ -59,7 +63,10 @@ def main(argv: list[str]) -> int:
     columns: tuple[str, ...] = ("Repository", "Tag", "ID", "CreatedSince", "Size")
     if options.digests:
         columns = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
-    listing = Listing(_HEADINGS, default=columns, kind="*formatter.imageContext")
+    raw = _RAW.replace("{digest}", "digest: {{.Digest}}\n" if options.digests else "")
+    listing = Listing(
+        _HEADINGS, default=columns, kind="*formatter.imageContext", raw=raw, raw_quiet="image_id: {{.ID}}"
+    )
     template = options.format
     if not template and not options.quiet:
         template = config_format("imagesFormat")
@@ -93,7 +100,7 @@ def _row(scow: Engine, row: Row, *, full: bool) -> dict[str, Any]:
         "CreatedSince": human_age(record.created, now()) if record.created else "N/A",
         "CreatedAt": go_time(record.created),
         "Size": human_size(record.size, 3),
-        "VirtualSize": human_size(record.size, 3),
+        "VirtualSize": human_size(record.size),
         "Containers": lambda: str(len(scow.image_users(record.id))),
         "SharedSize": lambda: human_size(shared(), 3),
         "UniqueSize": lambda: human_size(record.size - shared(), 3),

@@ -16,7 +16,6 @@ COMMAND = Command(
     usage="[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
     summary="Import the contents from a tarball to create a filesystem image",
     min_args=1,
-    max_args=2,
     aliases=("image import", "import"),
     flags=(
         Flag("change", "c", kind="list", help="Apply Dockerfile instruction to the created image"),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from scow.cli.commands.image_inspect import INSPECT_FORMAT_HELP
 from scow.cli.flags import Command, Flag, parse
 
@@ -37,7 +39,8 @@ def main(argv: list[str]) -> int:
 
     options = parse(COMMAND, argv)
     if options.changed("type") and options.type not in _GETTERS:
-        raise InvalidArgumentError(f'"{options.type}" is not a valid value for --type')
+        kinds = ", ".join(f'"{kind}"' for kind in _GETTERS)
+        raise InvalidArgumentError(f'unknown type: "{options.type}": must be one of {kinds}')
     scow = engine()
 
     def get(name: str) -> tuple[dict[str, Any], Shape | None]:
@@ -67,10 +70,13 @@ def _container(scow: Engine, name: str, size: bool) -> tuple[dict[str, Any], Sha
     return inspect(service, service.find(name), size=size), CONTAINER
 
 
-def _image(scow: Engine, name: str, _size: bool) -> tuple[dict[str, Any], Shape | None]:
+def _image(scow: Engine, name: str, size: bool) -> tuple[dict[str, Any], Shape | None]:
     from scow.cli.shapes import IMAGE
 
-    return scow.inspect_image(name), IMAGE
+    found = scow.inspect_image(name)
+    if size:
+        sys.stderr.write("WARNING: --size ignored for image\n")
+    return found, IMAGE
 
 
 def _network(scow: Engine, name: str, _size: bool) -> tuple[dict[str, Any], Shape | None]:

@@ -72,9 +72,11 @@ def _to_file(scow: Engine, names: list[str], path: str, form: str) -> None:
 
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise InvalidArgumentError(f'invalid output path: directory "{os.path.dirname(path)}" does not exist')
+        raise InvalidArgumentError(
+            f"failed to save image: invalid output path: stat {os.path.dirname(path)}: no such file or directory"
+        )
     if os.path.isdir(path):
-        raise InvalidArgumentError(f'invalid output path: "{path}" is a directory')
+        raise InvalidArgumentError("failed to save image: cannot write to a directory")
     if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or device is written directly
         with open(path, "wb", buffering=0) as out:
             scow.save(names, Whole(out), form=form)

@@ -18,7 +18,15 @@ COMMAND = Command(
 def main(argv: list[str]) -> int:
     """Give an image another name."""
     from scow.cli.context import engine
+    from scow.errors import InvalidArgumentError
+    from scow.oci.reference import InvalidReferenceError, Reference
 
-    options = parse(COMMAND, argv)
-    engine().tag(*options.args)
+    source, target = parse(COMMAND, argv).args
+    try:
+        Reference.parse(target)
+    except InvalidReferenceError as error:
+        raise InvalidArgumentError(
+            f'Error parsing reference: "{target}" is not a valid repository/tag: {error.message}', hint=error.hint
+        ) from None
+    engine().tag(source, target)
     return 0

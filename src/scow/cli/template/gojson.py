@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """JSON as Go's encoder writes it without HTML escapes: compact, map keys sorted, floats in the shortest form.
 
+The rows of a listing are the exception: docker lets them encode themselves, with HTML escapes.
+
 Source: Go encoding/json, Marshal.
 """
 
 from __future__ import annotations
 
 from scow.cli.template.printing import shortest
-from scow.cli.template.values import Method, fields, is_nil
+from scow.cli.template.values import Method, Struct, fields, is_nil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +22,10 @@ def dumps(value: Any) -> str:
     """Encode a value of a template."""
     out: list[str] = []
     _write(value, out)
-    return "".join(out)
+    text = "".join(out)
+    if isinstance(value, Struct) and value.type_name.startswith("*formatter."):
+        text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return text
 
 
 def _write(value: Any, out: list[str]) -> None:

@@ -6,8 +6,9 @@ Source: Go fmt package documentation; behaviour recorded in tests/golden/templat
 
 from __future__ import annotations
 
+from scow.base.clock import write_duration
 from scow.cli.template.quoting import quote
-from scow.cli.template.values import Invalid, NilPointer, Struct, fields, is_nil, type_name
+from scow.cli.template.values import Duration, Invalid, NilPointer, Struct, fields, is_nil, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -195,6 +196,8 @@ def _format(value: Any, spec: Spec) -> str:
         return _text(type_name(value), spec)
     if isinstance(value, bool):
         return spec.pad("true" if value else "false") if verb in "tv" else _bad(value, spec)
+    if isinstance(value, Duration) and verb in "sv":
+        return _text(write_duration(value), spec)
     if isinstance(value, int):
         return _integer(value, spec)
     if isinstance(value, float):

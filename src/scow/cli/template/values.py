@@ -94,6 +94,12 @@ class TypedList(list["Any"]):
         self.nil = nil
 
 
+class Duration(int):
+    """A Go ``time.Duration`` in nanoseconds: an integer that prints as ``1m30s``."""
+
+    __slots__ = ()
+
+
 class NilPointer:
     """A nil pointer to a struct: false, printed as ``<nil>``, ``null`` in JSON."""
 
@@ -117,6 +123,8 @@ def type_name(value: Any) -> str:
         return "[]interface {}"
     if isinstance(value, bool):
         return "bool"
+    if isinstance(value, Duration):
+        return "time.Duration"
     if isinstance(value, int):
         return "int"
     if isinstance(value, float):
