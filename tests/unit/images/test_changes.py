@@ -46,7 +46,9 @@ def test_changes_build_on_each_other():
     assert found.working_dir == "/x/y"
 
 
-@pytest.mark.parametrize("change", ["RUN true", "COPY a b", "FROM x", "MAINTAINER me", 'SHELL ["x"]', "ARG a", "nonsense x"])
+@pytest.mark.parametrize(
+    "change", ["RUN true", "COPY a b", "FROM x", "MAINTAINER me", 'SHELL ["x"]', "ARG a", "nonsense x"]
+)
 def test_instructions_that_change_more_than_the_config(change):
     with pytest.raises(InvalidArgumentError, match="is not a valid change command"):
         apply_changes(BASE, [change])
