@@ -138,9 +138,10 @@ class _Remover:
         parent = self._images.get(identity).parent
         for ref in self._references(identity):
             self._untag(ref)
+        users = self._users(identity)  # a container keeps the layers that it stands on
         gone = self._images.remove(identity)
         self._done.append(Removal("Deleted", identity))
-        self._done.extend(Removal("Deleted", chain, is_layer=True) for chain in gone)
+        self._done.extend(Removal("Deleted", chain, is_layer=True) for chain in gone if not users)
         if prune and parent is not None and parent in self._images:
             try:
                 self._delete(parent, prune=True, quiet=True, force=False)

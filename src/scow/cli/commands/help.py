@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from scow.cli.flags import Command, parse
+from scow.cli.flags import Command, CommandError, parse
 
 COMMAND = Command(
     name="help",
@@ -25,6 +25,8 @@ def main(argv: list[str]) -> int:
     path, rest = table.find(options.args)
     if path in table.COMMANDS:
         return print_help(path, table.load(path)[0])
+    if rest and not path:
+        raise CommandError(f"unknown help topic: {' '.join(rest)}", status=1)
     if rest:
         return run_family(path, rest)
     return print_help(path, family(path))

@@ -102,8 +102,8 @@ def _row(scow: Engine, row: Row, *, full: bool) -> dict[str, Any]:
         "Size": human_size(record.size, 3),
         "VirtualSize": human_size(record.size),
         "Containers": lambda: str(len(scow.image_users(record.id))),
-        "SharedSize": lambda: human_size(shared(), 3),
-        "UniqueSize": lambda: human_size(record.size - shared(), 3),
+        "SharedSize": lambda: human_size(shared()),
+        "UniqueSize": lambda: human_size(record.size - shared()),
     }
 
 

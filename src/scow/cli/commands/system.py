@@ -115,7 +115,7 @@ def _image_lines(scow: Engine) -> list[list[str]]:
     lines = [["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"]]
     for record, repository, tag, _ in rows(scow.list_images()):
         common = shared.get(record.id, 0)
-        sizes = [human_size(size, 3) for size in (record.size, common, record.size - common)]
+        sizes = [human_size(record.size, 3), human_size(common), human_size(record.size - common)]
         age = human_age(record.created, now()) if record.created else "N/A"
         lines.append([repository, tag, record.id[7:19], age, *sizes, str(len(scow.image_users(record.id)))])
     return lines

@@ -11,6 +11,7 @@ COMMAND = Command(
     summary="Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
     min_args=2,
     max_args=2,
+    interspersed=False,
     aliases=("image tag", "tag"),
 )
 
@@ -22,11 +23,13 @@ def main(argv: list[str]) -> int:
     from scow.oci.reference import InvalidReferenceError, Reference
 
     source, target = parse(COMMAND, argv).args
-    try:
-        Reference.parse(target)
-    except InvalidReferenceError as error:
-        raise InvalidArgumentError(
-            f'Error parsing reference: "{target}" is not a valid repository/tag: {error.message}', hint=error.hint
-        ) from None
-    engine().tag(source, target)
+    scow = engine()
+    for name, read in ((target, Reference.parse), (source, scow.images.resolve)):
+        try:
+            read(name)
+        except InvalidReferenceError as error:
+            raise InvalidArgumentError(
+                f'Error parsing reference: "{name}" is not a valid repository/tag: {error.message}', hint=error.hint
+            ) from None
+    scow.tag(source, target)
     return 0
