@@ -92,23 +92,30 @@ class Display:
 
 
 class Lines(Display):
-    """One line per task and status, as docker writes without a terminal; a long status is repeated with its count."""
+    """One line per task and status, as docker writes without a terminal.
+
+    What counts is said only when it lasts: every few seconds how far it is, how fast it goes and how long it will take.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._last: dict[str, tuple[str, float]] = {}
+        self._last: dict[str, tuple[str, float, int]] = {}
 
     def __call__(self, event: Event, /) -> None:
         """Write the event unless it only moves a count on that was shown lately."""
         now = time.monotonic()
         with self._lock:
-            status, when = self._last.get(event.task, ("", 0.0))
+            status, when, reached = self._last.get(event.task, ("", 0.0, 0))
             news = event.status != status
+            counts = event.total is not None and event.current < event.total
             if not news and now - when < _SLOW_INTERVAL_SECONDS:
                 return
-            self._last[event.task] = (event.status, now)
+            self._last[event.task] = (event.status, now, event.current)
+            if news and counts:
+                return
             head = f"{event.task}: " if event.task else ""
-            self._write(f"{head}{event.status}{'' if news else _count(event)}\n")
+            more = "" if news else _count(event) + _pace(event, event.current - reached, now - when)
+            self._write(f"{head}{event.status}{more}\n")
 
     def line(self, text: str) -> None:
         """Write a line between the others."""
@@ -217,6 +224,16 @@ class Bars(Display):
             oldest = next(iter(self._ended))
             del self._ended[oldest]
             self._progress.remove_task(self._tasks.pop(oldest))
+
+
+def _pace(event: Event, moved: int, seconds: float) -> str:
+    """Write rate and time left: ``, 1.2MB/s, 40s left``."""
+    if event.unit != "bytes" or moved <= 0:
+        return ""
+    rate = moved / seconds
+    left = round((event.total - event.current) / rate) if event.total else 0
+    minutes, rest = divmod(left, 60)
+    return f", {human_size(rate, 3)}/s" + (f", {f'{minutes}m' if minutes else ''}{rest}s left" if left else "")
 
 
 def _count(event: Event) -> str:

@@ -39,7 +39,9 @@ def client_options(options: Parsed) -> ClientOptions:
 def pulled_lines(pulled: Pulled) -> list[str]:
     """The last lines of a pull, as docker writes them."""
     what = "Downloaded newer image for" if pulled.changed else "Image is up to date for"
-    return [f"Digest: {pulled.digest}", f"Status: {what} {pulled.reference.familiar}"]
+    reference = pulled.reference
+    shown = reference._replace(tag=None) if reference.digest else reference
+    return [f"Digest: {pulled.digest}", f"Status: {what} {shown.familiar}"]
 
 
 def show_pull(engine: Engine, name: str, platform: str = "", *, quiet: bool = False) -> ImageRecord:

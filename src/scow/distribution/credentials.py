@@ -117,7 +117,8 @@ class CredentialStore:
         """Keep credentials.
 
         Returns:
-            The file in which they now stand in plain base64, or ``""`` when a helper keeps them.
+            The file in which they now stand in plain base64, or ``""`` when a helper keeps them or they stood there
+            before.
 
         Raises:
             HelperError: A configured helper fails.
@@ -134,9 +135,12 @@ class CredentialStore:
             auths[key] = {}
         else:
             pair = f"{credential.username}:{'' if credential.identity_token else credential.secret}"
-            auths[key] = {"auth": base64.b64encode(pair.encode()).decode()}
+            entry = {"auth": base64.b64encode(pair.encode()).decode()}
             if credential.identity_token:
-                auths[key]["identitytoken"] = credential.identity_token
+                entry["identitytoken"] = credential.identity_token
+            if auths.get(key) == entry:
+                return ""
+            auths[key] = entry
         self._write(document)
         return "" if helper else self.path
 

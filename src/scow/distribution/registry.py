@@ -17,7 +17,7 @@ from scow.distribution.repository import pages
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError, UnauthenticatedError, UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from scow.distribution.credentials import Credential
     from scow.distribution.session import Session
@@ -26,8 +26,8 @@ MAX_RESULTS = 100
 DEFAULT_RESULTS = 25
 _SEARCH_SCOPE = Scope("registry", "catalog", frozenset({"search"}))
 _SEARCH_BODY = 8 << 20
-_TRUE = frozenset({"1", "t", "true"})
-_FALSE = frozenset({"0", "f", "false"})
+_TRUE = frozenset({"1", "true"})
+_FALSE = frozenset({"0", "false"})
 
 
 class NoSearchError(UnsupportedError):
@@ -62,32 +62,36 @@ class SearchFilter(NamedTuple):
         )
 
 
-def parse_filters(filters: Sequence[str]) -> SearchFilter:
+def parse_filters(filters: Sequence[tuple[str, str]]) -> SearchFilter:
     """Read ``--filter`` options.
 
     Args:
-        filters: Such as ``is-official=true`` and ``stars=3``.
+        filters: Names and values, such as ``("is-official", "true")`` and ``("stars", "3")``.
 
     Raises:
         InvalidArgumentError: An unknown name or value, in docker's words.
     """
-    result = SearchFilter()
-    for text in filters:
-        name, equals, value = (part.strip().lower() for part in text.partition("="))
-        if not equals:
-            raise InvalidArgumentError("invalid argument: bad format of filter (expected name=value)")
-        if name in {"is-official", "is-automated"}:
-            if value not in _TRUE | _FALSE:
-                raise InvalidArgumentError(f"Invalid filter '{name}={value}'")
-            wanted = value in _TRUE
-            result = result._replace(official=wanted) if name == "is-official" else result._replace(automated=wanted)
-        elif name == "stars":
-            if not value.isdigit():
-                raise InvalidArgumentError(f"Invalid filter 'stars={value}'")
-            result = result._replace(stars=int(value))
-        else:
+    values: dict[str, list[str]] = {}
+    for name, value in filters:
+        if name not in {"is-official", "is-automated", "stars"}:
             raise InvalidArgumentError(f"Invalid filter '{name}'")
-    return result
+        if value not in values.setdefault(name, []):
+            values[name].append(value)
+    stars = 0
+    for value in values.get("stars", ()):
+        if not value.removeprefix("-").isdecimal():
+            raise InvalidArgumentError(f"Invalid filter 'stars={value}'")
+        stars = max(stars, int(value))
+    return SearchFilter(_switch("is-official", values), _switch("is-automated", values), stars)
+
+
+def _switch(name: str, values: Mapping[str, Sequence[str]]) -> bool | None:
+    """The one truth of a filter; all its values must agree."""
+    given = values.get(name, ())
+    found = {True if value in _TRUE else False if value in _FALSE else None for value in given}
+    if given and (len(found) != 1 or None in found):
+        raise InvalidArgumentError(f"Invalid filter '{name}=[{' '.join(given)}]'")
+    return found.pop() if found else None
 
 
 class Registry:

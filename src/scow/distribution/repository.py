@@ -302,7 +302,7 @@ class Repository:
             RegistryNotFoundError: There is no such repository.
         """
         path = spec.tags_path(self.origin.endpoint.path, n=1000)
-        for page in pages(self.origin, f"tags of {self.shown}", path, self.scopes("pull")):
+        for page in pages(self.origin, f"repository {self.shown}", path, self.scopes("pull")):
             for tag in page.get("tags") or ():
                 if isinstance(tag, str):
                     yield tag

@@ -395,6 +395,8 @@ def error_from(what: str, status: int, headers: Mapping[str, str], body: bytes, 
     codes = tuple(error.code for error in wire if error.code)
     kind = _kind(status, codes)
     said = "; ".join(_told(error) for error in wire if error.message or error.code)
+    if kind is RegistryNotFoundError and not what.partition(" ")[0].endswith("ing"):
+        what += " not found"  # a thing, not a deed
     message = f"{what}: {said}" if said else f"{what}: the registry answered {status}"
     error: ScowError
     if kind is RegistryRateLimitError:
@@ -417,10 +419,8 @@ _HINTS: dict[type[ScowError], str] = {
 
 
 def _told(error: WireError) -> str:
-    words = error.code.lower().replace("_", " ")
-    if not error.message:
-        return words
-    return error.message if not words or words in error.message.lower() else f"{error.message} ({words})"
+    """As docker shows it: ``manifest unknown: manifest unknown``."""
+    return ": ".join(part for part in (error.code.lower().replace("_", " "), error.message) if part)
 
 
 def _kind(status: int, codes: Sequence[str]) -> type[ScowError]:

@@ -340,6 +340,8 @@ def lost(doing: str, error: BaseException) -> ConnectionLostError:
         return error
     if isinstance(error, TimeoutError):
         text = str(error) if str(error) not in {"timed out", ""} else "no answer in time"
+    elif isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
+        text = "no such host"
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror[0].lower() + error.strerror[1:]
     else:

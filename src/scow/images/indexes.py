@@ -4,7 +4,7 @@
 ::
 
     indexes (name, document)     one row for each index in the making; the document is JSON:
-                                 {"docker": bool, "annotations": {}, "entries": [{"descriptor": {}, "source": NAME}]}
+                                 {"annotations": {}, "entries": [{"descriptor": {}, "source": NAME, "name": NAME}]}
 
 Nothing is fetched but manifests and configs. A push takes over what the target does not have from the registry each
 entry came from: by mounting where both are the same, by copying otherwise.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
 from scow.images.copying import copy
-from scow.images.remote import look_up
+from scow.images.remote import Shown, look_up
 from scow.oci.decode import decode_descriptor, decode_index
 from scow.oci.encode import descriptor_members, encode_index
 from scow.oci.mediatype import DOCKER_MANIFEST_LIST_V2, OCI_INDEX_V1, is_docker, is_index
@@ -27,7 +27,7 @@ from scow.oci.platform import normalize
 from scow.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from scow.base.database import Database
     from scow.images.copying import Copied
@@ -44,10 +44,17 @@ class NoSuchIndexError(NotFoundError):
 
 
 class Entry(NamedTuple):
-    """One image of an index: its descriptor, and the name it can be had by."""
+    """One image of an index.
+
+    Attributes:
+        descriptor: What the index says of it.
+        source: The name by digest it can be had by.
+        name: The name it was added by; ``""`` when only ``source`` is one.
+    """
 
     descriptor: Descriptor
     source: str
+    name: str = ""
 
 
 class Draft(NamedTuple):
@@ -100,10 +107,33 @@ class Indexes:
         with self._db.read() as connection:
             row = connection.execute("SELECT document FROM indexes WHERE name = ?", (_key(name),)).fetchone()
         if row is None:
-            raise NoSuchIndexError(f"No such manifest: {Reference.parse(name).with_default_tag().familiar}")
+            raise NoSuchIndexError(f"No such manifest: {Reference.parse(name).with_default_tag().canonical}")
         document: dict[str, Any] = json.loads(row[0])
-        entries = tuple(Entry(decode_descriptor(e["descriptor"]), str(e["source"])) for e in document["entries"])
+        entries = tuple(
+            Entry(decode_descriptor(entry["descriptor"]), str(entry["source"]), str(entry.get("name", "")))
+            for entry in document["entries"]
+        )
         return Draft(entries, document["annotations"])
+
+    def all_shown(self, name: str) -> list[Shown]:
+        """The images of an index in the making, as ``remote.manifest_row`` shows them.
+
+        Raises:
+            NoSuchIndexError: There is no such index.
+        """
+        return [_shown(entry) for entry in self.get(name).entries]
+
+    def shown(self, name: str, image: str) -> Shown:
+        """One image of an index in the making.
+
+        Raises:
+            NoSuchIndexError: There is no such index.
+            NotFoundError: The image is not in it.
+        """
+        found = _called(self.get(name), image)
+        if not found:
+            raise NotFoundError(f"manifest for image {image} does not exist in {name}")
+        return _shown(found[0])
 
     def names(self) -> list[str]:
         """The names of all indexes in the making, sorted."""
@@ -114,7 +144,8 @@ class Indexes:
         document = {
             "annotations": dict(draft.annotations),
             "entries": [
-                {"descriptor": descriptor_members(entry.descriptor), "source": entry.source} for entry in draft.entries
+                {"descriptor": descriptor_members(entry.descriptor), "source": entry.source, "name": entry.name}
+                for entry in draft.entries
             ],
         }
         with self._db.write() as connection:
@@ -179,7 +210,7 @@ class Indexes:
         found = look_up(repository, top.descriptor.digest, self._transfers.platform(), reference)
         platform = normalize(found.config.value.platform)
         desc = replace(top.descriptor, platform=platform)
-        return [Entry(desc, reference.with_digest(desc.digest).canonical)]
+        return [Entry(desc, reference.with_digest(desc.digest).canonical, reference.canonical)]
 
     def annotate(self, name: str, image: str, changes: Changes) -> None:
         """Change what an index says of one of its images, or of itself.
@@ -192,38 +223,30 @@ class Indexes:
         Raises:
             NoSuchIndexError: There is no such index.
             NotFoundError: The image is not in it.
+            InvalidArgumentError: Nothing runs on such a system.
         """
         draft = self.get(name)
         if not image:
             self._put(name, draft._replace(annotations={**draft.annotations, **changes.annotations}))
             return
-        wanted = self._digest(image)
-        if wanted not in {entry.descriptor.digest for entry in draft.entries}:
+        wanted = _called(draft, image)
+        if not wanted:
             raise NotFoundError(f"manifest for image {image} does not exist in {name}")
         entries = tuple(
-            entry._replace(descriptor=_changed(entry.descriptor, changes))
-            if entry.descriptor.digest == wanted
-            else entry
+            entry._replace(descriptor=_changed(entry.descriptor, changes)) if entry in wanted else entry
             for entry in draft.entries
         )
         self._put(name, draft._replace(entries=entries))
 
-    def _digest(self, image: str) -> str:
-        if image.startswith("sha256:"):
-            return image
-        reference = Reference.parse(image).with_default_tag()
-        if reference.digest:
-            return reference.digest
-        return self._transfers.client.repository(reference).resolve(reference.tag or "latest").digest
-
     # ------------------------------------------------------------------ pushing
 
-    def push(self, name: str, *, purge: bool = False) -> Copied:
+    def push(self, name: str, *, purge: bool = False, each: Callable[[Reference], None] = lambda _: None) -> Copied:
         """Push an index and whatever of its images the registry lacks.
 
         Args:
             name: The index.
             purge: Forget it here afterwards.
+            each: Told of every image when it is there.
 
         Raises:
             NoSuchIndexError: There is no such index.
@@ -255,11 +278,26 @@ class Indexes:
                 progress=self._transfers.progress,
             )
             moved += done.moved
+            each(reference.with_digest(entry.descriptor.digest))
         document = draft.encoded()
         target.push_manifest(document.descriptor, document.raw, reference.tag or "")
         if purge:
             self.remove(name)
         return Copied(document.descriptor, moved, len(draft.entries) + 1)
+
+
+def _shown(entry: Entry) -> Shown:
+    return Shown(entry.name or entry.source, Reference.parse(entry.source), entry.descriptor)
+
+
+def _called(draft: Draft, image: str) -> list[Entry]:
+    """The entries that a digest or a name means; a tag means what it meant when the image was added."""
+    if image.startswith("sha256:"):
+        return [entry for entry in draft.entries if entry.descriptor.digest == image]
+    reference = Reference.parse(image).with_default_tag()
+    if reference.digest:
+        return [entry for entry in draft.entries if entry.descriptor.digest == reference.digest]
+    return [entry for entry in draft.entries if entry.name == reference.canonical]
 
 
 def _key(name: str) -> str:
@@ -269,8 +307,35 @@ def _key(name: str) -> str:
     return reference.canonical
 
 
+def _check(os: str, architecture: str) -> None:
+    if os not in _ARCHITECTURES.get(architecture, ()):
+        raise InvalidArgumentError(f"manifest entry for image has unsupported os/arch combination: {os}/{architecture}")
+
+
+_BSD = ("freebsd", "netbsd", "openbsd")
+_ARCHITECTURES = {
+    "386": ("android", "darwin", "linux", "plan9", "windows", *_BSD),
+    "amd64": ("android", "darwin", "dragonfly", "illumos", "linux", "plan9", "solaris", "windows", *_BSD),
+    "arm": ("android", "darwin", "linux", "plan9", "windows", *_BSD),
+    "arm64": ("android", "darwin", "linux", "windows", *_BSD),
+    "loong64": ("linux",),
+    "mips": ("linux",),
+    "mips64": ("linux", "openbsd"),
+    "mips64le": ("linux",),
+    "mipsle": ("linux",),
+    "ppc64": ("aix", "linux", "openbsd"),
+    "ppc64le": ("linux",),
+    "riscv64": ("freebsd", "linux", "openbsd"),
+    "s390x": ("linux", "zos"),
+    "wasm": ("js", "wasip1"),
+}
+"""Which systems there are for an architecture. Source: Go, internal/platform/zosarch.go."""
+
+
 def _changed(desc: Descriptor, changes: Changes) -> Descriptor:
     old = desc.platform or Platform("", "")
+    if changes.architecture or changes.os:
+        _check(changes.os or old.os, changes.architecture or old.architecture)
     platform = replace(
         old,
         os=changes.os or old.os,

@@ -264,7 +264,8 @@ class Puller:
             return self._enter(repository, plan, lease, sizes)
 
     def _say_from(self, repository: Repository, reference: Reference) -> None:
-        self.progress(Event("", f"{reference.digest or reference.tag}: Pulling from {repository.reference.path}"))
+        shown = reference._replace(tag=None).canonical if reference.digest else reference.tag
+        self.progress(Event("", f"{shown}: Pulling from {repository.reference.path}"))
 
     def current(self, repository: Repository, reference: Reference, platform: Platform, lease: Lease) -> Pulled | None:
         """The image, when the name means what it meant before and all of it is here; ``None`` otherwise.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.base.clock import ZERO
@@ -14,7 +15,7 @@ from scow.images.pulling import choose
 from scow.oci import layout
 from scow.oci.decode import MAX_CONFIG_SIZE, decode_config, decode_index, decode_manifest
 from scow.oci.encode import descriptor_members
-from scow.oci.mediatype import is_index
+from scow.oci.mediatype import is_docker, is_index
 from scow.oci.reference import Reference
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from scow.distribution.repository import Fetched, Repository
     from scow.images.store import ImageRecord
     from scow.images.transfer import Transfers
-    from scow.oci.model import Document, ImageConfig, Manifest, Platform
+    from scow.oci.model import Descriptor, Document, ImageConfig, Manifest, Platform
 
 _PARALLEL = 6
 
@@ -63,6 +64,68 @@ def look_up(repository: Repository, name: str, platform: Platform, shown: Refere
     with repository.fetch(desc) as stream:
         raw = VerifiedReader(stream, desc.digest, desc.size).read()
     return RemoteImage(top, manifest, decode_config(raw, desc.media_type))
+
+
+class Shown(NamedTuple):
+    """One image of which a manifest is to be shown.
+
+    Attributes:
+        ref: What it is called.
+        source: Where it is, by digest.
+        descriptor: What is said of it.
+    """
+
+    ref: str
+    source: Reference
+    descriptor: Descriptor
+
+
+def remote_manifest(transfers: Transfers, name: str) -> Any:
+    """The manifest or index that a name means in its registry, as parsed JSON."""
+    reference = Reference.parse(name).with_default_tag()
+    top = transfers.client.repository(reference).manifest(reference.digest or reference.tag or "latest")
+    return json.loads(top.raw)
+
+
+def remote_manifests(transfers: Transfers, name: str) -> dict[str, Any] | list[dict[str, Any]]:
+    """What ``docker manifest inspect --verbose`` says: an object for an image, a list of them for an index."""
+    reference = Reference.parse(name).with_default_tag()
+    repository = transfers.client.repository(reference)
+    top = repository.manifest(reference.digest or reference.tag or "latest").descriptor
+    if not is_index(top.media_type):
+        return manifest_row(transfers, Shown(reference.canonical, reference.with_digest(top.digest), top))
+    with repository.fetch(top) as stream:
+        entries = decode_index(stream.read(), top.media_type).value.manifests
+    return [
+        manifest_row(
+            transfers,
+            Shown(reference._replace(digest=entry.digest).canonical, reference.with_digest(entry.digest), entry),
+        )
+        for entry in entries
+    ]
+
+
+def manifest_row(transfers: Transfers, shown: Shown) -> dict[str, Any]:
+    """One image's descriptor, its manifest's bytes in base64, and what they say.
+
+    Raises:
+        ScowError: It cannot be fetched, or is not what the descriptor says.
+    """
+    from base64 import b64encode
+    from dataclasses import replace
+
+    repository = transfers.client.repository(shown.source)
+    desc = shown.descriptor
+    raw = repository.manifest(desc.digest, desc).raw
+    if desc.platform is None and not is_index(desc.media_type):
+        try:
+            config = look_up(repository, desc.digest, transfers.platform(), shown.source).config
+            desc = replace(desc, platform=config.value.platform)
+        except (ScowError, ValueError):
+            pass  # an artifact, which is for no platform
+    kind = "SchemaV2Manifest" if is_docker(desc.media_type) else "OCIManifest"
+    members = descriptor_members(desc)
+    return {"Ref": shown.ref, "Descriptor": members, "Raw": b64encode(raw).decode(), kind: json.loads(raw)}
 
 
 def inspect_remote(transfers: Transfers, name: str, platform: str = "") -> dict[str, Any]:
@@ -270,12 +333,12 @@ def outdated(transfers: Transfers, names: Sequence[str] = ()) -> list[Standing]:
         wanted = [(ref, records[i]) for i, refs in images.all_names().items() for ref in refs if i in records]
     jobs: list[Callable[[], Standing]] = []
     for reference, record in sorted(wanted):
-        digest = next((ref.digest for ref in images.digests(record.id) if ref.repository == reference.repository), None)
-        if digest or names:
-            jobs.append(_job(transfers, reference.familiar, "image", reference, digest or ""))
+        known = [ref.digest or "" for ref in images.digests(record.id) if ref.repository == reference.repository]
+        if known or names:
+            jobs.append(_job(transfers, reference.familiar, "image", reference, known))
         base, base_digest = base_of(transfers, record)
         if base is not None:
-            jobs.append(_job(transfers, reference.familiar, "base", base, base_digest))
+            jobs.append(_job(transfers, reference.familiar, "base", base, [base_digest] if base_digest else []))
     group = TaskGroup(_PARALLEL)
     with group:
         tasks = [group.spawn(job) for job in jobs]
@@ -297,15 +360,18 @@ def base_of(transfers: Transfers, record: ImageRecord) -> tuple[Reference | None
         return None, ""
 
 
-def _job(transfers: Transfers, name: str, kind: str, source: Reference, here: str) -> Callable[[], Standing]:
+def _job(transfers: Transfers, name: str, kind: str, source: Reference, known: Sequence[str]) -> Callable[[], Standing]:
+    """Ask about one name; pushed with another compression, an image is known by several digests."""
+
     def ask() -> Standing:
+        here = known[0] if known else ""
         try:
             there = transfers.client.repository(source).resolve(source.tag or "latest").digest
         except NotFoundError as error:
             return Standing(name, kind, source.familiar, here, "", "gone", error.message)
         except ScowError as error:
             return Standing(name, kind, source.familiar, here, "", "unknown", error.message)
-        status = "unknown" if not here else "current" if here == there else "outdated"
-        return Standing(name, kind, source.familiar, here, there, status)
+        status = "unknown" if not here else "current" if there in known else "outdated"
+        return Standing(name, kind, source.familiar, there if there in known else here, there, status)
 
     return ask

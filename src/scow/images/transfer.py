@@ -8,7 +8,7 @@ A :class:`Transfers` belongs to one operation of one engine: it holds connection
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.progress import silent
 from scow.distribution.client import RegistryClient
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scow.base.progress import Progress
     from scow.content.local import LocalContentStore
     from scow.distribution.client import ClientOptions
+    from scow.distribution.credentials import Credential
     from scow.distribution.registry import Found
     from scow.images.packing import Compression
     from scow.images.pulling import Pulled, Puller, PullPlan
@@ -311,10 +312,9 @@ class Transfers:
 
         return login_domain(server)
 
-    def stored_username(self, domain: str) -> str:
-        """Who the stored credentials of a registry are for, or ``""``."""
-        known = self.client.credentials.get(domain)
-        return known.username if known else ""
+    def stored_credential(self, domain: str) -> Credential | None:
+        """The stored credentials of a registry."""
+        return self.client.credentials.get(domain)
 
     def login(self, domain: str, username: str, password: str) -> str:
         """Check credentials and keep them; see ``distribution.accounts.login``."""
@@ -328,13 +328,13 @@ class Transfers:
 
         return logout(self.client, domain)
 
-    def search(self, term: str, limit: int = 0, filters: Sequence[str] = ()) -> list[Found]:
+    def search(self, term: str, limit: int = 0, filters: Sequence[tuple[str, str]] = ()) -> list[Found]:
         """Find repositories.
 
         Args:
             term: Words, or ``registry/words``.
             limit: Most results, 0 for 25.
-            filters: Such as ``is-official=true`` and ``stars=3``.
+            filters: Such as ``("is-official", "true")`` and ``("stars", "3")``.
 
         Raises:
             InvalidArgumentError: A filter or the limit is wrong.
@@ -355,36 +355,3 @@ class Transfers:
         """
         reference = Reference.parse(name)
         return sorted(self.client.repository(reference).tags())
-
-    def remote_manifest(self, name: str, *, verbose: bool = False) -> Any:
-        """The manifest or index that a name means in its registry, as parsed JSON.
-
-        Args:
-            name: What the user typed.
-            verbose: Give one object (a list of them for an index) with ``Ref``, ``Descriptor`` and the manifest.
-        """
-        import json
-
-        from scow.oci.decode import decode_index
-        from scow.oci.encode import descriptor_members
-        from scow.oci.mediatype import is_index
-
-        reference = Reference.parse(name).with_default_tag()
-        repository = self.client.repository(reference)
-        top = repository.manifest(reference.digest or reference.tag or "latest")
-        if not verbose:
-            return json.loads(top.raw)
-        wanted = [top.descriptor]
-        if is_index(top.descriptor.media_type):
-            wanted = list(decode_index(top.raw, top.descriptor.media_type).value.manifests)
-        rows = []
-        for desc in wanted:
-            raw = top.raw if desc is top.descriptor else repository.manifest(desc.digest, desc).raw
-            rows.append(
-                {
-                    "Ref": f"{reference.repository}@{desc.digest}",
-                    "Descriptor": descriptor_members(desc),
-                    "Manifest": json.loads(raw),
-                }
-            )
-        return rows if is_index(top.descriptor.media_type) else rows[0]

@@ -40,13 +40,19 @@ def encode_manifest(manifest: Manifest) -> Document[Manifest]:
 
 
 def encode_index(index: Index) -> Document[Index]:
-    """Write an index."""
+    """Write an index; one of Docker's kind in the bytes that docker's client writes.
+
+    Source: distribution, manifestlist.FromDescriptors.
+    """
     value: dict[str, Any] = {"schemaVersion": 2, "mediaType": index.media_type}
     if index.artifact_type:
         value["artifactType"] = index.artifact_type
     value["manifests"] = [descriptor_members(entry) for entry in index.manifests]
     _tail(value, index.subject, index.annotations, index.extra)
     raw = encode_json(value)
+    if index.media_type == mediatype.DOCKER_MANIFEST_LIST_V2:
+        value["manifests"] = [_docker_order(entry) for entry in value["manifests"]]
+        raw = json.dumps(value, indent=3, ensure_ascii=False).encode("utf-8", "surrogateescape")
     return Document(Descriptor(index.media_type, sha256_digest(raw), len(raw)), raw, index)
 
 
@@ -83,6 +89,11 @@ def descriptor_members(desc: Descriptor) -> dict[str, Any]:
     if desc.artifact_type:
         value["artifactType"] = desc.artifact_type
     return value | dict(desc.extra)
+
+
+def _docker_order(members: dict[str, Any]) -> dict[str, Any]:
+    first = ("mediaType", "size", "digest")
+    return {name: members[name] for name in first} | members
 
 
 def platform_members(platform: Platform) -> dict[str, Any]:

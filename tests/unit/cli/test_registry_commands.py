@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -107,6 +108,9 @@ def test_push_says_what_docker_says(registry, capsys):
     assert scow(capsys, "push", "-q", target) == (f"{target}\n", "")
     _, err = scow(capsys, "push", f"{registry.address}/nothing:1", status=1)
     assert f"An image does not exist locally with the tag: {registry.address}/nothing" in err
+    assert scow(capsys, "push", "-a", target, status=1) == ("", "Error: tag can't be used with --all-tags/-a\n")
+    by_digest = f"{registry.address}/app@{digest}"
+    assert scow(capsys, "push", by_digest, status=1) == ("", "Error: cannot push a digest reference\n")
 
 
 def test_login_and_logout(capsys, world, monkeypatch):
@@ -131,14 +135,33 @@ def test_login_and_logout(capsys, world, monkeypatch):
     ("flags", "message"),
     [
         (["--password-stdin"], "the --password-stdin option requires --username to be set"),
-        (["-u", "u", "-p", "x", "--password-stdin"], "cannot specify both --password and --password-stdin"),
+        (
+            ["-u", "u", "-p", "x", "--password-stdin"],
+            "conflicting options: cannot specify both --password and --password-stdin",
+        ),
         ([], "Cannot perform an interactive login from a non TTY device"),
+        (["-u", "", "-p", "x"], "username is empty"),
+        (["-u", "u", "-p", ""], "password is empty"),
     ],
 )
 def test_logins_that_cannot_be(capsys, monkeypatch, flags, message):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
     _, err = scow(capsys, "login", *flags, "127.0.0.1:1", status=1)
-    assert message in err
+    assert err == f"Error: {message}\n"
+
+
+def test_a_login_without_a_name_tries_what_is_stored(capsys, world, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with FakeRegistry(auth="user:pass") as registry:
+        scow(capsys, "login", "-u", "user", "-p", "pass", registry.address)
+        out, err = scow(capsys, "login", registry.address)
+        assert out == "Login Succeeded\n"
+        assert err.startswith("Authenticating with existing credentials... [Username: user]\n\n Info -> To login with")
+        assert "stored unencrypted" not in err
+        (world / "cfg" / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": "dTp4"}}}))
+        _, err = scow(capsys, "login", registry.address, status=1)
+        assert "Login did not succeed, error: login attempt to" in err
+        assert err.endswith("Error: Cannot perform an interactive login from a non TTY device\n")
 
 
 def test_search(registry, capsys):
@@ -146,6 +169,13 @@ def test_search(registry, capsys):
     assert out.split() == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL", "app", "d" * 44 + "…", "3", "[OK]"]
     out, _ = scow(capsys, "search", "--no-trunc", "--format", "{{.Description}}", f"{registry.address}/app")
     assert out == "d" * 60 + "\n"
+    out, _ = scow(capsys, "search", "--format", "json", f"{registry.address}/app")
+    assert json.loads(out) == {"Name": "app", "Description": "d" * 44 + "…", "StarCount": "3", "IsOfficial": "true"}
+    out, err = scow(capsys, "search", "-f", "is-automated=true", "--limit", "-1", f"{registry.address}/app")
+    assert out.split() == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"]
+    assert err.startswith('WARNING: the "is-automated" filter is deprecated')
+    _, err = scow(capsys, "search", "-f", "zebra", f"{registry.address}/app", status=125)
+    assert 'invalid argument "zebra" for "-f, --filter" flag: bad format of filter (expected name=value)' in err
     Made([{}]).put(registry, "app", "v1")
     out, _ = scow(capsys, "search", "--list-tags", "--format", "{{.Tag}}", f"{registry.address}/app")
     assert out == "v1\n"
@@ -194,11 +224,25 @@ def test_manifests(registry, capsys):
     document = json.loads(scow(capsys, "manifest", "inspect", both)[0])
     assert [entry["platform"]["architecture"] for entry in document["manifests"]] == ["amd64", "arm64"]
     assert document["manifests"][1]["platform"]["os.version"] == "1.2"
-    digest = scow(capsys, "manifest", "push", "-p", both)[0].strip()
+    row = json.loads(scow(capsys, "manifest", "inspect", "-v", both, two)[0])
+    assert row["Descriptor"]["platform"]["os.version"] == "1.2"
+    *pushed, digest = scow(capsys, "manifest", "push", "-p", both)[0].split("\n")[:-1]
+    assert pushed == [
+        f"Pushed ref {registry.address}/both@{each} with digest: {each}"
+        for each in (digest_of(made.raw), digest_of(arm.raw))
+    ]
     assert registry.tags["both"]["v1"] == digest
     rows = json.loads(scow(capsys, "manifest", "inspect", "-v", both)[0])
     assert [row["Descriptor"]["digest"] for row in rows] == [digest_of(made.raw), digest_of(arm.raw)]
+    assert [row["Ref"] for row in rows] == [f"{both}@{digest_of(made.raw)}", f"{both}@{digest_of(arm.raw)}"]
+    assert base64.b64decode(rows[0]["Raw"]) == made.raw
+    assert rows[0]["OCIManifest"] == json.loads(made.raw)
     assert json.loads(scow(capsys, "manifest", "inspect", one)[0]) == json.loads(made.raw)
+    by_digest = f"{registry.address}/one@{digest_of(made.raw)}"
+    row = json.loads(scow(capsys, "manifest", "inspect", "-v", by_digest)[0])
+    assert (row["Ref"], row["Descriptor"]["platform"]) == (by_digest, {"architecture": "amd64", "os": "linux"})
+    _, err = scow(capsys, "manifest", "inspect", f"{registry.address}/one:nope", status=1)
+    assert err.startswith(f"Error: no such manifest: {registry.address}/one:nope\n")
     _, err = scow(capsys, "manifest", "rm", both, status=1)
     assert "No such manifest" in err
     assert index(registry, "x", "y", [(made, None)])

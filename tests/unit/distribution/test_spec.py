@@ -160,7 +160,7 @@ def body(*entries):
 def test_answers_become_errors_that_say_what_to_do(status, raw, kind):
     error = spec.error_from("GET manifest 1 of r/a", status, {}, raw)
     assert isinstance(error, kind)
-    assert error.message.startswith("GET manifest 1 of r/a: ")
+    assert error.message.startswith(f"GET manifest 1 of r/a{' not found' * (kind is NotFoundError)}: ")
     assert error.status == status
 
 

@@ -10,8 +10,10 @@ from fakes.imaging import GZIP, OCI_MANIFEST, Made, descriptor, digest_of, engin
 from fakes.registry import FakeRegistry
 from scow.errors import CorruptError, InvalidArgumentError, NotFoundError, ScowError, UnsupportedError
 from scow.images.indexes import Changes, Indexes, NoSuchIndexError
+from scow.images.packing import parse_compression
 from scow.images.places import Copier, Place, parse_place
 from scow.images.remote import delete_remote, inspect_remote, list_tags, outdated, version_key
+from scow.oci.reference import Reference
 
 AMD, ARM = {"os": "linux", "architecture": "amd64"}, {"os": "linux", "architecture": "arm64"}
 
@@ -188,6 +190,12 @@ def test_an_index_is_put_together_annotated_and_pushed(registry, other, store):
             indexes.create(name, [f"{registry.address}/two:arm"])
         indexes.append(name, [f"{registry.address}/two:arm", f"{registry.address}/two:arm"])
         indexes.annotate(name, f"{registry.address}/two:arm", Changes(architecture="arm64", variant="v8"))
+        with pytest.raises(InvalidArgumentError, match="unsupported os/arch combination: linux/bogus"):
+            indexes.annotate(name, f"{registry.address}/two:arm", Changes(architecture="bogus"))
+        registry.clear()
+        with pytest.raises(NotFoundError, match="two:nope does not exist in"):
+            indexes.annotate(name, f"{registry.address}/two:nope", Changes(variant="v8"))
+        assert not registry.log  # what is in the index is known here
         indexes.annotate(name, "", Changes(annotations={"a": "b"}))
         with pytest.raises(NotFoundError, match="does not exist in"):
             indexes.annotate(name, "sha256:" + "0" * 64, Changes())
@@ -288,3 +296,18 @@ def test_what_is_outdated(registry, store):
         del registry.tags["base"]["1"]
         assert [(s.kind, s.status) for s in outdated(moving, [name])] == [("image", "outdated"), ("base", "gone")]
         assert [layer["mediaType"] for layer in json.loads(made.raw)["layers"]] == [GZIP, GZIP]
+
+
+def test_an_image_known_by_two_digests_is_current_by_either(registry, store):
+    made = Made([{"a": b"1" * 3000}])
+    first = made.put(registry, "app", "v1")
+    name = f"{registry.address}/app:v1"
+    with transfers(store) as moving:
+        record = moving.pull(name).record
+        second = moving.push(name, compression=parse_compression("zstd")).digest
+        assert second != first
+        moving.images.tag(Reference.parse(name), record.id)
+        for digest in (first, second):
+            registry.tags["app"]["v1"] = digest
+            (found,) = outdated(moving)
+            assert (found.status, found.here, found.there) == ("current", digest, digest)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scow.errors import LimitError, ScowError, UnsupportedError
 from scow.oci import mediatype
 from scow.oci.decode import MalformedDocumentError, decode_config, decode_index, decode_manifest
+from scow.oci.digest import Digest
 from scow.oci.encode import encode_config, encode_index, encode_manifest
-from scow.oci.model import ContainerConfig, History, ImageConfig, Platform
+from scow.oci.model import ContainerConfig, Descriptor, History, ImageConfig, Index, Platform
 
 D = "sha256:" + "2" * 64
 DESC = {"mediaType": mediatype.OCI_LAYER_GZIP, "digest": D, "size": 7, "annotations": {"a": "b"}, "com.example": [1]}
@@ -142,3 +143,26 @@ def test_hostile_bytes_raise_only_our_errors(data: bytes) -> None:
 def test_values_are_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         decode_manifest(raw(MANIFEST)).value.layers = ()  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("platform", "digest"),
+    [
+        (Platform("linux", "amd64"), "sha256:ea57d82830215c75d2accb5683cac56effadcfba9718ae4fdd090c9f697def1d"),
+        (
+            Platform("linux", "arm64", "v8", os_version="1", os_features=("a", "b")),
+            "sha256:41cc4f8852c036f44d2197f5efb97ad59d0f50da54907736f224e4f73698608d",
+        ),
+    ],
+)
+def test_dockers_lists_have_the_digests_that_docker_gives_them(platform, digest):
+    # pushed by docker 28.2.2, "docker manifest push"
+    entry = Descriptor(
+        "application/vnd.docker.distribution.manifest.v2+json",
+        Digest("sha256:d81a967d0adf411befbb5c07dabbf0978ee113cb5ea8a6c503f80f0332f6b610"),
+        444,
+        platform=platform,
+    )
+    made = encode_index(Index("application/vnd.docker.distribution.manifest.list.v2+json", (entry,)))
+    assert made.descriptor.digest == digest
+    assert made.raw.startswith(b'{\n   "schemaVersion": 2,\n')

@@ -5,7 +5,12 @@ from __future__ import annotations
 
 from scow.cli.flags import Command, Flag, parse
 from scow.cli.registryflags import REGISTRY_FLAGS
-from scow.errors import InvalidArgumentError
+from scow.errors import InvalidArgumentError, ScowError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from scow.cli.flags import Parsed
+    from scow.images.transfer import Transfers
 
 COMMAND = Command(
     name="login",
@@ -31,19 +36,14 @@ def main(argv: list[str]) -> int:
 
     options = parse(COMMAND, argv)
     server = options.args[0] if options.args else ""
-    password = options.password
-    if options.changed("password"):
-        sys.stderr.write("WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n")
-        if options.password_stdin:
-            raise InvalidArgumentError("conflicting options: cannot specify both --password and --password-stdin")
-    if options.password_stdin:
-        if not options.username:
-            raise InvalidArgumentError("the --password-stdin option requires --username to be set")
-        password = sys.stdin.buffer.read(_MAX_PASSWORD).decode(errors="surrogateescape").rstrip("\r\n")
+    password = _given_password(options)
     with engine().transfers(ClientOptions(options.insecure, options.ca)) as transfers:
         domain = transfers.login_domain(server)
-        username, password = _ask(domain, options.username, password, transfers.stored_username(domain))
-        stored = transfers.login(domain, username, password)
+        stored = None if options.username or password else _again(transfers, domain)
+        if stored is None:
+            known = transfers.stored_credential(domain)
+            username, password = _ask(domain, options.username, password, known.username if known else "")
+            stored = transfers.login(domain, username, password)
     if stored:
         sys.stderr.write(
             f"\nWARNING! Your credentials are stored unencrypted in '{stored}'.\n"
@@ -52,6 +52,47 @@ def main(argv: list[str]) -> int:
         )
     print("Login Succeeded")
     return 0
+
+
+def _given_password(options: Parsed) -> str:
+    """The password that the command line or its input gives, ``""`` for none."""
+    import sys
+
+    if options.changed("password") and options.password_stdin:
+        raise InvalidArgumentError("conflicting options: cannot specify both --password and --password-stdin")
+    if options.password_stdin and not options.username:
+        raise InvalidArgumentError("the --password-stdin option requires --username to be set")
+    for name in ("username", "password"):
+        if options.changed(name) and not getattr(options, name):
+            raise InvalidArgumentError(f"{name} is empty")
+    if options.password_stdin:
+        return sys.stdin.buffer.read(_MAX_PASSWORD).decode(errors="surrogateescape").rstrip("\r\n")
+    if options.password:
+        sys.stderr.write("WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n")
+    password: str = options.password
+    return password
+
+
+def _again(transfers: Transfers, domain: str) -> str | None:
+    """Try the stored credentials.
+
+    Returns:
+        What ``login`` returns; ``None`` when there are none, or they are wrong.
+    """
+    import sys
+
+    known = transfers.stored_credential(domain)
+    if known is None or not known.username or not known.secret:
+        return None
+    sys.stderr.write(
+        f"Authenticating with existing credentials... [Username: {known.username}]\n\n"
+        " Info -> To login with a different account, run 'scow logout' followed by 'scow login'\n\n\n"
+    )
+    try:
+        return transfers.login(domain, known.username, known.secret)
+    except ScowError as error:
+        sys.stderr.write(f"Login did not succeed, error: {error.message}\n")
+        return None
 
 
 def _ask(domain: str, username: str, password: str, known: str) -> tuple[str, str]:

@@ -9,11 +9,14 @@ from scow.cli.registryflags import PROGRESS_FLAG, REGISTRY_FLAGS, client_options
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from typing import Any
 
     from scow.cli.flags import Parsed
     from scow.engine import Engine
     from scow.images.indexes import Indexes
+    from scow.images.remote import Shown
     from scow.images.transfer import Transfers
+    from scow.oci.reference import Reference
 
 _ANNOTATION = Flag("annotation", kind="map", type="key=value", help="Set an annotation")
 
@@ -136,23 +139,47 @@ def annotate(argv: list[str]) -> int:
 
 
 def inspect(argv: list[str]) -> int:
-    """Print an index in the making, or a manifest of a registry."""
+    """Print an index in the making, one of its images, or a manifest of a registry."""
     import json
-
-    from scow.errors import NotFoundError
 
     options = parse(INSPECT, argv)
     scow, opened = _open(options)
-    name = options.args[-1]
     with opened as transfers:
-        try:
-            document = json.loads(_indexes(scow, transfers).get(options.args[0]).encoded().raw)
-            if len(options.args) > 1:
-                raise NotFoundError(name)
-        except NotFoundError:
-            document = transfers.remote_manifest(name, verbose=options.verbose)
-    print(json.dumps(document, indent=4 if options.verbose else 3, ensure_ascii=False))
+        if len(options.args) > 1:
+            document: Any = _indexes(scow, transfers).shown(options.args[0], options.args[1])
+            document = _one(transfers, document, verbose=options.verbose)
+        else:
+            document = _whole(_indexes(scow, transfers), transfers, options.args[0], verbose=options.verbose)
+    # docker's client, too, indents lists of images by blanks
+    blanks = isinstance(document, dict) and "manifests" in document
+    print(json.dumps(document, indent=3 if blanks else "\t", ensure_ascii=False))
     return 0
+
+
+def _one(transfers: Transfers, shown: Shown, *, verbose: bool) -> Any:
+    from scow.images.remote import manifest_row, remote_manifest
+
+    return manifest_row(transfers, shown) if verbose else remote_manifest(transfers, shown.source.canonical)
+
+
+def _whole(indexes: Indexes, transfers: Transfers, name: str, *, verbose: bool) -> Any:
+    import json
+
+    from scow.errors import NotFoundError
+    from scow.images.remote import manifest_row, remote_manifest, remote_manifests
+    from scow.oci.reference import Reference
+
+    reference = Reference.parse(name).with_default_tag()
+    if not reference.digest and reference.canonical in indexes.names():
+        if not verbose:
+            return json.loads(indexes.get(name).encoded().raw)
+        return [manifest_row(transfers, shown) for shown in indexes.all_shown(name)]
+    try:
+        return remote_manifests(transfers, name) if verbose else remote_manifest(transfers, name)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"no such manifest: {reference.canonical}", hint=f"The registry said: {error.message}."
+        ) from error
 
 
 def push(argv: list[str]) -> int:
@@ -168,7 +195,11 @@ def push(argv: list[str]) -> int:
         bars.shown(options.progress, stream=sys.stderr) as progress,
         scow.transfers(client_options(options), progress) as transfers,
     ):
-        done = _indexes(scow, transfers).push(options.args[0], purge=options.purge)
+
+        def each(reference: Reference) -> None:
+            print(f"Pushed ref {reference.canonical} with digest: {reference.digest}")
+
+        done = _indexes(scow, transfers).push(options.args[0], purge=options.purge, each=each)
     print(done.descriptor.digest)
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from scow.cli.flags import Command, Flag, parse
 from scow.cli.registryflags import PROGRESS_FLAG, REGISTRY_FLAGS, client_options
+from scow.errors import InvalidArgumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ def main(argv: list[str]) -> int:
     options = parse(COMMAND, argv)
     compression = parse_compression(options.compression) if options.compression else None
     reference = Reference.parse(options.args[0])
+    if options.all_tags and (reference.tag or reference.digest):
+        raise InvalidArgumentError("tag can't be used with --all-tags/-a")
+    if reference.digest:
+        raise InvalidArgumentError("cannot push a digest reference")
     with (
         bars.shown(options.progress, quiet=options.quiet, stream=sys.stdout) as progress,
         engine().transfers(client_options(options), progress) as transfers,

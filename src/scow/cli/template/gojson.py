@@ -9,7 +9,7 @@ Source: Go encoding/json, Marshal.
 from __future__ import annotations
 
 from scow.cli.template.printing import shortest
-from scow.cli.template.values import Method, Struct, fields, is_nil
+from scow.cli.template.values import Mark, Method, Struct, fields, is_nil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _write(value: Any, out: list[str]) -> None:
     if is_nil(value):
         out.append("null")
     elif isinstance(value, str):
-        out.append(string(value))
+        out.append(string(value.in_json if isinstance(value, Mark) else value))
     elif isinstance(value, bool):
         out.append("true" if value else "false")
     elif isinstance(value, int):

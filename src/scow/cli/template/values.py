@@ -12,7 +12,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
-    from typing import Any
+    from typing import Any, Self
 
 
 class Invalid:
@@ -98,6 +98,24 @@ class Duration(int):
     """A Go ``time.Duration`` in nanoseconds: an integer that prints as ``1m30s``."""
 
     __slots__ = ()
+
+
+class Mark(str):
+    """A string of a table that JSON shows as another one.
+
+    Args:
+        text: In tables and templates.
+        in_json: In JSON.
+    """
+
+    __slots__ = ("in_json",)
+    in_json: str
+
+    def __new__(cls, text: str, in_json: str) -> Self:
+        """Make one."""
+        mark = super().__new__(cls, text)
+        mark.in_json = in_json
+        return mark
 
 
 class NilPointer:
