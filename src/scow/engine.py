@@ -14,6 +14,7 @@ from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from scow.base.database import Database
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from scow.linux.standing import Standing
     from scow.oci.digest import ImageID
     from scow.oci.model import Platform
+    from scow.runtime.step import StepPlace
     from scow.snapshot.snapshotter import Snapshotter
 
 
@@ -158,11 +160,16 @@ class Engine:
             )
         return self._containers
 
+    def _step_place(self, step: str) -> AbstractContextManager[StepPlace]:
+        """A place on the default network for a build step; the room is opened by the first that asks."""
+        return self.containers.step_place(step)
+
     @property
     def builder(self) -> Builder:
         """Builds images from Dockerfiles."""
         if self._builder is None:
             from scow.build.builder import Builder, Rooms
+            from scow.linux.idmaps import in_user_namespace
             from scow.oci.reference import Reference
 
             here = self.settings
@@ -178,6 +185,7 @@ class Engine:
                     ensure=self.ensure_image,
                     limits=self.limits,
                     cache_size=here.build_cache_size,
+                    network=None if in_user_namespace() else self._step_place,
                     repository=lambda name, push: self.transfers().client.repository(Reference.parse(name), push=push),
                 )
             )

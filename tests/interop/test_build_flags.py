@@ -8,8 +8,10 @@ import io
 import json
 import os
 import pty
+import socket
 import subprocess
 import tarfile
+import threading
 import time
 
 import pytest
@@ -85,8 +87,27 @@ def test_networks(scow, ctx):
     build(scow, "--network", "none", where)
     write(ctx, "FROM BASE\nRUN --network=none test $(ls /sys/class/net | wc -l) = 1\n")
     build(scow, "--network", "host", where)
-    write(ctx, "FROM BASE\nRUN --network=host true\n")
-    build(scow, where)
+    write(ctx, "FROM BASE\nRUN --network=host test -e /sys/class/net/lo\n")
+    assert "network.host is not allowed" in log_of(scow, where, ok=False)
+    build(scow, "--allow", "network.host", where)
+    assert b"not supported by build" in scow.run("build", "--network", "other", where).stderr
+
+
+def test_steps_are_not_on_the_hosts_network_unless_asked(scow, ctx):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        threading.Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
+        reach = f"nc -w 1 127.0.0.1 {port} < /dev/null"
+        where = write(ctx, f"FROM BASE AS a\nRUN test -e /sys/class/net/eth0 && ! {reach}\nRUN ! {reach}\n"
+                      f"FROM BASE AS b\nRUN sleep 1; ! {reach}\nFROM a\nCOPY --from=b /etc /b\n")  # fmt: skip
+        build(scow, where)
+        assert traces(scow) == []
+        build(scow, "--network", "host", write(ctx, f"FROM BASE\nRUN {reach}\n"))
+
+
+def test_steps_that_run_at_once_listen_on_the_same_port(scow, ctx):
+    listen = "RUN nc -l -p 4321 > /got & sleep 1; echo it | nc -w 1 127.0.0.1 4321; sleep 1; grep it /got"
+    build(scow, write(ctx, f"FROM BASE AS a\n{listen}\nFROM BASE AS b\n{listen}\nFROM a\nCOPY --from=b /got /b\n"))
 
 
 def test_entitlements(scow, ctx):
@@ -189,7 +210,6 @@ def test_contexts_of_four_kinds(scow, ctx, tmp_path):
     archive = tmp_path / "a.tar"
     with tarfile.open(archive, "w") as tar:
         tar.add(tmp_path / "dir/f", "f")
-    import threading
     from http.server import HTTPServer, SimpleHTTPRequestHandler
 
     class Quiet(SimpleHTTPRequestHandler):

@@ -165,6 +165,8 @@ class Builder:
             try:
                 return self._build(shop, options, ledger, stdin, check)
             finally:
+                if shop.networks is not None:
+                    shop.networks.close()
                 if self.cache.evicted:
                     self.collect()
 
@@ -206,9 +208,11 @@ class Builder:
         return collect(self._rooms.images, self._rooms.content, self._rooms.snapshots()).size
 
     def _workshop(self, options: BuildOptions, lease: Lease, places: Scratch) -> Workshop:
+        from scow.build.stepnet import StepNetworks
         from scow.build.workshop import Workshop
 
         rooms = self._rooms
+        networks = StepNetworks(rooms.network) if rooms.network is not None else None
 
         def runner() -> StepRunner:
             from scow.runtime.oci import OciRuntime
@@ -216,7 +220,8 @@ class Builder:
 
             state = os.path.join(rooms.run_root, "steps")
             os.makedirs(state, mode=0o700, exist_ok=True)
-            return Steps(OciRuntime(state), os.path.join(places.path, "bundles"))
+            lend = networks.lend if networks is not None else None
+            return Steps(OciRuntime(state), os.path.join(places.path, "bundles"), lend)
 
         return Workshop(
             db=rooms.db,
@@ -230,6 +235,7 @@ class Builder:
             limits=rooms.limits,
             options=options,
             epoch=_epoch(options),
+            networks=networks,
         )
 
     def _plan(

@@ -46,6 +46,10 @@ def run(planner: Planner, state: StageState, command: Command, node: ast.Run, dr
         raise InvalidArgumentError(
             "security.insecure is not allowed", hint="give the build --allow security.insecure if you trust it"
         )
+    if node.network == "host" and options.network != "host" and "network.host" not in options.allow:
+        raise InvalidArgumentError(
+            "network.host is not allowed", hint="give the build --allow network.host if you trust it"
+        )
     op = RunOp(
         args=args,
         env=tuple(f"{name}={value}" for name, value in state.env.items()),

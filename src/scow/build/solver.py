@@ -123,6 +123,8 @@ class Solver:
             return Solved(None, (), 0)
         failure: Exception | None = None
         task: Task[Tree] | None = None
+        if self._shop.networks is not None:
+            self._shop.networks.expect(*self._commands(target))
         try:
             with TaskGroup() as writing:
                 try:
@@ -136,6 +138,35 @@ class Solver:
             return task.result().result()
         finally:
             self._drop_uppers()
+
+    def _missing(self, target: Vertex) -> set[Vertex]:
+        """The vertices that a target needs and whose results no definition key finds: each will be flown."""
+        missing: set[Vertex] = set()
+        stack = [target]
+        while stack:
+            vertex = stack.pop()
+            if vertex not in missing and self._peek(vertex) is None:
+                missing.add(vertex)
+                stack += [*vertex.reads, *([vertex.below] if vertex.below is not None else [])]
+        return missing
+
+    def _commands(self, target: Vertex) -> tuple[int, int]:
+        """How many commands are to be run, and how many of them wait for no other."""
+        missing = self._missing(target)
+        commands = 0
+        waiting: set[Vertex] = set()
+        at_once = 0
+        for vertex in self.keys:  # each comes after those it needs
+            if vertex in missing:
+                needs = (*vertex.reads, vertex.below)
+                late = any(need in waiting for need in needs)
+                if isinstance(vertex.op, RunOp):
+                    commands += 1
+                    at_once += not late and vertex.op.network == "default"
+                    late = True
+                if late:
+                    waiting.add(vertex)
+        return commands, at_once
 
     # ------------------------------------------------------------------ flights
 
@@ -265,6 +296,8 @@ class Solver:
         try:
             if isinstance(op, RunOp):
                 tree = self._run(vertex, op, below, reads, step, group, writing)
+                if self._shop.networks is not None:
+                    self._shop.networks.step_done()
             else:
                 tree = self._files(vertex, below, reads, group)
         except CancelledError:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scow.build.leaks import Needle
     from scow.build.options import BuildOptions
     from scow.build.scratch import Scratch
+    from scow.build.stepnet import StepNetworks
     from scow.content.local import LocalContentStore
     from scow.layer.changeset import Limits, Writable
     from scow.oci.digest import ChainID, DiffID
@@ -49,6 +50,7 @@ class Workshop:
         limits: For layers.
         options: Of the build.
         epoch: ``SOURCE_DATE_EPOCH``, or ``None``.
+        networks: Places for steps on the default network; ``None`` when steps are on the host's.
         bases: Makes the snapshot of a base image, by chain.
     """
 
@@ -63,6 +65,7 @@ class Workshop:
     limits: Limits
     options: BuildOptions
     epoch: int | None
+    networks: StepNetworks | None = None
     bases: dict[ChainID, Callable[[], object]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _snapshots: Snapshotter | None = None

@@ -140,7 +140,7 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         no_cache=flags["no-cache"],
         no_cache_filter=tuple(flags["no-cache-filter"]),
         pull=flags.pull,
-        network=flags.network or "default",
+        network=_network(flags.network),
         extra_hosts=tuple(_host(text) for text in flags["add-host"]),
         shm_size=flags["shm-size"],
         ulimits=tuple(_ulimit(text) for text in flags.ulimit),
@@ -181,6 +181,17 @@ def _resources(flags: Parsed) -> tuple[tuple[str, int | str], ...]:
         "CpusetMems": flags["cpuset-mems"],
     }
     return tuple((name, value) for name, value in wanted.items() if value)
+
+
+def _network(text: str) -> str:
+    """The network of steps."""
+    if text in ("", "default", "bridge"):
+        return "default"
+    if text not in ("none", "host"):
+        raise InvalidArgumentError(
+            f"network mode {text!r} is not supported by build", hint="it can be default, none or host"
+        )
+    return text
 
 
 def _platform(text: str) -> Platform:
