@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from scow.cli.flags import CommandError
+from scow.errors import ScowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run_attached(
         sessions[0].run()
     except Detached:
         if not start:
-            raise CommandError("read escape sequence", status=1) from None
+            raise ScowError("read escape sequence") from None
         return 0
     ended = settling.wait_end(containers, container)
     return containers.last_status(container.id) if ended is None else ended.exit_code

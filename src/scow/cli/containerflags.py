@@ -6,7 +6,13 @@ The names, kinds and help lines are docker 28.2.2's.
 
 from __future__ import annotations
 
+from scow.cli.containerrequest import ENVIRONMENT
 from scow.cli.flags import Flag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _STREAMS = ("stdin", "stdout", "stderr")
 
@@ -17,8 +23,19 @@ def _stream(value: str) -> str:
     return value.lower()
 
 
+def _reader(name: str) -> Callable[[str], Any]:
+    """The reader of :mod:`scow.cli.containervalues` with this name, loaded when the flag is used."""
+
+    def read(value: str) -> Any:
+        from scow.cli import containervalues
+
+        return getattr(containervalues, name)(value)
+
+    return read
+
+
 FLAGS: tuple[Flag, ...] = (
-    Flag("add-host", kind="list", help="Add a custom host-to-IP mapping (host:ip)"),
+    Flag("add-host", kind="list", check=_reader("extra_host"), help="Add a custom host-to-IP mapping (host:ip)"),
     Flag("annotation", kind="map", help="Add an annotation to the container (passed through to the OCI runtime)"),
     Flag("attach", "a", kind="list", check=_stream, help="Attach to STDIN, STDOUT or STDERR"),
     Flag(
@@ -28,7 +45,12 @@ FLAGS: tuple[Flag, ...] = (
         type="uint16",
         help="Block IO (relative weight), between 10 and 1000, or 0 to disable",
     ),
-    Flag("blkio-weight-device", kind="list", help="Block IO weight (relative device weight)"),
+    Flag(
+        "blkio-weight-device",
+        kind="list",
+        check=_reader("device_weight"),
+        help="Block IO weight (relative device weight)",
+    ),
     Flag("cap-add", kind="list", help="Add Linux capabilities"),
     Flag("cap-drop", kind="list", help="Drop Linux capabilities"),
     Flag("cgroup-parent", kind="string", help="Optional parent cgroup for the container"),
@@ -45,19 +67,43 @@ FLAGS: tuple[Flag, ...] = (
     Flag("cpuset-cpus", kind="string", help="CPUs in which to allow execution (0-3, 0,1)"),
     Flag("cpuset-mems", kind="string", help="MEMs in which to allow execution (0-3, 0,1)"),
     Flag("device", kind="list", help="Add a host device to the container"),
-    Flag("device-cgroup-rule", kind="list", help="Add a rule to the cgroup allowed devices list"),
-    Flag("device-read-bps", kind="list", help="Limit read rate (bytes per second) from a device"),
-    Flag("device-read-iops", kind="list", help="Limit read rate (IO per second) from a device"),
-    Flag("device-write-bps", kind="list", help="Limit write rate (bytes per second) to a device"),
-    Flag("device-write-iops", kind="list", help="Limit write rate (IO per second) to a device"),
+    Flag(
+        "device-cgroup-rule",
+        kind="list",
+        check=_reader("device_rule"),
+        help="Add a rule to the cgroup allowed devices list",
+    ),
+    Flag(
+        "device-read-bps",
+        kind="list",
+        check=_reader("bytes_rate"),
+        help="Limit read rate (bytes per second) from a device",
+    ),
+    Flag(
+        "device-read-iops",
+        kind="list",
+        check=_reader("operations_rate"),
+        help="Limit read rate (IO per second) from a device",
+    ),
+    Flag(
+        "device-write-bps",
+        kind="list",
+        check=_reader("bytes_rate"),
+        help="Limit write rate (bytes per second) to a device",
+    ),
+    Flag(
+        "device-write-iops",
+        kind="list",
+        check=_reader("operations_rate"),
+        help="Limit write rate (IO per second) to a device",
+    ),
     Flag("disable-content-trust", default=True, help="Skip image verification"),
-    Flag("dns", kind="list", help="Set custom DNS servers"),
+    Flag("dns", kind="list", check=_reader("address"), help="Set custom DNS servers"),
     Flag("dns-option", kind="list", help="Set DNS options"),
-    Flag("dns-search", kind="list", help="Set custom DNS search domains"),
+    Flag("dns-search", kind="list", check=_reader("search_domain"), help="Set custom DNS search domains"),
     Flag("domainname", kind="string", help="Container NIS domain name"),
     Flag("entrypoint", kind="string", help="Overwrite the default ENTRYPOINT of the image"),
-    Flag("env", "e", kind="list", help="Set environment variables"),
-    Flag("env-file", kind="list", help="Read in a file of environment variables"),
+    *ENVIRONMENT,
     Flag("expose", kind="list", help="Expose a port or a range of ports"),
     Flag("gpus", kind="list", type="gpu-request", help="GPU devices to add to the container ('all' to pass all GPUs)"),
     Flag("group-add", kind="list", help="Add additional groups to join"),
@@ -85,9 +131,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("ipc", kind="string", help="IPC mode to use"),
     Flag("isolation", kind="string", help="Container isolation technology"),
     Flag("kernel-memory", kind="bytes", help="Kernel memory limit"),
-    Flag("label", "l", kind="list", help="Set meta data on a container"),
+    Flag("label", "l", kind="list", check=_reader("label"), help="Set meta data on a container"),
     Flag("label-file", kind="list", help="Read in a line delimited file of labels"),
-    Flag("link", kind="list", help="Add link to another container"),
+    Flag("link", kind="list", check=_reader("link"), help="Add link to another container"),
     Flag("link-local-ip", kind="list", help="Container IPv4/IPv6 link-local addresses"),
     Flag("log-driver", kind="string", help="Logging driver for the container"),
     Flag("log-opt", kind="list", help="Log driver options"),
@@ -96,7 +142,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("memory-reservation", kind="bytes", help="Memory soft limit"),
     Flag("memory-swap", kind="swap", help="Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
     Flag("memory-swappiness", kind="int", default=-1, help="Tune container memory swappiness (0 to 100)"),
-    Flag("mount", kind="list", type="mount", help="Attach a filesystem mount to the container"),
+    Flag("mount", kind="list", check=_reader("mount"), type="mount", help="Attach a filesystem mount to the container"),
     Flag("name", kind="string", help="Assign a name to the container"),
     Flag("network", kind="list", type="network", help="Connect a container to a network"),
     Flag("network-alias", kind="list", help="Add network-scoped alias for the container"),
@@ -120,10 +166,10 @@ FLAGS: tuple[Flag, ...] = (
     Flag("stop-signal", kind="string", help="Signal to stop the container"),
     Flag("stop-timeout", kind="int", help="Timeout (in seconds) to stop a container"),
     Flag("storage-opt", kind="list", help="Storage driver options for the container"),
-    Flag("sysctl", kind="map", help="Sysctl options"),
+    Flag("sysctl", kind="map", check=_reader("sysctl"), help="Sysctl options"),
     Flag("tmpfs", kind="list", help="Mount a tmpfs directory"),
     Flag("tty", "t", help="Allocate a pseudo-TTY"),
-    Flag("ulimit", kind="list", type="ulimit", help="Ulimit options"),
+    Flag("ulimit", kind="list", check=_reader("ulimit"), type="ulimit", help="Ulimit options"),
     Flag("use-api-socket", help="Bind mount Docker API socket and required auth"),
     Flag("user", "u", kind="string", help="Username or UID (format: <name|uid>[:<group|gid>])"),
     Flag("userns", kind="string", help="User namespace to use"),

@@ -6,10 +6,8 @@ Source: docker 28.2.2's grammar and messages.
 
 from __future__ import annotations
 
-import os
-
 from scow.cli.flags import CommandError
-from scow.cli.values import read_bytes, split_csv
+from scow.cli.values import split_csv
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +15,15 @@ if TYPE_CHECKING:
 
     from scow.cli.flags import Parsed
 
-_LIMITS = frozenset(
-    {
-        "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-        "rttime", "sigpending", "stack",
-    }
-)  # fmt: skip
-_DRIVERS = frozenset({"json-file", "local", "none", "k8s-file", "journald"})
+_WITHOUT_ALIASES = frozenset({"default", "bridge", "host", "none"})
+# Flag -> member of HostConfig, read by the flag's own check.
+_RATES = (
+    ("blkio-weight-device", "BlkioWeightDevice"),
+    ("device-read-bps", "BlkioDeviceReadBps"),
+    ("device-read-iops", "BlkioDeviceReadIOps"),
+    ("device-write-bps", "BlkioDeviceWriteBps"),
+    ("device-write-iops", "BlkioDeviceWriteIOps"),
+)
 
 
 def apply_rare(options: Parsed, body: dict[str, Any], host: dict[str, Any], networks: list[str]) -> None:
@@ -35,37 +35,61 @@ def apply_rare(options: Parsed, body: dict[str, Any], host: dict[str, Any], netw
     if options.tmpfs:
         host["Tmpfs"] = {path: rest for path, _, rest in (text.partition(":") for text in options.tmpfs)}
     if options.mount:
-        host["Mounts"] = [read_mount(text) for text in options.mount]
+        host["Mounts"] = options.mount
     if options.publish or options.expose:
         _ports(options, body, host)
     if options.changed("restart"):
         host["RestartPolicy"] = read_restart(options.restart)
     if options.ulimit:
-        host["Ulimits"] = [read_ulimit(text) for text in options.ulimit]
+        host["Ulimits"] = options.ulimit
     if options.device:
         host["Devices"] = [read_device(text) for text in options.device]
+    for flag, member in _RATES:
+        if options[flag]:
+            host[member] = options[flag]
     if options["security-opt"]:
-        host["SecurityOpt"] = [_security(text) for text in options["security-opt"]]
+        _security(options["security-opt"], host)
     if options["storage-opt"]:
+        if any("=" not in text for text in options["storage-opt"]):
+            raise CommandError("invalid storage option")
         host["StorageOpt"] = dict(text.partition("=")[::2] for text in options["storage-opt"])
+    if options.gpus:
+        host["DeviceRequests"] = [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}]
     _logging(options, host)
     _health(options, body)
     _labels(options, body)
     _networks(options, body, host, networks)
 
 
-def _security(text: str) -> str:
-    """Read a seccomp profile now: the file may be gone when the container starts."""
-    name, mark, value = text.partition("=") if "=" in text else text.partition(":")
-    if not mark and name != "no-new-privileges":
-        raise CommandError(f'invalid --security-opt: "{text}"')
-    if name == "seccomp" and value not in {"unconfined", "builtin"}:
-        try:
-            with open(value, encoding="utf-8") as file:
-                return f"seccomp={file.read()}"
-        except OSError as error:
-            reason = (error.strerror or "").lower()
-            raise CommandError(f"opening seccomp profile ({value}) failed: open {value}: {reason}") from None
+def _security(given: list[str], host: dict[str, Any]) -> None:
+    """Read ``--security-opt``; seccomp profiles now: the file may be gone when the container starts."""
+    host["SecurityOpt"] = found = []
+    for text in given:
+        name, mark, value = text.partition("=") if "=" in text else text.partition(":")
+        if not mark and name != "no-new-privileges":
+            raise CommandError(f'Invalid --security-opt: "{text}"')
+        if name == "systempaths" and value == "unconfined":
+            host["MaskedPaths"], host["ReadonlyPaths"] = [], []
+        elif name == "seccomp" and value not in {"unconfined", "builtin"}:
+            found.append(f"seccomp={_profile(value)}")
+        else:
+            found.append(text)
+
+
+def _profile(path: str) -> str:
+    """The text of a seccomp profile, checked to be JSON."""
+    import json
+
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise CommandError(f"opening seccomp profile ({path}) failed: open {path}: {reason}") from None
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"compacting json for seccomp profile ({path}) failed: {error}") from None
     return text
 
 
@@ -81,11 +105,8 @@ def _logging(options: Parsed, host: dict[str, Any]) -> None:
     driver, settings = options["log-driver"], options["log-opt"]
     if not driver and not settings:
         return
-    if driver and driver not in _DRIVERS:
-        raise CommandError(f"logger: no log driver named '{driver}' is registered")
-    for text in settings:
-        if "=" not in text:
-            raise CommandError(f"invalid logging opts format: {text}")
+    if driver == "none" and settings:
+        raise CommandError("invalid logging opts for driver none")
     host["LogConfig"] = {
         "Type": driver or "json-file",
         "Config": dict(text.partition("=")[::2] for text in settings),
@@ -124,32 +145,9 @@ def read_restart(text: str) -> dict[str, Any]:
     name, colon, count = text.partition(":")
     if colon and not name:
         raise CommandError("invalid restart policy format: no policy provided before colon")
-    if colon and not count.isdigit():
+    if colon and not count.removeprefix("-").isdigit():
         raise CommandError("invalid restart policy format: maximum retry count must be an integer")
-    if colon and name != "on-failure":
-        raise CommandError("invalid restart policy: maximum retry count can only be used with 'on-failure'")
     return {"Name": name, "MaximumRetryCount": int(count) if colon else 0}
-
-
-def read_ulimit(text: str) -> dict[str, Any]:
-    """Read ``--ulimit name=soft[:hard]``.
-
-    Raises:
-        CommandError: Malformed.
-    """
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise CommandError(f"invalid ulimit argument: {text}")
-    if name not in _LIMITS:
-        raise CommandError(f"invalid ulimit type: {name}")
-    soft, colon, hard = value.partition(":")
-    try:
-        low, high = int(soft), int(hard if colon else soft)
-    except ValueError:
-        raise CommandError(f"invalid ulimit value {value!r}") from None
-    if high != -1 and (low > high or low == -1):
-        raise CommandError(f"ulimit soft limit must be less than or equal to hard limit: {low} > {high}")
-    return {"Name": name, "Hard": high, "Soft": low}
 
 
 def read_device(text: str) -> dict[str, str]:
@@ -159,95 +157,20 @@ def read_device(text: str) -> dict[str, str]:
         CommandError: Malformed.
     """
     parts = text.split(":")
-    access = "rwm"
-    if len(parts) > 3:
-        raise CommandError(f"invalid device specification: {text}")
-    target = parts[0]
-    if len(parts) > 1:
-        if set(parts[1]) <= set("rwm") and parts[1] and len(parts) == 2:
-            access = parts[1]
-        elif parts[1]:
-            target = parts[1]
+    if len(parts) > 3 or not parts[0]:
+        raise CommandError(f"bad format for path: {text}")
+    target, access = parts[0], "rwm"
+    if len(parts) == 2 and parts[1] and set(parts[1]) <= set("rwm"):
+        access = parts[1]
+    elif len(parts) > 1 and parts[1]:
+        target = parts[1]
     if len(parts) == 3:
         access = parts[2]
         if not access or not set(access) <= set("rwm"):
             raise CommandError(f"bad mode specified: {access}")
+    if not target.startswith("/"):
+        raise CommandError(f"{target} is not an absolute path")
     return {"PathOnHost": parts[0], "PathInContainer": target, "CgroupPermissions": access}
-
-
-def read_mount(text: str) -> dict[str, Any]:
-    """Read ``--mount type=...,source=...,target=...``.
-
-    Raises:
-        CommandError: A key is unknown or a value malformed.
-    """
-    mount: dict[str, Any] = {"Type": "volume"}
-    fault = f'invalid argument "{text}" for "--mount" flag: '
-    for field in split_csv(text):
-        key, equals, value = field.partition("=")
-        name = key.strip().lower()
-        if not equals and name not in {"readonly", "ro", "volume-nocopy", "bind-nonrecursive"}:
-            raise CommandError(f"{fault}invalid field '{field}' must be a key=value pair")
-        if not _mount_field(mount, name, value, flag=not equals, fault=fault):
-            raise CommandError(f"{fault}unexpected key '{name}' in '{field}'")
-    if not mount.get("Target"):
-        raise CommandError(f"{fault}target is required")
-    for kind, member in (("volume", "VolumeOptions"), ("bind", "BindOptions"), ("tmpfs", "TmpfsOptions")):
-        if member in mount and mount["Type"] != kind:
-            raise CommandError(f"{fault}cannot mix '{kind}-*' options with mount type '{mount['Type']}'")
-    return mount
-
-
-def _mount_field(mount: dict[str, Any], name: str, value: str, *, flag: bool, fault: str) -> bool:
-    """Enter one ``key=value`` of ``--mount``; false when the key is unknown."""
-    if name == "type":
-        mount["Type"] = value.lower()
-    elif name in {"source", "src"}:
-        mount["Source"] = os.path.abspath(value) if value == "." or value.startswith((".", "..")) else value
-    elif name in {"target", "dst", "destination"}:
-        mount["Target"] = value
-    elif name in {"readonly", "ro"}:
-        mount["ReadOnly"] = flag or _bool(name, value, fault)
-    elif name == "consistency":
-        mount["Consistency"] = value.lower()
-    elif name == "bind-propagation":
-        mount.setdefault("BindOptions", {})["Propagation"] = value.lower()
-    elif name == "bind-create-mountpoint":
-        mount.setdefault("BindOptions", {})["CreateMountpoint"] = _bool(name, value, fault)
-    elif name in {"bind-nonrecursive", "bind-recursive"}:
-        mount.setdefault("BindOptions", {})["NonRecursive"] = (
-            flag or value == "disabled" or (name == "bind-nonrecursive" and _bool(name, value, fault))
-        )
-    elif name == "volume-nocopy":
-        mount.setdefault("VolumeOptions", {})["NoCopy"] = flag or _bool(name, value, fault)
-    elif name == "volume-subpath":
-        mount.setdefault("VolumeOptions", {})["Subpath"] = value
-    elif name == "volume-label":
-        key, _, label = value.partition("=")
-        mount.setdefault("VolumeOptions", {}).setdefault("Labels", {})[key] = label
-    elif name in {"volume-driver", "volume-opt"}:
-        mount.setdefault("VolumeOptions", {}).setdefault("Driver", []).append(value)
-    elif name == "tmpfs-size":
-        try:
-            mount.setdefault("TmpfsOptions", {})["SizeBytes"] = read_bytes(value)
-        except ValueError:
-            raise CommandError(f"{fault}invalid value for {name}: {value}") from None
-    elif name == "tmpfs-mode":
-        try:
-            mount.setdefault("TmpfsOptions", {})["Mode"] = int(value, 8)
-        except ValueError:
-            raise CommandError(f"{fault}invalid value for {name}: {value}") from None
-    else:
-        return False
-    return True
-
-
-def _bool(name: str, value: str, fault: str) -> bool:
-    if value in {"1", "t", "T", "true", "TRUE", "True"}:
-        return True
-    if value in {"0", "f", "F", "false", "FALSE", "False"}:
-        return False
-    raise CommandError(f"{fault}invalid value for {name}: {value}")
 
 
 def _ports(options: Parsed, body: dict[str, Any], host: dict[str, Any]) -> None:
@@ -265,6 +188,17 @@ def _ports(options: Parsed, body: dict[str, Any], host: dict[str, Any]) -> None:
     body["ExposedPorts"] = exposed
     if bindings:
         host["PortBindings"] = bindings
+
+
+def _mac(text: str) -> str:
+    from scow.errors import ScowError
+    from scow.runtime.network.addresses import mac_bytes
+
+    try:
+        mac_bytes(text)
+    except ScowError:
+        raise CommandError(f"{text} is not a valid mac address") from None
+    return text
 
 
 def _networks(options: Parsed, body: dict[str, Any], host: dict[str, Any], networks: list[str]) -> None:
@@ -300,6 +234,11 @@ def _networks(options: Parsed, body: dict[str, Any], host: dict[str, Any], netwo
     for flag, member in (("ip", "IPv4Address"), ("ip6", "IPv6Address")):
         if options[flag]:
             endpoints[first].setdefault("IPAMConfig", {})[member] = options[flag]
+    if options["link-local-ip"]:
+        endpoints[first].setdefault("IPAMConfig", {})["LinkLocalIPs"] = options["link-local-ip"]
     if options["mac-address"]:
-        endpoints[first]["MacAddress"] = options["mac-address"]
+        endpoints[first]["MacAddress"] = _mac(options["mac-address"])
+    for name, endpoint in endpoints.items():
+        if endpoint.get("Aliases") and (name in _WITHOUT_ALIASES or name.startswith("container:")):
+            raise CommandError("network-scoped aliases are only supported for user-defined networks")
     body["NetworkingConfig"] = {"EndpointsConfig": endpoints}

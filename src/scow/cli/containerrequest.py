@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 
-from scow.cli.flags import CommandError
+from scow.cli.flags import CommandError, Flag
+from scow.errors import ScowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 
     from scow.cli.flags import Parsed
 
+
+def _variable(value: str) -> str:
+    if value[:1] in {"", "="}:
+        raise ValueError(f"invalid environment variable: {value}")
+    return value
+
+
+ENVIRONMENT: tuple[Flag, ...] = (
+    Flag("env", "e", kind="list", check=_variable, help="Set environment variables"),
+    Flag("env-file", kind="list", help="Read in a file of environment variables"),
+)
 # Flag -> member of HostConfig, taken as it is when given.
 _PLAIN = (
     ("cap-add", "CapAdd"),
@@ -144,9 +156,23 @@ def request(options: Parsed, *, detached: bool = False) -> dict[str, Any]:
         from scow.cli.containeroptions import apply_rare
 
         apply_rare(options, body, host, networks)
+    _check_modes(host)
     if options.rm and host.get("RestartPolicy", {}).get("Name", "no") != "no":
         raise CommandError("conflicting options: cannot specify both --restart and --rm")
     return body
+
+
+def _check_modes(host: dict[str, Any]) -> None:
+    """Refuse what docker refuses before it asks its daemon."""
+    for member, flag, kind in (("PidMode", "pid", "PID"), ("UTSMode", "uts", "UTS"), ("UsernsMode", "userns", "USER")):
+        mode = host.get(member)
+        if mode and mode != "host" and not (kind == "PID" and mode.startswith("container:")):
+            raise CommandError(f"--{flag}: invalid {kind} mode")
+    if host.get("CgroupnsMode") not in {None, "", "host", "private"}:
+        raise CommandError("--cgroupns: invalid CGROUP mode")
+    swappiness = host.get("MemorySwappiness", -1)
+    if swappiness != -1 and not 0 <= swappiness <= 100:
+        raise CommandError(f"invalid value: {swappiness}. Valid memory swappiness range is 0-100")
 
 
 def _streams(options: Parsed, body: dict[str, Any], *, detached: bool) -> None:
@@ -155,7 +181,7 @@ def _streams(options: Parsed, body: dict[str, Any], *, detached: bool) -> None:
     if not attached and not detached:
         attached = ["stdout", "stderr", *(["stdin"] if options.interactive else [])]
     if attached and detached:
-        raise CommandError("conflicting options: cannot specify both --attach and --detach")
+        raise ScowError("conflicting options: cannot specify both --attach and --detach")
     body["AttachStdin"] = "stdin" in attached
     body["AttachStdout"] = "stdout" in attached
     body["AttachStderr"] = "stderr" in attached
@@ -163,7 +189,7 @@ def _streams(options: Parsed, body: dict[str, Any], *, detached: bool) -> None:
     body["StdinOnce"] = options.interactive and not detached
 
 
-def environment(files: list[str], given: list[str]) -> list[str]:
+def environment(files: list[str], given: list[str], status: int = 125) -> list[str]:
     """Variables from ``--env-file`` and ``--env``; a name alone takes the value it has here, if it has one.
 
     Raises:
@@ -171,13 +197,11 @@ def environment(files: list[str], given: list[str]) -> list[str]:
     """
     entries: list[str] = []
     for path in files:
-        entries += read_lines(path)
+        entries += read_lines(path, status)
     entries += given
     values: dict[str, str | None] = {}
     for entry in entries:
         name, equals, value = entry.partition("=")
-        if not name:
-            raise CommandError(f"invalid environment variable: {entry}")
         if equals:
             values[name] = value
         elif name in os.environ:
@@ -188,7 +212,7 @@ def environment(files: list[str], given: list[str]) -> list[str]:
     return [name if value is None else f"{name}={value}" for name, value in values.items()]
 
 
-def read_lines(path: str) -> list[str]:
+def read_lines(path: str, status: int = 125) -> list[str]:
     """The entries of an env or label file: blank lines and comments left out.
 
     Raises:
@@ -198,9 +222,9 @@ def read_lines(path: str) -> list[str]:
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             lines = file.read().splitlines()
     except OSError as error:
-        raise CommandError(f"open {path}: {(error.strerror or '').lower()}") from None
+        raise CommandError(f"open {path}: {(error.strerror or '').lower()}", status=status) from None
     found = []
-    for number, line in enumerate(lines, 1):
+    for line in lines:
         text = line.lstrip()
         if not text or text.startswith("#"):
             continue
@@ -208,7 +232,7 @@ def read_lines(path: str) -> list[str]:
         if not name:
             raise CommandError(f"invalid env file ({path}): no variable name on line '{text}'")
         if name != name.strip() or any(char in " \t" for char in name):
-            raise CommandError(f"invalid env file ({path}): variable '{name}' contains whitespaces (line {number})")
+            raise CommandError(f"invalid env file ({path}): variable '{name}' contains whitespaces")
         found.append(text)
     return found
 
@@ -225,11 +249,15 @@ def labels(given: list[str]) -> dict[str, str]:
 def _volumes(given: list[str], body: dict[str, Any], host: dict[str, Any]) -> None:
     """Split ``-v``: a path alone is an anonymous volume, anything else a bind or a named volume."""
     binds = []
-    for text in given:
+    for text in dict.fromkeys(given):
         source, colon, rest = text.partition(":")
+        if not text:
+            raise CommandError("invalid empty volume spec")
         if not colon:
             body.setdefault("Volumes", {})[text] = {}
             continue
+        if not all(text.split(":")):
+            raise CommandError(f"invalid spec: {text}: empty section between colons")
         if source.startswith("."):
             source = os.path.abspath(source)
         elif source.startswith("~"):

@@ -254,11 +254,12 @@ class CommandError(ScowError):
 
 
 class HelpRequested(Exception):  # noqa: N818 - a request, not a failure
-    """``--help`` was given; main prints the command's help on stdout."""
+    """``--help`` was given, or nothing at all; main prints the help on stdout, or on stderr when not asked."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, *, asked: bool = True) -> None:
         super().__init__(command.name)
         self.command = command
+        self.asked = asked
 
 
 class Parsed:

@@ -34,7 +34,7 @@ def run_family(path: str, rest: list[str]) -> int:
         _, rest = read_flags(command, rest)
     if rest:
         raise _unknown(path, rest[0])
-    raise HelpRequested(command)
+    raise HelpRequested(command, asked=False)
 
 
 def family(path: str) -> Command:
@@ -46,10 +46,11 @@ def family(path: str) -> Command:
     return Command(name=path, usage="COMMAND", summary=table.FAMILIES[path], interspersed=False)
 
 
-def print_help(path: str, command: Command) -> int:
-    """Write the help of a command to stdout."""
-    sys.stdout.write(help_text(path, command, width=terminal_width()))
-    sys.stdout.flush()
+def print_help(path: str, command: Command, *, asked: bool = True) -> int:
+    """Write the help of a command to stdout, or to stderr for those who did not ask for it."""
+    stream = sys.stdout if asked else sys.stderr
+    stream.write(help_text(path, command, width=terminal_width()))
+    stream.flush()
     return 0
 
 

@@ -26,8 +26,8 @@ def read_publish(text: str) -> list[tuple[str, dict[str, str]]]:
     body, _, protocol = text.partition("/")
     protocol = (protocol or "tcp").lower()
     if protocol not in _PROTOCOLS:
-        raise CommandError(f"invalid publish opts format (should be name=value but got '{text}')")
-    address, host, container = _split(body, text)
+        raise CommandError(f"invalid proto: {protocol}")
+    address, host, container = _split(body)
     if not container:
         raise CommandError(f"no port specified: {text}<empty>")
     low, high = read_range(container, f"invalid containerPort: {container}")
@@ -44,7 +44,7 @@ def read_publish(text: str) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-def _split(body: str, text: str) -> tuple[str, str, str]:
+def _split(body: str) -> tuple[str, str, str]:
     """Address, host port and container port, each maybe empty."""
     rest, _, container = body.rpartition(":")
     if not rest and not body.startswith(":"):
@@ -53,12 +53,12 @@ def _split(body: str, text: str) -> tuple[str, str, str]:
         address, bracket, host = rest[1:].partition("]")
         if not bracket:
             raise CommandError(f"invalid IP address: {rest}")
-        return _address(address, text), host.removeprefix(":"), container
+        return _address(address), host.removeprefix(":"), container
     address, _, host = rest.rpartition(":")
-    return _address(address, text), host, container
+    return _address(address), host, container
 
 
-def _address(address: str, text: str) -> str:
+def _address(address: str) -> str:
     if not address:
         return ""
     import ipaddress
@@ -66,7 +66,7 @@ def _address(address: str, text: str) -> str:
     try:
         ipaddress.ip_address(address)
     except ValueError:
-        raise CommandError(f"invalid IP address: {address} in {text!r}") from None
+        raise CommandError(f"invalid IP address: {address}") from None
     return address
 
 
@@ -80,7 +80,11 @@ def read_expose(text: str) -> list[str]:
     protocol = (protocol or "tcp").lower()
     if ":" in text or protocol not in _PROTOCOLS:
         raise CommandError(f"invalid port format for --expose: {text}")
-    low, high = read_range(body, f"invalid range format for --expose: {text}")
+    first = body.partition("-")[0]
+    reason = f'strconv.ParseUint: parsing "{first}": invalid syntax'
+    if first.isdigit():
+        reason = f"invalid range specified for port: {body}"
+    low, high = read_range(body, f"invalid range format for --expose: {text}, error: {reason}")
     return [f"{port}/{protocol}" for port in range(low, high + 1)]
 
 
@@ -106,13 +110,11 @@ def read_range(text: str, fault: str, *, zero: bool = False) -> tuple[int, int]:
 
 def _long(text: str) -> str:
     """Turn ``published=8080,target=80,protocol=udp`` into the short form."""
-    values = {"protocol": "tcp"}
+    values: dict[str, str] = {}
     for field in text.split(","):
         name, equals, value = field.partition("=")
-        if not equals or name not in {"published", "target", "protocol", "mode"}:
-            raise CommandError(f"invalid field key {name}" if equals else f"invalid field {field}")
+        if not equals:
+            raise CommandError(f"invalid publish opts format (should be name=value but got '{field}')")
         values[name] = value
-    if "target" not in values:
-        raise CommandError("missing mandatory field 'target'")
-    published = values.get("published", "")
-    return f"{published + ':' if published else ''}{values['target']}/{values['protocol']}"
+    published, target, protocol = values.get("published", ""), values.get("target", ""), values.get("protocol", "")
+    return f"{published}:{target}/{protocol or 'tcp'}"

@@ -63,7 +63,7 @@ def render(error: BaseException, path: str) -> int:
         from scow.cli.help import print_help
 
         try:
-            return print_help(path, error.command)
+            return print_help(path, error.command, asked=error.asked)
         except OSError as failure:
             return render(failure, path)
     if isinstance(error, KeyboardInterrupt):
@@ -81,7 +81,8 @@ def render(error: BaseException, path: str) -> int:
         from scow.cli.help import usage_lines
 
         head = first.message if isinstance(first, UsageError) else f"scow: '{full}' {first.rule}"
-        note(f"{head}\n\n{usage_lines(path, first.command)}\n\nRun '{full} --help' for more information")
+        verb = "See" if isinstance(first, ArgumentCountError) and first.command.max_args is None else "Run"
+        note(f"{head}\n\n{usage_lines(path, first.command)}\n\n{verb} '{full} --help' for more information")
     elif isinstance(first, (CommandError, FlagError)):
         note(f"scow: {first.message}{_hint(first.hint)}\n\nRun '{full} --help' for more information")
     else:

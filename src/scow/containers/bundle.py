@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from scow.containers.store import Container
 
 _INITS = ("docker-init", "tini-static", "tini", "catatonit")
+_BOUND = frozenset(
+    {
+        "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps", "DeviceCgroupRules",
+    }
+)  # fmt: skip
 _INIT_TARGET = "/sbin/docker-init"
 
 
@@ -85,6 +90,12 @@ def describe(
     """
     directory = service.directory(container.id)
     config, host = container.config, container.host
+    linked: list[tuple[str, str]] = []
+    if host.get("Links"):
+        from scow.containers.extras import links
+
+        linked, variables = links(service, container)
+        config = {**config, "Env": [*variables, *(config.get("Env") or ())]}
     with inside.Root(rootfs) as root:
         identity = users.resolve(
             config.get("User") or "",
@@ -97,31 +108,48 @@ def describe(
             raise InvalidArgumentError(f"the working directory {cwd!r} is invalid, it needs to be an absolute path")
         if cwd != "/" and not root.is_dir(cwd):
             root.ensure(cwd, directory=True)
-        wanted = [*_files(container, directory, addresses or Addresses()), *_own_mounts(service, container, root)]
+        addresses = addresses or Addresses()
+        wanted = [*_files(container, directory, addresses, linked), *_own_mounts(service, container, root)]
         stubs = root.ensure_standard()
+        modes = {mount["destination"]: _mode(mount["options"]) for mount, _ in wanted if mount["type"] == "tmpfs"}
         for target, is_directory in inside.places([(mount["destination"], is_dir) for mount, is_dir in wanted]):
-            stubs += root.ensure(target, directory=is_directory)
-        joined = addresses.namespace if addresses is not None else ""
-        place = _place(service, container, rootfs, identity, tuple(mount for mount, _ in wanted), joined)
+            # The runtime gives a memory file system the permissions of the directory it hides.
+            stubs += root.ensure(target, directory=is_directory, mode=modes.get(target, 0o755))
+        mounts = tuple(mount for mount, _ in wanted)
+        place = _place(service, container, rootfs, identity, mounts, addresses.namespace)
         document = spec.make_spec(config, host, place)
+    if host.keys() & _BOUND:
+        from scow.containers.extras import bound_devices
+
+        bound_devices(host, document["linux"]["resources"])
     document["annotations"] = {"org.opencontainers.image.stopSignal": config.get("StopSignal") or "SIGTERM"}
     made = [stub.path + "/" if stub.directory else stub.path for stub in stubs]
     return jsontext.dumps(document), [*container.stubs, *(path for path in made if path not in container.stubs)]
 
 
-def _files(container: Container, directory: str, addresses: Addresses) -> list[tuple[dict[str, Any], bool]]:
+def _mode(options: Iterable[str]) -> int:
+    """Permissions of a memory file system."""
+    given = [option[5:] for option in options if option.startswith("mode=")]
+    return int(given[-1], 8) if given else 0o1777
+
+
+def _files(
+    container: Container, directory: str, addresses: Addresses, linked: list[tuple[str, str]]
+) -> list[tuple[dict[str, Any], bool]]:
     """``hosts``, ``hostname`` and ``resolv.conf``, unless the user mounts there."""
     config, host = container.config, container.host
     on_host = host.get("NetworkMode") == "host"
     name = hostname(container)
-    full = f"{name}.{config['Domainname']} {name}" if config.get("Domainname") else name
+    full = f"{name}.{config['Domainname']}" if config.get("Domainname") else name
+    if "." in full:
+        full += f" {name.partition('.')[0]}"
     own = [(address, names or full) for address, names in addresses.own]
     if on_host:
         hosts = _read_host("/etc/hosts") + "".join(
             f"{address}\t{entry}\n" for entry, address in map(netfiles.split_host, host.get("ExtraHosts") or ())
         )
     else:
-        hosts = netfiles.hosts(host.get("ExtraHosts") or (), own, addresses.gateway)
+        hosts = netfiles.hosts(host.get("ExtraHosts") or (), [*linked, *own], addresses.gateway)
     texts = {
         "resolv.conf": netfiles.resolv_conf(
             _read_host("/etc/resolv.conf"),
@@ -170,33 +198,48 @@ def _own_mounts(service: Containers, container: Container, root: inside.Root) ->
             continue
         source = mount["Source"]
         if kind == "volume":
-            source = _volume_source(service, mount, root)
-        elif kind != "bind":
-            raise UnsupportedError(f"mounts of type {kind!r} are not supported")
+            source = _volume_source(service, container, mount, root)
+        elif kind == "image":
+            from scow.containers.extras import image_mount
+
+            source = image_mount(service, container, mount)
         if not os.path.exists(source):
             raise InvalidArgumentError(
                 f'invalid mount config for type "{kind}": bind source path does not exist: {source}'
             )
         propagation = mount.get("Propagation") or "rprivate"
         bound = spec.bind(target, source, readonly=not mount["RW"], propagation=propagation)
+        if mount.get("NonRecursive"):
+            bound["options"][0] = "bind"
         out.append((bound, os.path.isdir(source)))
+    mode = container.host.get("IpcMode") or ""
+    if mode.startswith("container:"):
+        from scow.containers.extras import shared_memory
+
+        place = shared_memory(service, container, service.find(mode.removeprefix("container:")))
+        out.append((spec.bind("/dev/shm", place), True))
     return out
 
 
-def _volume_source(service: Containers, mount: Mapping[str, Any], root: inside.Root) -> str:
+def _volume_source(service: Containers, container: Container, mount: Mapping[str, Any], root: inside.Root) -> str:
     """The directory behind a volume; filled from the image when nothing used it before."""
     volume = service.volumes.get(mount["Name"])
     os.makedirs(volume.path, mode=0o755, exist_ok=True)
-    if not volume.filled:
+    if not volume.filled and not volume.options:
         if not mount.get("NoCopy") and not os.listdir(volume.path):
             from scow.containers.fill import fill
 
             fill(root, mount["Destination"], volume.path)
         service.volumes.mark_filled(volume.name)
+    path = volume.path
+    if volume.options:
+        from scow.containers.volumes_mounted import mount_volume
+
+        path = mount_volume(volume, os.path.join(service.directory(container.id), "volumes", volume.name))
     if mount.get("Subpath"):
-        with inside.Root(volume.path) as top:
-            return volume.path + top.resolve(mount["Subpath"])
-    return volume.path
+        with inside.Root(path) as top:
+            return path + top.resolve(mount["Subpath"])
+    return path
 
 
 def _place(
@@ -274,8 +317,6 @@ def _seccomp(options: Iterable[str], names: tuple[str, ...]) -> dict[str, Any] |
                 return None
             if value != "builtin":
                 return seccomp.custom_profile(value, names, machine)
-        elif name not in {"no-new-privileges", "apparmor", "label", "systempaths", "seccomp"}:
-            raise InvalidArgumentError(f"invalid --security-opt 2: {option!r}")
     return seccomp.default_profile(names, machine)
 
 

@@ -67,6 +67,9 @@ def copy_out(
     if kind is None:
         raise NotFoundError(f"Could not find the file {path} in container {container.name}")
     contents = _wants_contents(path)
+    above = os.path.dirname(goal.rstrip("/")) or "."
+    if not os.path.isdir(above):
+        raise NotFoundError(f'invalid output path: directory "{above}" does not exist')
     target = _target(goal, _base(path), directory=kind == "directory", contents=contents, kind=_kind(goal, follow=True))
 
     def write(out: BinaryIO) -> None:
@@ -119,7 +122,9 @@ def copy_in(
     """
     kind = _kind(source, follow=follow)
     if kind is None:
-        raise NotFoundError(f"lstat {source}: no such file or directory")
+        if os.path.lexists(source.rstrip("/")):
+            raise NotFoundError("not a directory")
+        raise NotFoundError(f"lstat {os.path.abspath(source)}: no such file or directory")
     found = in_root(service, container, lambda: (_kind(path, follow=True), posixpath.realpath(path)), mounts=True)
     place = found[1] + "/" if path.endswith("/") else found[1]
     contents = _wants_contents(source)

@@ -14,7 +14,7 @@ from scow.base.files import make_dir, remove_tree
 from scow.base.ids import friendly_name, random_id
 from scow.containers import merge
 from scow.containers.store import CREATED, Container, check_name
-from scow.errors import ConflictError, InvalidArgumentError
+from scow.errors import InvalidArgumentError
 from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
 from scow.typing import TYPE_CHECKING
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from scow.containers.service import Containers
     from scow.images.store import ImageRecord
 
-_MIN_MEMORY = 6 << 20
-_RESTART = ("", "no", "always", "unless-stopped", "on-failure")
+_HARMLESS = frozenset(
+    {"NetworkMode", "AutoRemove", "Binds", "Init", "Privileged", "ReadonlyRootfs", "PortBindings", "ContainerIDFile"}
+)
+_CHECKED = frozenset({"StopSignal", "Healthcheck"})
 
 
 def create(service: Containers, request: Mapping[str, Any], name: str = "") -> Container:
@@ -54,7 +56,11 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
     plain = check_name(name) if name else ""
     image = service.images.resolve(request["Image"])
     config = merge.merge(request, service.images.run_config(image.id))
-    check_host(config, host)
+    service.warnings += check_host(config, host)
+    if host.get("Links"):
+        from scow.containers.extras import check_links
+
+        check_links(service, host)
     identity = random_id()
     if not config.get("Hostname") and host.get("NetworkMode") != "host" and not host.get("UTSMode"):
         config["Hostname"] = identity[:12]
@@ -68,7 +74,7 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
         config=config,
         host=host,
         network={"Endpoints": (request.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}},
-        mounts=_mounts(service, config, host),
+        mounts=_mounts(service, identity, config, host),
         status=CREATED,
         monitor=f"run {process.self_mark()}" if service.dedicated and host.get("AutoRemove") else "",
         auto_remove=int(bool(host.get("AutoRemove"))),
@@ -86,18 +92,36 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
     return container
 
 
-def _mounts(service: Containers, config: Mapping[str, Any], host: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _mounts(
+    service: Containers, identity: str, config: Mapping[str, Any], host: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """The container's mounts; most have none, and then nothing is loaded for them."""
     if not (config.get("Volumes") or any(host.get(name) for name in ("Binds", "Mounts", "Tmpfs", "VolumesFrom"))):
         return []
     from scow.containers import mounts
 
     others = [_others(service, text) for text in host.get("VolumesFrom") or ()]
-    return mounts.resolve(config, host, service.volumes, others)
+    found = mounts.resolve(config, host, service.volumes, others)
+    for at, mount in enumerate(found):
+        if mount["Type"] == "image":
+            # What is mounted is the image that has the name now.
+            mount["Image"], mount["View"] = service.images.resolve(mount["Source"]).id, f"{identity}:{at}"
+    return found
 
 
 def _enter(service: Containers, container: Container, image: ImageRecord, chain: str | None) -> None:
+    images = [
+        (mount["View"], found)
+        for mount in container.mounts
+        if mount["Type"] == "image" and (found := service.images.resolve(mount["Image"]))
+    ]
+    chains = {view: service.unpacked(found) for view, found in images}
     with service.db.write():
+        for view, found in images:
+            parent = chains[view]
+            service.leases.link(container.owner, "image", found.id)
+            service.leases.link(container.owner, "snapshot", view)
+            service.snapshots.view(view, parent) if parent else service.snapshots.prepare(view)
         service.store.insert(container)
         service.leases.link(container.owner, "image", image.id)
         service.leases.link(container.owner, "snapshot", container.id)
@@ -108,36 +132,27 @@ def _enter(service: Containers, container: Container, image: ImageRecord, chain:
 def _others(service: Containers, text: str) -> tuple[list[dict[str, Any]], bool]:
     """Read one ``--volumes-from container[:ro]``."""
     name, _, mode = text.partition(":")
+    if not text:
+        raise InvalidArgumentError("volumes-from specification cannot be an empty string")
     if mode not in {"", "ro", "rw", "z", "Z"}:
         raise InvalidArgumentError(f"invalid mode: {mode}")
     wanted = [mount for mount in service.store.find(name).mounts if mount["Type"] in {"volume", "bind"}]
     return wanted, mode == "ro"
 
 
-def check_host(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
-    """Refuse wishes that cannot be fulfilled.
+def check_host(config: Mapping[str, Any], host: dict[str, Any]) -> list[str]:
+    """Refuse wishes that cannot be fulfilled; what most containers ask for needs no look.
+
+    Returns:
+        Warnings.
 
     Raises:
         InvalidArgumentError: A limit is out of range, or options contradict each other.
         ConflictError: Options exclude each other.
     """
-    memory, swap = host.get("Memory") or 0, host.get("MemorySwap") or 0
-    if memory and memory < _MIN_MEMORY:
-        raise InvalidArgumentError("Minimum memory limit allowed is 6MB")
-    if memory and swap > 0 and swap < memory:
-        raise InvalidArgumentError("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if swap > 0 and not memory:
-        raise InvalidArgumentError("You should always set the Memory limit when using Memoryswap limit, see usage")
-    if host.get("NanoCpus") and host["NanoCpus"] > (os.cpu_count() or 1) * 10**9:
-        raise InvalidArgumentError(
-            f"Range of CPUs is from 0.01 to {os.cpu_count():.2f}, as there are only {os.cpu_count()} CPUs available"
-        )
-    policy = host.get("RestartPolicy") or {}
-    if (policy.get("Name") or "") not in _RESTART:
-        raise InvalidArgumentError(f"invalid restart policy: unknown policy '{policy.get('Name')}'")
-    if host.get("AutoRemove") and policy.get("Name") not in {None, "", "no"}:
-        raise ConflictError("can't create 'AutoRemove' container with restart policy")
-    if host.get("NetworkMode") == "host" and host.get("UTSMode") == "host" and config.get("Hostname"):
-        raise ConflictError("conflicting options: hostname and the UTS mode")
-    if (host.get("NetworkMode") or "").startswith("container:") and host.get("PortBindings"):
-        raise ConflictError("conflicting options: port publishing and the container type network mode")
+    mode = host.get("NetworkMode") or ""
+    if host.keys() <= _HARMLESS and mode != "host" and ":" not in mode and not _CHECKED & config.keys():
+        return []
+    from scow.containers.checking import check
+
+    return check(config, host)

@@ -17,7 +17,7 @@ from scow.runtime.oci import StartError, start_error
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from scow.containers.service import Containers
     from scow.containers.store import Container
@@ -99,7 +99,7 @@ def _create(service: Containers, container: Container, addresses: bundle.Address
         # Who leaves a terminal may come back; a pipe is at its end when the one who fed it is gone.
         leave_stdin_open=bool(config.get("Tty")) or not config.get("StdinOnce"),
         log=logging.get("Type") != "none",
-        log_size=_log_size((logging.get("Config") or {}).get("max-size", "")),
+        log_size=_log_bound(logging.get("Config") or {}),
         exit_command=(sys.executable, "-I", "-m", "scow.cli.ended", container.id),
         environment={"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath},
     )
@@ -110,10 +110,10 @@ def _create(service: Containers, container: Container, addresses: bundle.Address
     return monitor.create(service.runtime, watch), stubs
 
 
-def _log_size(text: str) -> int:
-    """Bytes behind ``--log-opt max-size=10m``."""
-    units = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-    number, unit = text[:-1], text[-1:].lower()
-    if unit in units and number.isdigit():
-        return int(number) * units[unit]
-    return int(text) if text.isdigit() else 0
+def _log_bound(options: Mapping[str, str]) -> int:
+    """Bytes of log that ``max-size`` and ``max-file`` leave a container; 0 for no bound."""
+    if not options.get("max-size"):
+        return 0
+    from scow.containers.checking import log_size
+
+    return log_size(options["max-size"]) * int(options.get("max-file") or 1)

@@ -100,7 +100,8 @@ def forget(service: Containers, container: Container, *, volumes: bool) -> None:
     with service.db.write():
         there = service.store.delete(container.id)
         service.leases.unlink(container.owner)
-        service.snapshots.remove(container.id, force=True)
+        for name in (container.id, *(mount["View"] for mount in container.mounts if mount["Type"] == "image")):
+            service.snapshots.remove(name, force=True)
         service.db.after_commit(lambda: remove_tree(service.directory(container.id)))
         if volumes:
             drop_anonymous(service, container)

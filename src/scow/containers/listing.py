@@ -14,7 +14,7 @@ from scow.errors import InvalidArgumentError, NotFoundError, ScowError
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from scow.containers.service import Containers
     from scow.containers.store import Container
@@ -41,14 +41,14 @@ def select(
     wanted: dict[str, list[str]] = {}
     for key, value in filters:
         if key not in _KNOWN:
-            raise InvalidArgumentError(f"invalid filter '{key}'")
+            raise InvalidArgumentError(f"Invalid filter '{key}'")
         wanted.setdefault(key, []).append(value)
     for value in wanted.get("status", ()):
         if value not in STATUSES:
-            raise InvalidArgumentError(f"invalid filter 'status={value}'")
+            raise InvalidArgumentError(f"Invalid filter 'status={value}'")
     for value in wanted.get("health", ()):
         if value not in _HEALTHS:
-            raise InvalidArgumentError(f"invalid filter 'health={value}'")
+            raise InvalidArgumentError(f"Unrecognised filter value for health: {value}")
     found = service.all()
     if not everything and last < 0 and not wanted.keys() & {"status", "exited", "before", "since"}:
         found = [container for container in found if container.status in {"running", "paused", "restarting"}]
@@ -104,7 +104,7 @@ def _match(container: Container, key: str, value: str) -> bool:
         return _match_name(container.name, value)
     if key == "exited":
         if not re.fullmatch(r"-?\d+", value):
-            raise InvalidArgumentError(f"invalid filter 'exited={value}'")
+            raise InvalidArgumentError(f'strconv.Atoi: parsing "{value}": invalid syntax')
         return container.status == "exited" and container.exit_code == int(value)
     if key == "volume":
         return any(value in {mount.get("Name"), mount["Destination"], mount["Source"]} for mount in container.mounts)
@@ -136,13 +136,26 @@ def _match_port(container: Container, key: str, value: str) -> bool:
     low = low.partition("/")[0]
     protocol = protocol or "tcp"
     if not low.isdigit() or not (high or low).isdigit():
-        raise InvalidArgumentError(f"invalid filter '{key}={value}'")
-    source = container.host.get("PortBindings") if key == "publish" else container.config.get("ExposedPorts")
-    for port in source or ():
+        raise InvalidArgumentError(
+            f'error while looking up for {key} {value}: strconv.ParseUint: parsing "{low}": invalid syntax'
+        )
+    if not container.is_alive:
+        return False
+    return any(
+        kind == protocol and int(low) <= number <= int(high or low) for number, kind in _ports_of(container, key)
+    )
+
+
+def _ports_of(container: Container, key: str) -> Iterator[tuple[int, str]]:
+    """The ports of the host that a container publishes, or its own, with their protocols."""
+    from scow.containers.inspecting import ports
+
+    for port, bindings in ports(container).items():
         number, _, kind = port.partition("/")
-        if kind == protocol and int(low) <= int(number) <= int(high or low):
-            return True
-    return False
+        if key == "expose":
+            yield int(number), kind
+        for binding in (bindings or ()) if key == "publish" else ():
+            yield int(binding["HostPort"]), kind
 
 
 def network_names(container: Container) -> list[str]:

@@ -79,7 +79,7 @@ def merge(request: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any
     if check:
         config["Healthcheck"] = check
     if not command(config):
-        raise InvalidArgumentError("no command specified", hint="Name a command after the image.")
+        raise InvalidArgumentError("No command specified", hint="Name a command after the image.")
     return config
 
 

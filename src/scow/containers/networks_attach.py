@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from scow.containers.store import Container
     from scow.runtime.network.firewall import Loading, Published
 
-_PREFIX = "failed to set up container networking: "
-
 
 class Attached:
     """A namespace on its networks, for a container that is about to start.
@@ -116,7 +114,7 @@ def attach(service: Containers, container: Container) -> Attached:
     try:
         chosen = [(service.networks.find(name), config) for name, config in wanted(container).items()]
     except NetworkNotFoundError as error:
-        raise NetworkNotFoundError(_PREFIX + error.message) from None
+        raise NetworkNotFoundError(error.message) from None
     loading: list[Loading] = []
     namespace = -1
     try:
@@ -171,9 +169,9 @@ def place(network: Network, config: dict[str, Any], service: Containers, contain
     aliases = config.get("Aliases") or ()
     ip = (config.get("IPAMConfig") or {}).get("IPv4Address") or ""
     if aliases and not network.resolves:
-        raise InvalidArgumentError(_PREFIX + "network-scoped aliases are only supported for user-defined networks")
+        raise InvalidArgumentError("network-scoped aliases are only supported for user-defined networks")
     if ip and not network.resolves:
-        raise InvalidArgumentError(_PREFIX + "user specified IP address is supported on user defined networks only")
+        raise InvalidArgumentError("user specified IP address is supported on user defined networks only")
     if ip and not network.fixed:
         raise InvalidArgumentError(
             f"invalid config for network {network.name}: invalid endpoint settings:\nuser specified IP address is"
@@ -266,7 +264,7 @@ def _publish(service: Containers, container: Container, network: Network, endpoi
                 number = service.networks.take_port(container.id, protocol, host, candidates, is_free)
             except UnavailableError as error:
                 raise UnavailableError(
-                    f"{_PREFIX}driver failed programming external connectivity on endpoint {container.name}"
+                    f"driver failed programming external connectivity on endpoint {container.name}"
                     f" ({endpoint.id}): {error.message}"
                 ) from None
             found.append(firewall.Published(protocol, host, number, to_text(endpoint.address), int(inside)))

@@ -172,11 +172,11 @@ def select(service: Containers, filters: Iterable[tuple[str, str]]) -> list[Netw
     wanted: dict[str, list[str]] = {}
     for key, value in filters:
         if key not in _FILTERS:
-            raise InvalidArgumentError(f"invalid filter '{key}'")
+            raise InvalidArgumentError(f"Invalid filter '{key}'")
         if key == "type" and value not in {"builtin", "custom"}:
-            raise InvalidArgumentError(f"invalid filter: 'type'='{value}'")
+            raise InvalidArgumentError(f"Invalid filter: 'type'='{value}'")
         if key == "dangling" and value.lower() not in {"true", "false", "1", "0"}:
-            raise InvalidArgumentError(f"invalid filter 'dangling=[{value}]'")
+            raise InvalidArgumentError(f"Invalid filter 'dangling=[{value}]'")
         wanted.setdefault(key, []).append(value)
     kept = used(service) if "dangling" in wanted else set()
     return [network for network in service.networks.all() if _matches(network, wanted, kept)]

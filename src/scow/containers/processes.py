@@ -40,7 +40,7 @@ def top(service: Containers, container: Container, options: Sequence[str] = ()) 
     wanted = set(cgroups.processes(service.cgroup_of(container))) or set(process.companions(container.pid))
     status, out, complaint = process.run([program, *(options or ["-ef"])])
     if status:
-        raise InvalidArgumentError(f"ps: {complaint.strip() or 'failed'}")
+        raise InvalidArgumentError(f"ps: {complaint.strip().partition(chr(10))[0] or 'failed'}")
     lines = out.splitlines()
     titles = lines[0].split() if lines else []
     if "PID" not in titles:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     from scow.containers.service import Containers
     from scow.containers.store import Container
@@ -105,13 +105,24 @@ def _bind_mounts(service: Containers, container: Container, rootfs: str) -> None
 
     with Root(rootfs) as root:
         for mount in container.mounts:
-            source = service.volumes.get(mount["Name"]).path if mount["Type"] == "volume" else mount["Source"]
+            source = _source_of(service, container, mount)
             if mount["Type"] not in {"volume", "bind"} or not os.path.exists(source):
                 continue
             target = root.resolve(mount["Destination"])
             if root.exists(target):
                 options = () if mount["RW"] else ("ro",)
                 bind(source, rootfs + target, options=options)
+
+
+def _source_of(service: Containers, container: Container, mount: dict[str, Any]) -> str:
+    if mount["Type"] != "volume":
+        return str(mount["Source"])
+    volume = service.volumes.get(mount["Name"])
+    if not volume.options:
+        return volume.path
+    from scow.containers.volumes_mounted import mount_volume
+
+    return mount_volume(volume, os.path.join(service.directory(container.id), "volumes", volume.name))
 
 
 def _lock_into(fd: int) -> None:

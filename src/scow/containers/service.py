@@ -175,12 +175,16 @@ class Containers:
         """Take a container's root away again where this process has mounted it for itself."""
         if not self._private:
             return
-        from scow.linux.mount import umount
+        from scow.linux.mount import mount_points, umount
 
-        try:
-            umount(f"{self.directory(container.id)}/rootfs", detach=True)
-        except ScowError:
-            return
+        points = [f"{self.directory(container.id)}/rootfs"]
+        if container.mounts or (container.host.get("IpcMode") or "").startswith("container:"):
+            points = mount_points(self.directory(container.id))[::-1]
+        for point in points:
+            try:
+                umount(point, detach=True)
+            except ScowError:
+                continue
 
     def find(self, text: str) -> Container:
         """Find the container a user means, with its state as it is now.

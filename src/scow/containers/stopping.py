@@ -8,7 +8,7 @@ import signal
 
 from scow.containers import ending, settling
 from scow.containers.limits import check_freezer
-from scow.containers.store import CREATED, EXITED, PAUSED, RUNNING, check_name
+from scow.containers.store import CREATED, EXITED, PAUSED, RUNNING, NameTakenError, check_name
 from scow.errors import ConflictError, InvalidArgumentError, UnavailableError
 from scow.linux import process
 from scow.typing import TYPE_CHECKING
@@ -194,10 +194,19 @@ def rename(service: Containers, container: Container, name: str) -> None:
         InvalidArgumentError: A character is not allowed, or it has that name already.
         NameTakenError: Another container has it.
     """
-    plain = check_name(name)
+    if not name:
+        raise InvalidArgumentError("Neither old nor new names may be empty")
+    lead = "Error when allocating new name: "
+    try:
+        plain = check_name(name if name.startswith("/") else f"/{name}")
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(lead + error.message) from None
     if plain == container.name:
         raise InvalidArgumentError("Renaming a container with the same name as its current name")
-    service.store.rename(container.id, plain)
+    try:
+        service.store.rename(container.id, plain)
+    except NameTakenError as error:
+        raise NameTakenError(lead + error.message) from None
     service.note("rename", container._replace(name=plain), oldName=f"/{container.name}")
 
 

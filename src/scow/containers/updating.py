@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scow.base import jsontext
-from scow.containers.creating import check_host
+from scow.containers.checking import check
 from scow.errors import ConflictError
 from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
@@ -39,11 +39,13 @@ def update(service: Containers, container: Container, changes: Mapping[str, Any]
         from scow.containers.limits import check_groups
 
         check_groups(service, container, changes)
-    if changes.get("Memory") and "MemorySwap" not in changes and 0 < (host.get("MemorySwap") or 0) < changes["Memory"]:
+    if changes.get("Memory") and "MemorySwap" not in changes and changes["Memory"] > (host.get("MemorySwap") or 0):
         raise ConflictError(
-            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+            f"Cannot update container {container.id}: "  # noqa: S608
+            "Memory limit should be smaller than already set memoryswap limit,"
+            " update the memoryswap at the same time"
         )
-    check_host(container.config, host)
+    service.warnings += check(container.config, host)
     if container.is_alive:
         wanted = resources(host)
         wanted.pop("devices", None)

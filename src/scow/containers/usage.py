@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from scow.containers.service import Containers
+    from scow.containers.store import Container
     from scow.images.remove import Removal
     from scow.oci.digest import ImageID
 
@@ -114,13 +115,17 @@ class PrunedAll(NamedTuple):
 
 
 def image_users(service: Containers, identity: ImageID) -> list[User]:
-    """List the containers made from an image.
+    """List the containers made from an image, or with it among their mounts.
 
     Args:
         service: The containers.
         identity: The image.
     """
-    return [User(row.id, row.is_alive) for row in service.all() if row.image == identity]
+
+    def uses(row: Container) -> bool:
+        return row.image == identity or any(mount.get("Image") == identity for mount in row.mounts)
+
+    return [User(row.id, row.is_alive) for row in service.all() if uses(row)]
 
 
 def disk_usage(service: Containers, cache: Sequence[CacheEntry]) -> DiskUsage:
@@ -198,7 +203,7 @@ def prune_stopped(service: Containers, filters: Iterable[tuple[str, str]] = ()) 
         elif name == "until":
             limits.append(parse_moment(value, now()))
         else:
-            raise InvalidArgumentError(f"invalid filter '{name}'")
+            raise InvalidArgumentError(f"Invalid filter '{name}'")
     gone, size = [], 0
     for container in prunable(select(service, labels, everything=True)):
         if container.id in unwanted or any(container.created >= limit for limit in limits):

@@ -103,7 +103,11 @@ class Volumes:
         """
         if not name:
             name, anonymous = os.urandom(32).hex(), True
-        if len(name) < 2 or name[0] not in _NAME_START or not _NAME_REST.issuperset(name):
+        if len(name) < 2:
+            raise InvalidArgumentError(
+                f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+            )
+        if name[0] not in _NAME_START or not _NAME_REST.issuperset(name):
             raise InvalidArgumentError(
                 f'create {name}: "{name}" includes invalid characters for a local volume name, only'
                 ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
@@ -200,10 +204,10 @@ def select(volumes: Volumes, filters: Iterable[tuple[str, str]]) -> list[Volume]
     names: list[str] = []
     for key, value in filters:
         if key not in _FILTERS:
-            raise InvalidArgumentError(f"invalid filter '{key}'")
+            raise InvalidArgumentError(f"Invalid filter '{key}'")
         if key == "dangling":
             if value.lower() not in {"true", "false", "1", "0"}:
-                raise InvalidArgumentError(f"invalid filter 'dangling=[{value}]'")
+                raise InvalidArgumentError(f"Invalid filter 'dangling=[{value}]'")
             wanted = value.lower() in {"true", "1"}
             found = [volume for volume in found if (volume.name not in users) == wanted]
         elif key == "driver":

@@ -100,7 +100,7 @@ def _run(
                 raise too_many(limits.max_entries)
             if hashed.size > limits.max_size:
                 raise too_large(limits.max_size)
-            usage += entry.stored
+            usage += entry.counted
             unpacker.add(entry, reader.chunks())
         reader.finish()
         unpacker.finish()

@@ -62,6 +62,11 @@ class TarEntry(NamedTuple):
     stored: int = 0
     sparse: Segments | None = None
 
+    @property
+    def counted(self) -> int:
+        """Bytes as docker counts the size of a layer: file data, and the text of symbolic links."""
+        return self.stored + len(self.linkname) if self.type == SYMLINK else self.stored
+
 
 def checksum_matches(header: bytes, stored: int) -> bool:
     """Whether a header's bytes add up, counted as unsigned or, as old writers did, as signed ones.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zlib import adler32
 
-from scow.layer.tarformat import BLOCK, DIRECTORY, HEADER, REGULAR
+from scow.layer.tarformat import BLOCK, DIRECTORY, HEADER, REGULAR, SYMLINK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ class TarWriter:
         self.entries = 0
         """Entries written so far."""
         self.usage = 0
-        """Bytes of file data written so far."""
+        """Bytes written so far as ``TarEntry.counted`` counts them."""
 
     def add(self, entry: TarEntry, data: Iterable[bytes | memoryview] = ()) -> None:
         """Write an entry.
@@ -64,6 +64,7 @@ class TarWriter:
         self._put(head)
         self.entries += 1
         if entry.type != REGULAR:
+            self.usage += len(entry.linkname) if entry.type == SYMLINK else 0
             return
         done = 0
         for piece in data:

@@ -104,7 +104,7 @@ def scan(stream: Readable, table: Writable, *, copy: Writable | None = None, lim
             raise too_many(bounds.max_entries)
         if hashed.size > bounds.max_size:
             raise too_large(bounds.max_size)
-        usage += entry.stored
+        usage += entry.counted
         writer.add(entry)
     reader.finish()
     applied = Applied(DiffID(hashed.digest), hashed.size, entries, usage)
@@ -135,7 +135,7 @@ def scan_file(file: BinaryIO, diff_id: DiffID, table: Writable, *, limits: Limit
         entries += 1
         if entries > bounds.max_entries:
             raise too_many(bounds.max_entries)
-        usage += entry.stored
+        usage += entry.counted
         writer.add(entry)
     applied = Applied(diff_id, size, entries, usage)
     writer.close(applied)

@@ -52,6 +52,12 @@ def resolve(
     return (*base, *(name for name in plus if name not in base))
 
 
+def is_known(name: str) -> bool:
+    """Whether there is such a capability, with or without ``CAP_``, any case; ``ALL`` counts."""
+    full = name.strip().upper().removeprefix("CAP_")
+    return full == "ALL" or f"CAP_{full}" in ALL
+
+
 def last_known() -> int:
     """Number of the last capability of the running kernel; the newest this table has when it cannot be read."""
     try:

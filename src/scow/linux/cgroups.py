@@ -88,6 +88,12 @@ def directory(group: str, controller: str) -> str:
     return (MOUNT if is_unified() else f"{MOUNT}/{controller}") + group
 
 
+def weighs_io() -> bool:
+    """Whether this kernel can give groups different shares of a disk."""
+    names = ("io.weight", "io.bfq.weight") if is_unified() else ("blkio/blkio.weight", "blkio/blkio.bfq.weight")
+    return any(os.path.exists(f"{MOUNT}/{name}") for name in names)
+
+
 def remove(group: str) -> bool:
     """Remove a group with its empty children; returns whether nothing is left of it.
 

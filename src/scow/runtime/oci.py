@@ -147,14 +147,19 @@ def start_error(text: str) -> StartError:
     mark = ' level=error msg="'
     if mark in message:
         message = message.partition(mark)[2].removesuffix('"').replace('\\"', '"').replace("\\\\", "\\")
-    status = FAILED
-    lowered = message.lower()
-    if "executable file not found" in lowered or "no such file or directory" in lowered:
-        status = NOT_FOUND
-    elif "permission denied" in lowered or "is a directory" in lowered or "exec format error" in lowered:
-        status = NOT_EXECUTABLE
+    status = failure_status(message)
     message = message.replace("runc run failed:", "runc create failed:")
     return StartError(f"failed to create shim task: OCI runtime create failed: {message}: unknown", status=status)
+
+
+def failure_status(message: str) -> int:
+    """The exit status that docker gives for what a daemon or runtime says: it looks for words."""
+    lowered = message.lower()
+    if "executable file not found" in lowered or "no such file or directory" in lowered:
+        return NOT_FOUND
+    if "permission denied" in lowered or "is a directory" in lowered or "exec format error" in lowered:
+        return NOT_EXECUTABLE
+    return FAILED
 
 
 def logged_error(path: str) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHM = 64 << 20
 _CPU_PERIOD = 100_000
+# null, zero, full, tty, random, urandom, ptmx: numbers from the kernel's devices.txt.
+_STANDARD_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2))
 
 MASKED_PATHS = (
     "/proc/acpi",
@@ -107,9 +109,9 @@ def make_spec(config: Mapping[str, Any], host: Mapping[str, Any], place: Place) 
     }
     if place.hostname:
         spec["hostname"] = place.hostname
-    if config.get("Domainname"):
-        spec["domainname"] = config["Domainname"]
     linux = spec["linux"]
+    if config.get("Domainname") and not place.uts:
+        linux["sysctl"].setdefault("kernel.domainname", config["Domainname"])
     if not privileged:
         linux["maskedPaths"] = list(_paths(host.get("MaskedPaths"), MASKED_PATHS))
         linux["readonlyPaths"] = list(_paths(host.get("ReadonlyPaths"), READONLY_PATHS))
@@ -246,9 +248,8 @@ def _mounts(host: Mapping[str, Any], place: Place) -> list[dict[str, Any]]:
         _mount("/dev/mqueue", "mqueue", "mqueue", safe),
     ]
     if place.ipc == "host":
-        standard[-1] = _mount("/dev/mqueue", "bind", "/dev/mqueue", ["rbind", *safe])
         standard.append(_mount("/dev/shm", "bind", "/dev/shm", ["rbind", *safe]))
-    elif not place.ipc:
+    elif not place.ipc and host.get("IpcMode") != "none":
         standard.append(_mount("/dev/shm", "tmpfs", "shm", [*safe, "mode=1777", f"size={shm}"]))
     own = {mount["destination"] for mount in place.mounts}
     out = [mount for mount in standard if mount["destination"] not in own]
@@ -292,12 +293,14 @@ def resources(host: Mapping[str, Any], device_rules: Iterable[dict[str, Any]] = 
     """
     get = host.get
     denied: dict[str, Any] = {"allow": bool(get("Privileged")), "access": "rwm"}
-    out: dict[str, Any] = {"devices": [denied, *device_rules]}
+    rules = list(device_rules)
+    # The runtime allows these by itself, but a rule of the user's for one of them would take its place.
+    standard = [_allowed(major, minor) for major, minor in _STANDARD_DEVICES] if rules else []
+    out: dict[str, Any] = {"devices": [denied, *standard, *rules]}
     memory = _present(
         limit=get("Memory"),
         swap=get("MemorySwap"),
         reservation=get("MemoryReservation"),
-        kernel=get("KernelMemory"),
     )
     if get("MemorySwappiness") not in (None, -1):
         memory["swappiness"] = get("MemorySwappiness")
@@ -327,6 +330,10 @@ def resources(host: Mapping[str, Any], device_rules: Iterable[dict[str, Any]] = 
     if get("BlkioWeight"):
         out["blockIO"] = {"weight": get("BlkioWeight")}
     return out
+
+
+def _allowed(major: int, minor: int) -> dict[str, Any]:
+    return {"allow": True, "type": "c", "major": major, "minor": minor, "access": "rwm"}
 
 
 def _present(**values: Any) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def test_every_command_says_what_docker_says(row, capsys):
         pytest.skip(f"no module for {path} yet")
     assert main(row["argv"]) == row["status"]
     said = capsys.readouterr()
-    expected = row["stderr"].replace("SRun", "Run").replace("See '", "Run '").replace("docker", "scow")
+    expected = row["stderr"].replace("SRun", "Run").replace("docker", "scow")
     expected = expected.replace("Usage:  scow image\n", "Usage:  scow image COMMAND\n")
     assert said.out == ""
     assert said.err == expected

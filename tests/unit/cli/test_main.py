@@ -100,9 +100,16 @@ def test_help_goes_to_stdout(capsys, command):
     assert main(["probe", "--help"]) == 0
     said = capsys.readouterr()
     assert (said.out.split("\n")[0], said.err) == ("Usage:  scow probe [OPTIONS] [ARG]", "")
-    for words in ([], ["--help"], ["image"], ["image", "--help"], ["help"], ["help", "image"], ["help", "version"]):
+    for words in (["--help"], ["image", "--help"], ["help"], ["help", "image"], ["help", "version"]):
         assert main(words) == 0
         assert capsys.readouterr().out.startswith("Usage:  scow")
+
+
+@pytest.mark.parametrize("words", [[], ["image"]])
+def test_help_that_nobody_asked_for_goes_to_stderr(capsys, words):
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err[:12]) == ("", "Usage:  scow")
 
 
 def test_bad_flags_and_counts(capsys, command):

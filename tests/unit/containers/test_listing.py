@@ -17,7 +17,7 @@ def service(store, make):
             "run",
             status="running",
             config={"Labels": {"t": "1"}, "ExposedPorts": {"80/tcp": {}}},
-            host={"PortBindings": {"80/tcp": []}},
+            network={"Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}},
         ),
         make("end", status="exited", exit_code=5, config={"Labels": {"t": "2"}}, health={"Status": "unhealthy"}),
         make(
@@ -58,7 +58,8 @@ def names(service, *filters, **options):
         ([("expose", "80")], ["run"]),
         ([("expose", "70-90/tcp")], ["run"]),
         ([("expose", "80/udp")], []),
-        ([("publish", "80")], ["run"]),
+        ([("publish", "80")], []),
+        ([("publish", "8080")], ["run"]),
         ([("is-task", "true")], []),
         ([("status", "running"), ("label", "t=2")], []),
     ],
@@ -77,11 +78,19 @@ def test_the_last_ones(service):
 
 
 @pytest.mark.parametrize(
-    "pair", [("zebra", "x"), ("status", "zebra"), ("health", "zebra"), ("exited", "x"), ("expose", "x")]
+    ("pair", "message"),
+    [
+        (("zebra", "x"), "Invalid filter 'zebra'"),
+        (("status", "zebra"), "Invalid filter 'status=zebra'"),
+        (("health", "zebra"), "Unrecognised filter value for health: zebra"),
+        (("exited", "x"), 'strconv.Atoi: parsing "x": invalid syntax'),
+        (("expose", "x"), 'error while looking up for expose x: strconv.ParseUint: parsing "x": invalid syntax'),
+    ],
 )
-def test_no_filters(service, pair):
-    with pytest.raises(InvalidArgumentError, match="invalid filter"):
+def test_no_filters(service, pair, message):
+    with pytest.raises(InvalidArgumentError) as caught:
         names(service, pair, everything=True)
+    assert caught.value.message == message
 
 
 def test_networks_a_container_is_on(make):

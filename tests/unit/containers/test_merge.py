@@ -25,7 +25,7 @@ def test_entrypoint_and_command(request_, words):
 
 @pytest.mark.parametrize(("request_", "image"), [({}, {}), ({"Entrypoint": [""]}, IMAGE)])
 def test_something_must_be_run(request_, image):
-    with pytest.raises(InvalidArgumentError, match="no command specified"):
+    with pytest.raises(InvalidArgumentError, match="No command specified"):
         merge(request_, image)
 
 

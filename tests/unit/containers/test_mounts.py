@@ -15,14 +15,14 @@ def one(volumes, **host):
 
 
 def test_a_bind(volumes, tmp_path):
-    mount = one(volumes, Binds=[f"{tmp_path}:/data:ro,rslave"])
+    mount = one(volumes, Binds=[f"{tmp_path}:/data:ro,rprivate"])
     assert mount == {
         "Type": "bind",
         "Source": str(tmp_path),
         "Destination": "/data",
-        "Mode": "ro,rslave",
+        "Mode": "ro,rprivate",
         "RW": False,
-        "Propagation": "rslave",
+        "Propagation": "rprivate",
     }
 
 

@@ -81,5 +81,5 @@ def test_filters(volumes, store, make, filters, names):
 
 @pytest.mark.parametrize(("key", "value"), [("zebra", "1"), ("dangling", "maybe")])
 def test_no_filters(volumes, key, value):
-    with pytest.raises(InvalidArgumentError, match="invalid filter"):
+    with pytest.raises(InvalidArgumentError, match="Invalid filter"):
         select(volumes, [(key, value)])

@@ -51,7 +51,9 @@ def test_a_tree_is_written_sorted_with_hard_links_as_links(tree) -> None:
     assert (found[0][1], found[2][0].type, found[2][0].linkname) == (b"hello", LINK, b"b")
     assert (found[6][0].type, found[6][0].linkname) == (SYMLINK, b"../outside")
     assert {entry.mtime_ns for entry, _ in found[:6]} == {1_600_000_000 * 10**9}
-    assert (applied.entries, applied.usage, applied.size) == (7, 5, len(out.getvalue()))
+    assert (applied.entries, applied.usage, applied.size) == (7, 15, len(out.getvalue())), (
+        "five bytes of files, ten of links"
+    )
 
 
 def test_sockets_are_left_out(tree, monkeypatch) -> None:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from scow.cli.flags import Command, CommandError, Flag, parse
+from scow.cli.flags import Command, Flag, parse
+from scow.errors import ScowError
 
 COMMAND = Command(
     name="attach",
@@ -29,11 +30,11 @@ def main(argv: list[str]) -> int:
     containers = engine().containers
     container = containers.find(options.args[0])
     if container.status == "paused":
-        raise CommandError("You cannot attach to a paused container, unpause it first", status=1)
+        raise ScowError("You cannot attach to a paused container, unpause it first")
     if container.status == "restarting":
-        raise CommandError("You cannot attach to a restarting container, wait until it is running", status=1)
+        raise ScowError("You cannot attach to a restarting container, wait until it is running")
     if not container.is_alive:
-        raise CommandError("You cannot attach to a stopped container, start it first", status=1)
+        raise ScowError("You cannot attach to a stopped container, start it first")
     return run_attached(
         containers,
         container,

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import sys
 
-from scow.cli.flags import Command, CommandError, Flag, parse
+from scow.cli.flags import Command, Flag, parse
+from scow.errors import InvalidArgumentError, ScowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,13 +53,13 @@ def main(argv: list[str]) -> int:
     options = parse(COMMAND, argv)
     source, goal = options.args
     if not source or not goal:
-        raise CommandError(f"{'source' if not source else 'destination'} can not be empty", status=1)
+        raise ScowError(f"{'source' if not source else 'destination'} can not be empty")
     from_container, from_path = split(source)
     to_container, to_path = split(goal)
     if from_container and to_container:
-        raise CommandError("copying between containers is not supported", status=1)
+        raise ScowError("copying between containers is not supported")
     if not from_container and not to_container:
-        raise CommandError("must specify at least one container source", status=1)
+        raise ScowError("must specify at least one container source")
     if from_container:
         size = _out(from_container, from_path, to_path, options)
         shown = goal
@@ -73,6 +74,8 @@ def main(argv: list[str]) -> int:
 
 
 def _absolute(path: str) -> str:
+    if not path:
+        raise InvalidArgumentError("bad parameter: path cannot be empty")
     return path if path.startswith("/") else f"/{path}"
 
 
@@ -85,7 +88,7 @@ def _out(name: str, path: str, goal: str, options: Parsed) -> int | None:
     follow = options["follow-link"]
     if goal == "-":
         if os.isatty(1):
-            raise CommandError("refusing to write an archive to a terminal", status=1)
+            raise ScowError("refusing to write an archive to a terminal")
         stream_out(containers, container, _absolute(path), sys.stdout.buffer, follow=follow)
         sys.stdout.buffer.flush()
         return None

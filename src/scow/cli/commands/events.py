@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
     wanted: dict[str, list[str]] = {}
     for key, value in options.filter:
         if key not in _FILTERS:
-            raise InvalidArgumentError(f"invalid filter '{key}'")
+            raise InvalidArgumentError(f"Invalid filter '{key}'")
         wanted.setdefault(key, []).append(value)
     text = "{{json .}}" if options.format == "json" else options.format
     template = Template(text) if text else None

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 
-from scow.cli.flags import Command, CommandError, Flag, parse
+from scow.cli.containerrequest import ENVIRONMENT, environment
+from scow.cli.flags import Command, Flag, parse
+from scow.errors import ScowError
 
 COMMAND = Command(
     name="exec",
@@ -17,8 +19,7 @@ COMMAND = Command(
     flags=(
         Flag("detach", "d", help="Detached mode: run command in the background"),
         Flag("detach-keys", kind="string", help="Override the key sequence for detaching a container"),
-        Flag("env", "e", kind="list", help="Set environment variables"),
-        Flag("env-file", kind="list", help="Read in a file of environment variables"),
+        *ENVIRONMENT,
         Flag("interactive", "i", help="Keep STDIN open even if not attached"),
         Flag("privileged", help="Give extended privileges to the command"),
         Flag("tty", "t", help="Allocate a pseudo-TTY"),
@@ -30,7 +31,6 @@ COMMAND = Command(
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit status is its own."""
-    from scow.cli.containerrequest import environment
     from scow.cli.context import engine
     from scow.containers.executing import Exec, run, run_detached, run_terminal
     from scow.containers.foreground import Streams
@@ -39,13 +39,13 @@ def main(argv: list[str]) -> int:
     options = parse(COMMAND, argv)
     name, *args = options.args
     if options.tty and options.interactive and not options.detach and not os.isatty(0):
-        raise CommandError("the input device is not a TTY", status=1)
+        raise ScowError("the input device is not a TTY")
     containers = engine().containers
     containers.dedicated = True
     container = containers.find(name)
     wish = Exec(
         args=tuple(args),
-        env=tuple(environment(options["env-file"], options.env)),
+        env=tuple(environment(options["env-file"], options.env, 1)),
         user=options.user,
         cwd=options.workdir,
         terminal=options.tty,

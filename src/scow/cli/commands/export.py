@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import sys
 
-from scow.cli.flags import Command, CommandError, Flag, parse
+from scow.cli.flags import Command, Flag, parse
+from scow.errors import ScowError
 
 COMMAND = Command(
     name="export",
@@ -26,7 +27,7 @@ def main(argv: list[str]) -> int:
 
     options = parse(COMMAND, argv)
     if not options.output and os.isatty(1):
-        raise CommandError("cowardly refusing to save to a terminal. Use the -o flag or redirect", status=1)
+        raise ScowError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
     containers = engine().containers
     container = containers.find(options.args[0])
     if not options.output:
@@ -35,9 +36,7 @@ def main(argv: list[str]) -> int:
         return 0
     folder = os.path.dirname(options.output)
     if folder and not os.path.isdir(folder):
-        raise CommandError(
-            f"failed to export container: invalid output path: stat {folder}: no such file or directory", status=1
-        )
+        raise ScowError(f"failed to export container: invalid output path: stat {folder}: no such file or directory")
     with open(options.output, "wb") as file:
         export(containers, container, file)
     return 0

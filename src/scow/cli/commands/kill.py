@@ -23,6 +23,7 @@ COMMAND = Command(
 def main(argv: list[str]) -> int:
     """Send the signal."""
     from scow.cli.several import for_each
+    from scow.containers.stopping import signal_number
 
     options = parse(COMMAND, argv)
 
@@ -31,4 +32,5 @@ def main(argv: list[str]) -> int:
 
         kill(containers, container, options.signal)
 
+    signal_number(options.signal or "KILL")
     return for_each(options.args, kill, lead="Cannot kill container: {}: ")

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import sys
 
-from scow.cli.flags import Command, CommandError, Flag, parse
+from scow.cli.flags import Command, Flag, parse
+from scow.errors import InvalidArgumentError, ScowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,12 +51,15 @@ def main(argv: list[str]) -> int:
     containers = engine().containers
     container = containers.find(options.args[0])
     if (container.host.get("LogConfig") or {}).get("Type") == "none":
-        raise CommandError("configured logging driver does not support reading", status=1)
+        raise ScowError("configured logging driver does not support reading")
     begun: set[int] = set()
+    details = _details(container) if options.details else b""
     for line in _chosen(containers, container, options):
         out = sys.stderr.buffer if line.stream == 2 and not container.config.get("Tty") else sys.stdout.buffer
         if options.timestamps and line.stream not in begun:
             out.write(line.when.encode() + b" ")
+        if options.details and line.stream not in begun:
+            out.write(details + b" ")
         if line.data.endswith(b"\n"):
             begun.discard(line.stream)
         else:
@@ -67,12 +71,11 @@ def main(argv: list[str]) -> int:
 
 def _chosen(containers: Containers, container: Container, options: Parsed) -> Iterator[Line]:
     """The lines that were asked for."""
-    from scow.base.clock import now, parse_moment, parse_time
+    from scow.base.clock import now, parse_time
     from scow.runtime.logs import follow, read_log, tail
 
     at = now()
-    since = parse_moment(options.since, at) if options.since else None
-    until = parse_moment(options.until, at) if options.until else None
+    since, until = (_moment(options, flag, at) for flag in ("since", "until"))
 
     def within(line: Line) -> bool:
         if since is None and until is None:
@@ -100,6 +103,27 @@ def _chosen(containers: Containers, container: Container, options: Parsed) -> It
         return current is not None and current.is_alive and (until is None or now() < until)
 
     yield from filter(within, follow(path, offset, alive))
+
+
+def _details(container: Container) -> bytes:
+    """The labels and variables that ``--log-opt labels=`` and ``env=`` name."""
+    wanted = (container.host.get("LogConfig") or {}).get("Config") or {}
+    labels: dict[str, str] = container.config.get("Labels") or {}
+    variables = dict(entry.partition("=")[::2] for entry in container.config.get("Env") or ())
+    found = {name: labels[name] for name in wanted.get("labels", "").split(",") if name in labels}
+    found |= {name: variables[name] for name in wanted.get("env", "").split(",") if name in variables}
+    return ",".join(f"{name}={found[name]}" for name in sorted(found)).encode()
+
+
+def _moment(options: Parsed, flag: str, at: float) -> float | None:
+    from scow.base.clock import parse_moment
+
+    try:
+        return parse_moment(options[flag], at) if options[flag] else None
+    except InvalidArgumentError:
+        raise InvalidArgumentError(
+            f'invalid value for "{flag}": failed to parse value as time or duration: "{options[flag]}"'
+        ) from None
 
 
 def _count(text: str) -> int | None:

@@ -289,7 +289,7 @@ def prune(argv: list[str]) -> int:
     options = parse(PRUNE, argv)
     for key, _ in options.filter:
         if key not in {"until", "label", "label!"}:
-            raise InvalidArgumentError(f"invalid filter '{key}'")
+            raise InvalidArgumentError(f"Invalid filter '{key}'")
     warning = "WARNING! This will remove all custom networks not used by at least one container."
     if not options.force and not confirm(warning):
         return 0

@@ -29,12 +29,12 @@ def main(argv: list[str]) -> int:
     if len(options.args) > 1:
         number, _, protocol = options.args[1].partition("/")
         if not number.isdigit() or int(number) > 65535:
-            raise InvalidArgumentError(f"invalid port '{number}': invalid syntax")
+            raise InvalidArgumentError(
+                f'invalid port ({number}): strconv.ParseUint: parsing "{number}": invalid syntax'
+            )
         bindings = found.get(f"{number}/{protocol or 'tcp'}")
         if not bindings:
-            raise NotFoundError(
-                f"no public port '{options.args[1] if protocol else number + '/tcp'}' published for {options.args[0]}"
-            )
+            raise NotFoundError(f"No public port '{options.args[1]}' published for {options.args[0]}")
         lines = [f"{binding['HostIp']}:{binding['HostPort']}" for binding in bindings]
     else:
         lines = [

@@ -134,7 +134,7 @@ def _command(container: Container, *, whole: bool) -> str:
     from scow.cli.format import ellipsis
 
     words = [*(container.config.get("Entrypoint") or ()), *(container.config.get("Cmd") or ())]
-    text = " ".join(words)
+    text = " ".join([*words[:1], *(f"'{word}'" if " " in word else word for word in words[1:])])
     if not whole:
         text = ellipsis(text, _COMMAND_WIDTH)
     return json.dumps(text, ensure_ascii=False)

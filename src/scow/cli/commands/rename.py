@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from scow.cli.flags import Command, parse
+from scow.errors import ScowError
 
 COMMAND = Command(
     name="rename",
@@ -22,5 +23,13 @@ def main(argv: list[str]) -> int:
 
     old, new = parse(COMMAND, argv).args
     containers = engine().containers
-    rename(containers, containers.find(old), new)
+    try:
+        rename(containers, containers.find(old), new)
+    except ScowError as error:
+        from scow.cli.report import note, report
+
+        status = report(error)
+        if new:
+            note(f"Error: failed to rename container named {old}")
+        return status
     return 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 
 from scow.cli.flags import Command, Flag, parse
-from scow.errors import NotFoundError, ScowError
+from scow.errors import ConflictError, NotFoundError, ScowError
 
 COMMAND = Command(
     name="rm",
@@ -29,6 +29,8 @@ def main(argv: list[str]) -> int:
     from scow.containers.stopping import remove
 
     options = parse(COMMAND, argv)
+    if options.link:
+        raise ConflictError("Conflict, cannot remove the default link name of the container")
     containers = engine().containers
     status = 0
     for name in options.args:

@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     detached: bool = options.detach
     body = request(options, detached=detached)
     if options.tty and body["AttachStdin"] and not os.isatty(0) and not detached:
-        raise CommandError("the input device is not a TTY", status=1)
+        raise ScowError("the input device is not a TTY")
     from scow.cli.context import engine as open_engine
 
     engine = open_engine()
@@ -49,8 +49,10 @@ def main(argv: list[str]) -> int:
         if detached:
             from scow.containers.detached import start
 
-            start(containers, container)
-            sys.stdout.write(container.id + "\n")
+            try:
+                start(containers, container)
+            finally:
+                sys.stdout.write(container.id + "\n")
             return 0
         if body["Tty"] or not is_simple(container):
             from scow.cli.attaching import run_attached
@@ -62,9 +64,15 @@ def main(argv: list[str]) -> int:
     except CommandError:
         raise
     except ScowError as error:
-        raise CommandError(
-            f"Error response from daemon: {error.message}", status=getattr(error, "status", _FAILED), hint=error.hint
-        ) from error
+        raise refusal(error) from error
+
+
+def refusal(error: ScowError) -> CommandError:
+    """Why a container was not made or started, with docker's exit status for that."""
+    from scow.runtime.oci import failure_status
+
+    status = getattr(error, "status", 0) or failure_status(error.message)
+    return CommandError(f"Error response from daemon: {error.message}", status=status, hint=error.hint)
 
 
 def is_simple(container: Container) -> bool:
@@ -87,7 +95,11 @@ def create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
     policy = options.pull
     if policy not in {"always", "missing", "never"}:
         raise CommandError(f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"')
-    if policy == "always":
+    if policy == "always" or (options.platform and _is_another(engine, body["Image"], options.platform)):
+        if policy == "never":
+            raise NotFoundError(f"No such image: {body['Image']} for {options.platform}")
+        if policy == "missing":
+            _note_missing(body["Image"])
         _pull(engine, options, body["Image"])
     try:
         container = engine.containers.create(body, options.name)
@@ -100,9 +112,40 @@ def create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
     while engine.containers.warnings:
         sys.stderr.write(f"WARNING: {engine.containers.warnings.pop(0)}\n")
     if cidfile:
-        with open(cidfile, "w", encoding="ascii") as file:
-            file.write(container.id)
+        _note_id(cidfile, container.id)
     return container
+
+
+def _note_id(path: str, identity: str) -> None:
+    """Write the ``--cidfile``."""
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(identity)
+    except OSError as error:
+        reason = f"failed to create the container ID file: open {path}: {(error.strerror or '').lower()}"
+        raise CommandError(reason, status=127 if isinstance(error, FileNotFoundError) else _FAILED) from None
+
+
+def _is_another(engine: Engine, image: str, platform: str) -> bool:
+    """Whether the image that has this name here is for another platform than the one asked for.
+
+    Raises:
+        CommandError: That is no platform.
+    """
+    from scow.oci.model import Platform
+    from scow.oci.platform import InvalidPlatformError, host_platform, parse_platform, score
+
+    try:
+        wanted = parse_platform(platform, host_platform(os.uname().machine))
+    except InvalidPlatformError:
+        raise CommandError(
+            f'error parsing specified platform: "{platform}": cannot parse platform specifier: invalid argument'
+        ) from None
+    try:
+        record = engine.images.resolve(image)
+    except NotFoundError:
+        return False
+    return not score(wanted, Platform(record.os, record.architecture, record.variant))
 
 
 def _note_missing(image: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from scow.cli.flags import Command, CommandError, Flag, parse
+from scow.cli.flags import Command, Flag, parse
 from scow.errors import ScowError
 
 TYPE_CHECKING = False
@@ -35,11 +35,11 @@ def main(argv: list[str]) -> int:
 
     options = parse(COMMAND, argv)
     if options.checkpoint or options["checkpoint-dir"]:
-        raise CommandError("checkpoints are not supported", status=1)
+        raise ScowError("checkpoints are not supported")
     containers = engine().containers
     if options.attach or options.interactive:
         if len(options.args) > 1:
-            raise CommandError("you cannot start and attach multiple containers at once", status=1)
+            raise ScowError("you cannot start and attach multiple containers at once")
         return _attached(containers, options)
     failed = []
     for name in options.args:

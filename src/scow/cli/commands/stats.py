@@ -7,6 +7,7 @@ import sys
 import time
 
 from scow.cli.flags import Command, Flag, parse
+from scow.errors import ScowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,17 @@ def main(argv: list[str]) -> int:
 
 def _chosen(containers: Containers, options: Parsed) -> list[Container]:
     if options.args:
-        return [containers.find(name) for name in options.args]
+        found, status = [], 0
+        for name in options.args:
+            try:
+                found.append(containers.find(name))
+            except ScowError as error:
+                from scow.cli.report import report
+
+                status = report(error)
+        if status:
+            raise SystemExit(status)
+        return found
     return [container for container in containers.all() if options.all or container.is_alive]
 
 

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import sys
+
 from scow.cli.containerflags import FLAGS
-from scow.cli.flags import Command, CommandError, parse
+from scow.cli.flags import Command, parse
+from scow.errors import ScowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,11 +51,13 @@ def main(argv: list[str]) -> int:
     if options.changed("restart"):
         changes["RestartPolicy"] = read_restart(options.restart)
     if not changes:
-        raise CommandError("you must provide one or more flags when using this command", status=1)
+        raise ScowError("you must provide one or more flags when using this command")
 
     def update(containers: Containers, container: Container) -> None:
         from scow.containers.updating import update
 
         update(containers, container, changes)
+        while containers.warnings:
+            sys.stdout.write(f"{containers.warnings.pop(0)}\n")
 
     return for_each(options.args, update)
