@@ -178,7 +178,7 @@ def test_refusals(scow, ctx, dockerfile, message):
 def test_reserved_and_bad_names(scow, ctx):
     where = write(ctx, "FROM BASE\n")
     assert "'scratch' is a reserved name" in log_of(scow, "-t", "scratch", where, ok=False)
-    assert "invalid tag" in log_of(scow, "-t", "UPPER", where, ok=False)
+    assert 'invalid argument "UPPER" for "-t, --tag" flag' in log_of(scow, "-t", "UPPER", where, ok=False)
     assert "not found" in log_of(scow, str(ctx / "nowhere"), ok=False)
 
 

@@ -21,8 +21,35 @@ if TYPE_CHECKING:
     from scow.cli.flags import Parsed
     from scow.oci.model import Platform
 
+
+def _check_tag(name: str) -> str:
+    from scow.oci.reference import InvalidReferenceError, Reference
+
+    try:
+        reference = Reference.parse(name)
+    except InvalidReferenceError as error:
+        raise ValueError(error.message) from None
+    if reference.digest is not None:
+        raise ValueError("refusing to create a tag with a digest reference")
+    return name
+
+
+def _check_host(text: str) -> str:
+    name, sign, address = text.partition("=") if "=" in text else text.partition(":")
+    if not sign or not name or not address:
+        raise ValueError(f'bad format for add-host: "{text}"')
+    return f"{name}:{address.removeprefix('[').removesuffix(']')}"
+
+
+def _check_ulimit(text: str) -> str:
+    values = text.partition("=")[2].split(":")
+    if len(values) > 2 or not all(value.removeprefix("-").isdecimal() for value in values):
+        raise ValueError(f"invalid ulimit argument: {text}")
+    return text
+
+
 FLAGS = (
-    Flag("add-host", kind="list", help='Add a custom host-to-IP mapping ("host:ip")'),
+    Flag("add-host", kind="list", check=_check_host, help='Add a custom host-to-IP mapping ("host:ip")'),
     Flag("allow", kind="csv", help='Allow extra privileged entitlement (e.g., "network.host", "security.insecure")'),
     Flag("allow-leak", kind="csv", help="Secrets that may appear in layers"),
     Flag("annotation", kind="list", help="Add annotation to the image"),
@@ -92,9 +119,9 @@ FLAGS = (
     Flag("squash", kind="optional", implied="new", help='Make one layer of the new ones, or of "all"'),
     Flag("ssh", kind="list", help='SSH agent socket or keys to expose (format: "default|id[=socket|key]")'),
     Flag("stream", hidden=True, help="Stream attaches to server to negotiate build context"),
-    Flag("tag", "t", kind="list", help='Name and optionally a tag (format: "name:tag")'),
+    Flag("tag", "t", kind="list", check=_check_tag, help='Name and optionally a tag (format: "name:tag")'),
     Flag("target", kind="string", help="Set the target build stage to build"),
-    Flag("ulimit", kind="list", help="Ulimit options"),
+    Flag("ulimit", kind="list", check=_check_ulimit, help="Ulimit options"),
     Flag("unset-env", kind="csv", help="Variables of the base that the image must not have"),
     Flag("unset-expose", kind="csv", help="Exposed ports of the base that the image must not have"),
     Flag("unset-label", kind="csv", help="Labels of the base that the image must not have"),
@@ -141,7 +168,7 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         no_cache_filter=tuple(flags["no-cache-filter"]),
         pull=flags.pull,
         network=_network(flags.network),
-        extra_hosts=tuple(_host(text) for text in flags["add-host"]),
+        extra_hosts=tuple(flags["add-host"]),
         shm_size=flags["shm-size"],
         ulimits=tuple(_ulimit(text) for text in flags.ulimit),
         resources=_resources(flags),
@@ -201,17 +228,15 @@ def _platform(text: str) -> Platform:
 
 
 def _tag(name: str) -> Any:
-    from scow.oci.reference import InvalidReferenceError, Reference, ReservedNameError
+    from scow.oci.reference import Reference
 
-    try:
-        reference = Reference.parse(name)
-    except ReservedNameError:
-        raise
-    except InvalidReferenceError as error:
-        raise InvalidReferenceError(f"invalid tag {name!r}: {error.message}", hint=error.hint) from None
-    if reference.digest is not None:
-        raise InvalidArgumentError(f"invalid tag {name!r}: refusing to create a tag with a digest reference")
-    return reference.with_default_tag()
+    return Reference.parse(name).with_default_tag()
+
+
+def _ulimit(text: str) -> tuple[str, int, int]:
+    name, _, values = text.partition("=")
+    soft, _, hard = values.partition(":")
+    return name, int(soft), int(hard or soft)
 
 
 def _pairs(texts: list[str], environ: Mapping[str, str], *, missing: str | None = None) -> dict[str, str]:
@@ -228,31 +253,6 @@ def _pairs(texts: list[str], environ: Mapping[str, str], *, missing: str | None 
         elif missing is not None:
             out[name] = missing
     return out
-
-
-def _host(text: str) -> str:
-    name, sign, address = text.partition("=") if "=" in text else text.partition(":")
-    if not sign or not name or not address:
-        raise InvalidArgumentError(
-            f'invalid argument "{text}" for "--add-host" flag: bad format for add-host: "{text}"'
-        )
-    return f"{name}:{address.removeprefix('[').removesuffix(']')}"
-
-
-def _ulimit(text: str) -> tuple[str, int, int]:
-    name, sign, values = text.partition("=")
-    soft, _, hard = values.partition(":")
-    try:
-        return name, int(soft), int(hard or soft)
-    except ValueError:
-        raise InvalidArgumentError(
-            f'invalid argument "{text}" for "--ulimit" flag: invalid ulimit argument: {text}'
-        ) from None
-    finally:
-        if not sign:
-            raise InvalidArgumentError(
-                f'invalid argument "{text}" for "--ulimit" flag: invalid ulimit argument: {text}'
-            )
 
 
 def _fields(text: str) -> list[str]:
