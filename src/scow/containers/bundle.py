@@ -41,12 +41,14 @@ class Addresses(NamedTuple):
         own: ``(address, names)`` for ``/etc/hosts``.
         gateway: The host as the container sees it, or ``""``.
         servers: Name servers that know the other containers, or nothing.
+        relay: A name server inside that asks the host's, or ``""`` where containers can ask those.
         namespace: Path of the network namespace to join, or ``""`` for an empty one.
     """
 
     own: tuple[tuple[str, str], ...] = ()
     gateway: str = ""
     servers: tuple[str, ...] = ()
+    relay: str = ""
     namespace: str = ""
 
 
@@ -157,6 +159,7 @@ def _files(
             search=host.get("DnsSearch") or (),
             options=host.get("DnsOptions") or (),
             own_network=not on_host,
+            relay=addresses.relay,
         ),
         "hostname": name + "\n",
         "hosts": hosts,

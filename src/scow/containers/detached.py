@@ -19,6 +19,7 @@ from scow.typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from scow.containers.networks_attach import Attached
     from scow.containers.service import Containers
     from scow.containers.store import Container
 
@@ -45,8 +46,7 @@ def start(service: Containers, container: Container, before: Callable[[Container
     attached = None
     try:
         attached = service.attach(container)
-        addresses = attached.addresses if attached else None
-        pid, stubs = service.privately(lambda: _create(service, container, addresses))
+        pid, stubs = service.privately(lambda: _create(service, container, attached))
         if attached:
             attached.ready()
         running = container._replace(pid=pid, pid_start=process.start_time(pid), stubs=stubs)
@@ -66,6 +66,7 @@ def start(service: Containers, container: Container, before: Callable[[Container
     finally:
         if attached:
             attached.close()
+            attached.hand_over()
         watch.disarm()
     service.store.update(
         container.id,
@@ -85,10 +86,10 @@ def start(service: Containers, container: Container, before: Callable[[Container
     return service.store.get(container.id) or running
 
 
-def _create(service: Containers, container: Container, addresses: bundle.Addresses | None) -> tuple[int, list[str]]:
+def _create(service: Containers, container: Container, attached: Attached | None) -> tuple[int, list[str]]:
     """Runs in the mount namespace that monitor and container will keep alive."""
     rootfs = bundle.mount_root(service, container)
-    stubs = bundle.write_bundle(service, container, rootfs, addresses)
+    stubs = bundle.write_bundle(service, container, rootfs, attached.addresses if attached else None)
     config, logging = container.config, container.host.get("LogConfig") or {}
     watch = monitor.Watch(
         identity=container.id,
@@ -102,6 +103,7 @@ def _create(service: Containers, container: Container, addresses: bundle.Address
         log_size=_log_bound(logging.get("Config") or {}),
         exit_command=(sys.executable, "-I", "-m", "scow.cli.ended", container.id),
         environment={"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath},
+        keep=attached.keep if attached else None,
     )
     if in_user_namespace():
         from scow.linux.reentry import note_container

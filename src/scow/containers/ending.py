@@ -13,7 +13,8 @@ import time
 from scow.base.files import remove_tree
 from scow.containers.store import CREATED, EXITED
 from scow.errors import ScowError
-from scow.linux import cgroups
+from scow.linux import cgroups, process
+from scow.linux.idmaps import in_user_namespace
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,12 +82,24 @@ def clean(service: Containers, container: Container, *, networks: bool = True) -
     if leaving is not None:
         leaving.finish()
     state = os.path.join(service.runtime.state, container.id)
-    if cgroups.remove(service.cgroup_of(container)):
+    if cgroups.remove(service.cgroup_of(container)) and not _first_process_lives(service, container):
         if os.path.isdir(state):
             remove_tree(state)
     else:
-        # Processes are left in its groups: it shared the host's process ids.
+        # Processes are left: it shared the host's process ids, or was given up before its command started.
         service.runtime.delete(container.id)
+
+
+def _first_process_lives(service: Containers, container: Container) -> bool:
+    """Whether the container's first process is there, seen without the help of control groups."""
+    if not in_user_namespace():
+        return False
+    try:
+        with open(f"{service.directory(container.id)}/pid", encoding="ascii") as file:
+            pid = file.read(16).strip()
+    except OSError:
+        return False
+    return pid.isdigit() and process.start_time(int(pid)) > 0
 
 
 def forget(service: Containers, container: Container, *, volumes: bool) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import _thread
 import os
 from contextlib import ExitStack
+from functools import partial
 
 from scow.containers import networks_names
 from scow.containers.bundle import Addresses
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from scow.containers.networks import Endpoint, Network
     from scow.containers.service import Containers
     from scow.containers.store import Container
-    from scow.runtime.network.firewall import Loading, Published
+    from scow.containers.wiring import Loading
+    from scow.runtime.network.firewall import Published
 
 
 class Attached:
@@ -38,18 +40,22 @@ class Attached:
     Args:
         namespace: Its descriptor.
         addresses: What the container's files say of it.
-        loading: Rules being loaded.
+        loading: What must be done before the container's command starts.
+        keep: Descriptors that whoever watches the container keeps open: number there -> number here.
     """
 
-    __slots__ = ("_loading", "_namespace", "addresses")
+    __slots__ = ("_loading", "_namespace", "addresses", "keep")
 
-    def __init__(self, namespace: int, addresses: Addresses, loading: list[Loading]) -> None:
+    def __init__(
+        self, namespace: int, addresses: Addresses, loading: list[Loading], keep: dict[int, int] | None = None
+    ) -> None:
         self._namespace = namespace
         self.addresses = addresses
         self._loading = loading
+        self.keep = keep or {}
 
     def ready(self) -> None:
-        """Wait until all rules are in force.
+        """Wait until all rules are in force, and packets are carried.
 
         Raises:
             UnavailableError: The kernel refused them.
@@ -63,6 +69,12 @@ class Attached:
             os.close(self._namespace)
             self._namespace = -1
 
+    def hand_over(self) -> None:
+        """A monitor has the descriptors of ``keep`` now."""
+        for fd in self.keep.values():
+            os.close(fd)
+        self.keep = {}
+
 
 def wanted(container: Container) -> dict[str, dict[str, Any]]:
     """Names of the networks a container shall be on, with what it asked for there; the first has its way out."""
@@ -75,7 +87,7 @@ def wanted(container: Container) -> dict[str, dict[str, Any]]:
     return {"bridge" if name == "default" else name: given.get(name) or {} for name in names}
 
 
-def bridge_of(network: Network) -> bridge.Bridge:
+def bridge_of(service: Containers, network: Network) -> bridge.Bridge:
     """What a network is on this host."""
     option = network.option
     mtu = option("driver.mtu")
@@ -87,13 +99,8 @@ def bridge_of(network: Network) -> bridge.Bridge:
         internal=bool(network.internal),
         talk=option("bridge.enable_icc") != "false",
         masquerade=option("bridge.enable_ip_masquerade") != "false",
-        mtu=int(mtu) if mtu.isdigit() else 0,
+        mtu=int(mtu) if mtu.isdigit() else service.wiring.mtu,
     )
-
-
-def ports_table(container: Container) -> str:
-    """Name of the table with the rules of a container's ports."""
-    return f"scow-run-{container.id[:12]}"
 
 
 def attach(service: Containers, container: Container) -> Attached:
@@ -115,19 +122,29 @@ def attach(service: Containers, container: Container) -> Attached:
         chosen = [(service.networks.find(name), config) for name, config in wanted(container).items()]
     except NetworkNotFoundError as error:
         raise NetworkNotFoundError(error.message) from None
+    wiring = service.wiring
+    namespace, placed, loading = wiring.call(lambda: _attach(service, container, chosen), make=True)
+    addresses = _addresses(service, container, placed, namespace)
+    return Attached(namespace, addresses, [*loading, *wiring.pending()], wiring.keep())
+
+
+def _attach(
+    service: Containers, container: Container, chosen: list[tuple[Network, dict[str, Any]]]
+) -> tuple[int, list[tuple[Network, Endpoint]], list[Loading]]:
+    """What has to be done where the bridges are: the namespace, its places, and rules being loaded."""
     loading: list[Loading] = []
     namespace = -1
     try:
         with bridge.locked():
             placed, published = _reserve(service, container, chosen)
             for network, _ in placed:
-                rules = bridge.bring_up(bridge_of(network))
-                if rules is not None:
-                    loading.append(rules)
+                network_rules = bridge.bring_up(bridge_of(service, network))
+                if network_rules is not None:
+                    loading.append(network_rules)
             if published:
-                loading.append(firewall.Loading(firewall.port_rules(ports_table(container), published)))
+                loading.append(service.wiring.publish(container.id, published))
             namespace = bridge.make_namespace()
-            _plug(placed, namespace)
+            _plug(service, placed, namespace)
             networks_names.refresh(service, [network for network, _ in placed], but=container.id)
     except BaseException:
         if namespace >= 0:
@@ -135,16 +152,16 @@ def attach(service: Containers, container: Container) -> Attached:
         for rules in loading:
             rules.wait()
         raise
-    return Attached(namespace, _addresses(service, container, placed, namespace), loading)
+    return namespace, placed, loading
 
 
-def _plug(placed: list[tuple[Network, Endpoint]], namespace: int) -> None:
+def _plug(service: Containers, placed: list[tuple[Network, Endpoint]], namespace: int) -> None:
     way_out = next((network.id for network, _ in placed if not network.internal), "")
     for at, (network, endpoint) in enumerate(placed):
         port = bridge.Port(
             endpoint.link, mac_bytes(endpoint.mac), endpoint.address, f"eth{at}", gateway=network.id == way_out
         )
-        bridge.plug_in(bridge_of(network), port, namespace)
+        bridge.plug_in(bridge_of(service, network), port, namespace)
 
 
 def _addresses(
@@ -155,8 +172,12 @@ def _addresses(
         if network.resolves:
             own.append((to_text(endpoint.address), endpoint.names))
             own += networks_names.others(service, network, container.id)
+    wiring = service.wiring
     return Addresses(
-        own=tuple(own), gateway=placed[0][0].gateway if placed else "", namespace=f"/proc/{os.getpid()}/fd/{namespace}"
+        own=tuple(own),
+        gateway=wiring.hosts_address or (placed[0][0].gateway if placed else ""),
+        relay=wiring.server,
+        namespace=f"/proc/{os.getpid()}/fd/{namespace}",
     )
 
 
@@ -192,7 +213,19 @@ def settled(service: Containers, network: Network) -> Network:
     """A network with a subnet that serves on this host; call it under the lock."""
     if network.subnet and bridge.is_up(network.link):
         return network
-    return service.networks.settle_subnet(network, lambda: bridge.taken_subnets(network.link))
+    # Who names a subnet may have one that the host has too; none is chosen that hides a part of the host's.
+    outside = [] if network.fixed else service.wiring.taken_outside()
+    return service.networks.settle_subnet(network, lambda: [*bridge.taken_subnets(network.link), *outside])
+
+
+def settle(service: Containers, network: Network) -> Network:
+    """A network with a subnet that serves on this host, before anything is on it."""
+
+    def work() -> Network:
+        with bridge.locked():
+            return settled(service, network)
+
+    return service.wiring.call(work)
 
 
 def _reserve(
@@ -247,8 +280,6 @@ def _publish(service: Containers, container: Container, network: Network, endpoi
             bindings.setdefault(port, [{}])
     if not bindings:
         return []
-    from scow.runtime.network.ports import is_free
-
     found = []
     before = container.network.get("Ports") or {}
     for port, wishes in bindings.items():
@@ -261,7 +292,7 @@ def _publish(service: Containers, container: Container, network: Network, endpoi
             old = before.get(port) or []
             candidates = _candidates(wish.get("HostPort") or "", int(old[at]["HostPort"]) if at < len(old) else 0)
             try:
-                number = service.networks.take_port(container.id, protocol, host, candidates, is_free)
+                number = service.networks.take_port(container.id, protocol, host, candidates, service.wiring.is_free)
             except UnavailableError as error:
                 raise UnavailableError(
                     f"driver failed programming external connectivity on endpoint {container.name}"
@@ -303,12 +334,15 @@ class Leaving:
         self._done: _thread.LockType | None = None
         self._lock: ExitStack | None = None
         places = service.networks.endpoints(container=container.id)
-        if not places:
-            return
+        if places:
+            service.wiring.call(lambda: self._unplug(places))
+
+    def _unplug(self, places: list[Endpoint]) -> None:
+        service, container = self._service, self._container
         with ExitStack() as lock:
             lock.enter_context(bridge.locked())
             if container.host.get("PortBindings") or container.host.get("PublishAllPorts"):
-                bridge.drop_table(ports_table(container))
+                service.wiring.unpublish(container.id)
             empty = [network for endpoint in places if (network := _left_empty(service, endpoint, self._left))]
             if empty:
                 self._done = _thread.allocate_lock()
@@ -326,6 +360,7 @@ class Leaving:
                 self._done.acquire()
             self._service.networks.release(self._container.id)
             networks_names.refresh(self._service, self._left)
+        self._service.wiring.left()
 
 
 def _take_down(networks: list[Network], done: _thread.LockType) -> None:
@@ -370,9 +405,10 @@ def reap(service: Containers) -> None:
         if process.mark_lives(endpoint.holder):
             continue
         try:
-            detach_row(service, endpoint, container)
+            service.wiring.call(partial(detach_row, service, endpoint, container))
         except ScowError:
             continue
+    service.wiring.left()
 
 
 def detach_row(service: Containers, endpoint: Endpoint, container: Container | None) -> None:
@@ -381,7 +417,7 @@ def detach_row(service: Containers, endpoint: Endpoint, container: Container | N
         current = [row for row in service.networks.endpoints(endpoint.network, endpoint.container) if row == endpoint]
         if not current:
             return
-        bridge.drop_table(f"scow-run-{endpoint.container[:12]}")
+        service.wiring.unpublish(endpoint.container)
         left: list[Network] = []
         leave(service, endpoint, left)
         service.networks.release(endpoint.container, "" if container is None else endpoint.network)

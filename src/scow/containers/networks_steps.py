@@ -44,7 +44,7 @@ def step_place(service: Containers, identity: str) -> Iterator[StepPlace]:
         endpoint = service.networks.reserve(network, identity, holder=process.self_mark())
         namespace = -1
         try:
-            here = networks_attach.bridge_of(network)
+            here = networks_attach.bridge_of(service, network)
             rules = bridge.bring_up(here)
             namespace = bridge.make_namespace()
             port = bridge.Port(endpoint.link, mac_bytes(endpoint.mac), endpoint.address, "eth0", gateway=True)

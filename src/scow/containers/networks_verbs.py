@@ -77,8 +77,7 @@ def create(service: Containers, request: Mapping[str, Any]) -> Network:
     wish = Network("", name, 0.0, driver, subnet, gateway, part, fixed, internal, extra)
     made = service.networks.create(wish)
     if not subnet:
-        with bridge.locked():
-            made = networks_attach.settled(service, made)
+        made = networks_attach.settle(service, made)
     note(service, "create", made)
     return made
 
@@ -218,8 +217,7 @@ def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
 def inspect(service: Containers, network: Network) -> dict[str, Any]:
     """One network as docker's document."""
     if network.driver == "bridge" and not network.subnet:
-        with bridge.locked():
-            network = networks_attach.settled(service, network)
+        network = networks_attach.settle(service, network)
     containers = {}
     for endpoint in service.networks.endpoints(network.id):
         container = service.store.get(endpoint.container)
@@ -313,7 +311,7 @@ def connect(service: Containers, network: Network, container: Container, config:
     if not container.is_alive:
         _remember(service, container, {name: {"NetworkID": ""} for name in [*current, network.name]}, network, wish)
     else:
-        _plug_in(service, network, container, wish)
+        service.wiring.call(lambda: _plug_in(service, network, container, wish), make=True)
     note(service, "connect", network, container=container.id)
 
 
@@ -335,11 +333,11 @@ def _plug_in(service: Containers, network: Network, container: Container, wish: 
             network = networks_attach.settled(service, network)
             endpoint = networks_attach.place(network, wish, service, container)
             try:
-                loading = bridge.bring_up(networks_attach.bridge_of(network))
+                loading = bridge.bring_up(networks_attach.bridge_of(service, network))
                 port = bridge.Port(
                     endpoint.link, mac_bytes(endpoint.mac), endpoint.address, bridge.free_name(namespace), gateway=False
                 )
-                bridge.plug_in(networks_attach.bridge_of(network), port, namespace)
+                bridge.plug_in(networks_attach.bridge_of(service, network), port, namespace)
                 if not network.internal:
                     bridge.set_way_out(namespace, to_number(network.gateway))
             except BaseException:
@@ -379,19 +377,24 @@ def disconnect(service: Containers, network: Network, container: Container) -> N
         "Networks": {name: value for name, value in known.items() if name != network.name},
     }
     if container.is_alive:
-        with bridge.locked():
-            for endpoint in service.networks.endpoints(network.id, container.id):
-                left: list[Network] = []
-                networks_attach.leave(service, endpoint, left)
-                service.networks.release(container.id, network.id)
-                networks_names.refresh(service, left)
-            if network.resolves:
-                networks_names.forget_network(service, container, network)
-            if network.id == _publishing(container):
-                bridge.drop_table(networks_attach.ports_table(container))
-                document["Ports"] = {}
+        service.wiring.call(lambda: _unplug(service, network, container))
+        if network.id == _publishing(container):
+            document["Ports"] = {}
     service.store.update(container.id, network=document)
     note(service, "disconnect", network, container=container.id)
+
+
+def _unplug(service: Containers, network: Network, container: Container) -> None:
+    with bridge.locked():
+        for endpoint in service.networks.endpoints(network.id, container.id):
+            left: list[Network] = []
+            networks_attach.leave(service, endpoint, left)
+            service.networks.release(container.id, network.id)
+            networks_names.refresh(service, left)
+        if network.resolves:
+            networks_names.forget_network(service, container, network)
+        if network.id == _publishing(container):
+            service.wiring.unpublish(container.id)
 
 
 def _publishing(container: Container) -> str:

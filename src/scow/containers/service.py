@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 
 from scow.base.files import remove_tree
 from scow.containers.events import Events
@@ -20,7 +21,7 @@ from scow.runtime.oci import OciRuntime
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from scow.containers.networks_attach import Attached, Leaving
     from scow.containers.store import Container
     from scow.containers.volumes import Volumes
+    from scow.containers.wiring import Wiring
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
     from scow.runtime.step import StepPlace
@@ -79,6 +81,7 @@ class Containers:
         self._private = False
         self._volumes: Volumes | None = None
         self._networks: Networks | None = None
+        self._wiring: Wiring | None = None
         self.store = ContainerStore(db)
         self.events = Events(db)
         self.runtime = OciRuntime(os.path.join(run_root, "runc"))
@@ -105,6 +108,15 @@ class Containers:
 
             self._networks = Networks(self.db)
         return self._networks
+
+    @property
+    def wiring(self) -> Wiring:
+        """How containers get onto networks here."""
+        if self._wiring is None:
+            from scow.containers.wiring import wiring
+
+            self._wiring = wiring(self)
+        return self._wiring
 
     @staticmethod
     def uses_networks(container: Container) -> bool:
@@ -156,6 +168,22 @@ class Containers:
             with open(f"{self.directory(container.id)}/cgroup", "w", encoding="utf-8") as file:
                 file.write(f"{home}/{container.id}" if home else "")
         return self.cgroup_of(container)
+
+    @contextmanager
+    def alone(self, container: Container) -> Iterator[None]:
+        """Take a container's end in hand alone; other processes wait."""
+        import fcntl
+
+        try:
+            fd = os.open(self.directory(container.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:  # removed meanwhile
+            yield
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
 
     def privately(self, work: Callable[[], T]) -> T:
         """Call something where mounts are seen by nobody else.

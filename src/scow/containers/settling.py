@@ -39,11 +39,13 @@ def settle(service: Containers, container: Container) -> Container | None:
     if found is None and same_boot and container.monitor == "conmon":
         found = _await_monitor(directory, container.id)
     status, when = found or (_KILLED if same_boot else _REBOOTED, 0.0)
-    current = service.store.get(container.id)
-    if current is None or current.pid != container.pid or not current.is_alive:
-        return current
-    ending.ended(service, container, status, finished=when)
-    return service.store.get(container.id)
+    with service.alone(container):
+        # Whoever stopped it may have done this already, and may be about to start it again.
+        current = service.store.get(container.id)
+        if current is None or current.pid != container.pid or not current.is_alive:
+            return current
+        ending.ended(service, container, status, finished=when)
+        return service.store.get(container.id)
 
 
 def _watcher_lives(container: Container) -> bool:

@@ -18,13 +18,21 @@ from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import TypeVar
+    from typing import Protocol, TypeVar
 
     from scow.errors import ScowError
 
     T = TypeVar("T")
+    U = TypeVar("U")
+
+    class Home(Protocol):
+        """Calls something in the thread that waits, and gives back what it returned or raised."""
+
+        def __call__(self, request: Callable[[], U], /) -> U: ...  # noqa: D102
+
 
 CLONE_FS = 0x200
+_NS_GET_USERNS = 0xB701
 FLAGS = {
     "mnt": 0x20000,
     "cgroup": 0x2000000,
@@ -112,24 +120,7 @@ def run_private(work: Callable[[], T]) -> T:
     Raises:
         DeniedError: The caller may not have private mounts.
     """
-    import threading
-
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            private_mounts()
-            results.append(work())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=body, name="private-mounts")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    return _run_elsewhere(private_mounts, lambda _home: work())
 
 
 def run_inside(pid: int, kinds: Sequence[str], work: Callable[[], T]) -> T:
@@ -147,20 +138,111 @@ def run_inside(pid: int, kinds: Sequence[str], work: Callable[[], T]) -> T:
         NotFoundError: There is no such process.
         DeniedError: The caller may not.
     """
-    import threading
+    return _run_elsewhere(lambda: enter(pid, *kinds), lambda _home: work())
 
+
+def run_new(kind: str, work: Callable[[], T]) -> T:
+    """Call something in a thread with a new namespace, which lives on as long as something in it or a descriptor.
+
+    Args:
+        kind: A key of :data:`FLAGS`, such as ``net``.
+        work: What to call.
+
+    Returns:
+        What it returned; what it raised is raised.
+
+    Raises:
+        DeniedError: The caller may not.
+    """
+    return _run_elsewhere(lambda: unshare(kind), lambda _home: work())
+
+
+def run_in(fd: int, kind: str, work: Callable[[Home], T]) -> T:
+    """Call something in a thread that has joined a namespace, with a way to have something done where the caller is.
+
+    Args:
+        fd: Descriptor of the namespace.
+        kind: Which it is, a key of :data:`FLAGS`.
+        work: What to call; it gets a function that calls another one in the caller's thread.
+
+    Returns:
+        What it returned; what it raised is raised.
+
+    Raises:
+        DeniedError: The caller may not.
+    """
+
+    def prepare() -> None:
+        try:
+            kernel.setns(fd, FLAGS[kind])
+        except OSError as error:
+            raise _error(error, "enter", (kind,)) from error
+
+    return _run_elsewhere(prepare, work)
+
+
+def owns(kind: str) -> bool:
+    """Whether a namespace of this thread belongs to its user namespace, so that it may be changed.
+
+    Args:
+        kind: A key of :data:`FLAGS`, such as ``net``.
+
+    Source: ioctl_ns(2), NS_GET_USERNS.
+    """
+    import fcntl
+
+    fd = os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        owner = fcntl.ioctl(fd, _NS_GET_USERNS)
+    except OSError as error:
+        if error.errno == errno.EPERM:  # it belongs to one further out
+            return False
+        raise
+    finally:
+        os.close(fd)
+    try:
+        return os.fstat(owner).st_ino == os.stat("/proc/self/ns/user").st_ino
+    finally:
+        os.close(owner)
+
+
+def _run_elsewhere(prepare: Callable[[], None], work: Callable[[Home], T]) -> T:
+    """Call something in a thread that has gone somewhere, and meanwhile do here what it asks for."""
+    import threading
+    from _queue import SimpleQueue
+
+    wishes: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
     results: list[T] = []
     errors: list[BaseException] = []
 
+    def home(request: Callable[[], U]) -> U:
+        answers: SimpleQueue[tuple[list[U], BaseException | None]] = SimpleQueue()
+
+        def do() -> None:
+            try:
+                answers.put(([request()], None))
+            except BaseException as error:
+                answers.put(([], error))
+
+        wishes.put(do)
+        found, failure = answers.get()
+        if failure is not None:
+            raise failure
+        return found[0]
+
     def body() -> None:
         try:
-            enter(pid, *kinds)
-            results.append(work())
+            prepare()
+            results.append(work(home))
         except BaseException as error:
             errors.append(error)
+        finally:
+            wishes.put(None)
 
-    thread = threading.Thread(target=body, name="inside")
+    thread = threading.Thread(target=body, name="elsewhere")
     thread.start()
+    while (wish := wishes.get()) is not None:
+        wish()
     thread.join()
     if errors:
         raise errors[0]

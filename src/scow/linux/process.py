@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _PR_SET_CHILD_SUBREAPER = 36
 # This interpreter ignores SIGPIPE and SIGXFSZ; programs it starts must not. Numbers: loading the names takes time.
 _IGNORED = (13, 25)
+_HIGH = 64
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -72,7 +73,14 @@ def spawn(
             actions.append((os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_RDWR, 0))
         else:
             actions.append((os.POSIX_SPAWN_DUP2, descriptor, number))
+    moved: list[int] = []
     for number, descriptor in (keep or {}).items():
+        if keep and descriptor in keep and descriptor != number:
+            # An earlier copy would take its place.
+            import fcntl
+
+            descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+            moved.append(descriptor)
         actions.append((os.POSIX_SPAWN_DUP2, descriptor, number))
     try:
         return os.posix_spawn(
@@ -88,6 +96,9 @@ def spawn(
         raise UnsupportedError(f"{args[0]} is not there any more") from None
     except OSError as error:
         raise UnavailableError(f"cannot start {args[0]}: {error.strerror}") from error
+    finally:
+        for descriptor in moved:
+            os.close(descriptor)
 
 
 def wait_status(pid: int) -> int:

@@ -48,6 +48,7 @@ class Watch(NamedTuple):
         log_size: Bytes after which the log begins anew; 0 for never.
         exit_command: What to run when the container has ended.
         environment: For the exit command.
+        keep: Descriptors the monitor shall have as long as it lives: number there -> number here.
     """
 
     identity: str
@@ -60,6 +61,7 @@ class Watch(NamedTuple):
     log_size: int = 0
     exit_command: Sequence[str] = ()
     environment: Mapping[str, str] | None = None
+    keep: Mapping[int, int] | None = None
 
 
 def find_monitor() -> str:
@@ -98,9 +100,9 @@ def create(runtime: OciRuntime, watch: Watch) -> int:
         "_OCI_STARTPIPE": str(_START),
     }
     try:
-        keep = {_SYNC: sync_writer, _START: start_reader}
+        keep = {_SYNC: sync_writer, _START: start_reader, **(watch.keep or {})}
         try:
-            child = process.spawn(words, keep=_above(keep), env=environment)
+            child = process.spawn(words, keep=keep, env=environment)
         finally:
             os.close(sync_writer)
             os.close(start_reader)
@@ -114,18 +116,6 @@ def create(runtime: OciRuntime, watch: Watch) -> int:
         if start_writer >= 0:
             os.close(start_writer)
     return _pid(answer)
-
-
-def _above(keep: dict[int, int]) -> dict[int, int]:
-    """The descriptors must not be overwritten before they are copied; those in the way are moved up first."""
-    safe: dict[int, int] = {}
-    for number, descriptor in keep.items():
-        if descriptor in {_SYNC, _START} and descriptor != number:
-            import fcntl
-
-            descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 32)
-        safe[number] = descriptor
-    return safe
 
 
 def _words(runtime: OciRuntime, watch: Watch) -> list[str]:

@@ -55,6 +55,7 @@ def resolv_conf(
     search: Iterable[str] = (),
     options: Iterable[str] = (),
     own_network: bool = True,
+    relay: str = "",
 ) -> str:
     """The text of ``/etc/resolv.conf``.
 
@@ -63,10 +64,13 @@ def resolv_conf(
         servers: From ``--dns``; replace the host's.
         search: From ``--dns-search``; ``.`` alone means none.
         options: From ``--dns-option``.
+        relay: A server inside that asks the host's, named in their place; ``""`` for none.
         own_network: Whether loopback addresses mean another machine inside; those of the host are then left out.
     """
     found = _read(host)
     wanted = list(servers)
+    if not wanted and relay:
+        wanted = [relay]
     if not wanted:
         wanted = [name for name in found["nameserver"] if not (own_network and _is_loopback(name))]
         if not wanted and own_network:

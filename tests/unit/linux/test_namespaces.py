@@ -11,8 +11,11 @@ import pytest
 from scow.errors import NotFoundError
 from scow.linux.mount import Mount, mount_all, mount_points
 from scow.linux.namespaces import (
+    owns,
     private_mounts,
+    run_in,
     run_inside,
+    run_new,
     run_private,
 )
 
@@ -67,3 +70,30 @@ def test_entering_another_process(tmp_path) -> None:
         os.waitpid(pid, 0)
     with pytest.raises(NotFoundError, match=f"no process {pid}"):
         run_inside(pid, ["mnt"], lambda: None)
+
+
+@pytest.mark.root
+def test_a_visitor_has_things_done_at_home() -> None:
+    inner = run_new("net", lambda: os.open("/proc/thread-self/ns/net", os.O_RDONLY))
+    here = os.readlink("/proc/thread-self/ns/net")
+
+    def look() -> str:
+        return os.readlink("/proc/thread-self/ns/net")
+
+    def fail() -> None:
+        raise KeyError("at home")
+
+    def visit(home) -> tuple[str, str]:
+        with pytest.raises(KeyError):
+            home(fail)
+        return look(), home(look)
+
+    there, home = run_in(inner, "net", visit)
+    os.close(inner)
+    assert home == here != there
+
+
+@pytest.mark.root
+def test_a_namespace_is_owned_by_who_made_it() -> None:
+    assert owns("net")
+    assert run_new("net", lambda: owns("net"))

@@ -75,3 +75,19 @@ def test_waiting_for_a_condition():
     end = time.monotonic() + 0.05
     assert process.wait_until(lambda: time.monotonic() > end, 5)
     assert not process.wait_until(lambda: False, 0.03)
+
+
+def test_kept_descriptors_do_not_take_each_others_places():
+    first, second = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
+    before = len(os.listdir("/proc/self/fd"))
+    crossed = {first[1]: second[1], second[1]: first[1]}
+    pid = process.spawn(["/bin/sh", "-c", f"echo one >&{first[1]}; echo two >&{second[1]}"], keep=crossed)
+    assert process.wait_status(pid) == 0
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert (os.read(second[0], 10), os.read(first[0], 10)) == (b"one\n", b"two\n")
+    for fd in (*first, *second):
+        os.close(fd)
+
+
+def test_a_process_of_this_namespace_has_no_companions():
+    assert process.companions(os.getpid()) == [os.getpid()]

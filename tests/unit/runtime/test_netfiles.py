@@ -44,3 +44,8 @@ def test_without_any_server_public_ones_are_asked():
 def test_what_the_user_says_wins():
     text = resolv_conf(HOST, servers=["1.1.1.1"], search=["."], options=["rotate"])
     assert text == "nameserver 1.1.1.1\noptions rotate\n"
+
+
+def test_a_relay_stands_for_the_hosts_servers():
+    assert resolv_conf(HOST, relay="10.0.2.3") == "nameserver 10.0.2.3\nsearch a b\noptions ndots:2\n"
+    assert "nameserver 192.0.2.53" in resolv_conf(HOST, relay="10.0.2.3", servers=["192.0.2.53"])
