@@ -81,7 +81,9 @@ def test_kept_descriptors_do_not_take_each_others_places():
     first, second = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
     before = len(os.listdir("/proc/self/fd"))
     crossed = {first[1]: second[1], second[1]: first[1]}
-    pid = process.spawn(["/bin/sh", "-c", f"echo one >&{first[1]}; echo two >&{second[1]}"], keep=crossed)
+    pid = process.spawn(
+        ["/bin/sh", "-c", f"echo one >/proc/self/fd/{first[1]}; echo two >/proc/self/fd/{second[1]}"], keep=crossed
+    )
     assert process.wait_status(pid) == 0
     assert len(os.listdir("/proc/self/fd")) == before
     assert (os.read(second[0], 10), os.read(first[0], 10)) == (b"one\n", b"two\n")
