@@ -14,6 +14,8 @@ import os
 import stat
 import struct
 
+from scow.linux import owners
+
 _NANO = 1_000_000_000
 _SLACK_NS = 50_000_000
 """File systems stamp with a coarser clock than the one a step's begin is read from."""
@@ -57,8 +59,9 @@ def settle_times(upper: str, began_ns: int, epoch: int, *, all_later: bool = Fal
                     compiled.append(item.path)
     for path in compiled:
         _retime(path, sources, epoch)
+    ids = owners.here()
     for path in changed:
-        os.utime(path, ns=(wanted, wanted), follow_symlinks=False)
+        ids.utime(path, wanted)
     return len(changed)
 
 

@@ -70,6 +70,11 @@ class Mount(NamedTuple):
     options: tuple[str, ...] = ()
 
 
+def may_mount() -> bool:
+    """Whether this thread may mount anything (CAP_SYS_ADMIN)."""
+    return bool(kernel.effective_capabilities() >> 21 & 1)
+
+
 def mount_all(mounts: Sequence[Mount], target: str) -> None:
     """Make mounts, in order, all or none.
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 
 from scow.errors import InvalidArgumentError, ScowError, UnsupportedError
-from scow.linux.mount import Mount, mount_all
-from scow.snapshot.overlay import Snapshots
+from scow.linux.idmaps import in_user_namespace
+from scow.linux.mount import Mount, mount_all, may_mount
+from scow.snapshot.overlay import COPIES, Snapshots
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from scow.base.leases import Leases
     from scow.content.local import LocalContentStore
 
-KINDS = ("erofs", "overlay")
+KINDS = ("erofs", "overlay", "copying")
 _PROBE = b"scow\n" * 200
 
 
@@ -27,7 +28,7 @@ class Choice(NamedTuple):
     """What new layers are kept as.
 
     Attributes:
-        kind: ``erofs`` or ``overlay``.
+        kind: ``erofs``, ``overlay`` or ``copying``; ``tars`` where images can only be moved.
         reason: Why, as part of a sentence.
     """
 
@@ -43,13 +44,13 @@ def open_snapshotter(root: str, db: Database, content: LocalContentStore, leases
         db: The store's database.
         content: The store's blobs.
         leases: The store's references.
-        kind: ``erofs`` or ``overlay``; ``""`` chooses by what the host can do.
+        kind: One of :data:`KINDS`; ``""`` chooses by what the host can do.
 
     Raises:
         InvalidArgumentError: There is no such kind.
     """
     if kind and kind not in KINDS:
-        raise InvalidArgumentError(f"there is no snapshotter {kind!r}", hint="It is erofs or overlay.")
+        raise InvalidArgumentError(f"there is no snapshotter {kind!r}", hint=f"There are {', '.join(KINDS)}.")
     return Snapshots(root, db, content, leases, kind)
 
 
@@ -58,19 +59,26 @@ def choose(root: str) -> Choice:
 
     Args:
         root: The store's directory, in whose file system it is tried.
-
-    Raises:
-        UnsupportedError: None works.
     """
-    from scow.linux.features import has_filesystem
-
-    if not has_filesystem("overlay"):
-        raise UnsupportedError("this kernel has no overlay file system", hint="modprobe overlay")
+    if not may_mount():
+        if os.geteuid() == 0:
+            return Choice("copying", "this process may not mount (CAP_SYS_ADMIN)")
+        return Choice("tars", "this process may not mount, and is not root")
     try:
         _try_erofs(root)
     except ScowError as error:
-        return Choice("overlay", f"EROFS does not work here: {error.message}")
-    return Choice("erofs", f"Linux {os.uname().release} mounts layers from their tars")
+        reason = f"EROFS does not work here: {error.message}"
+    else:
+        return Choice("erofs", f"Linux {os.uname().release} mounts layers from their tars")
+    marker = os.path.join(root, COPIES)
+    try:
+        _try_overlay(root)
+    except ScowError as error:
+        os.close(os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return Choice("copying", f"{reason}; overlayfs neither: {error.message}")
+    if os.path.exists(marker):
+        os.unlink(marker)
+    return Choice("overlay", reason)
 
 
 def describe(root: str, kind: str = "") -> Choice:

@@ -118,7 +118,9 @@ class Indexes:
             return record
         with FileLock(f"{self._records.directory(record.id)}/lock").exclusive():
             record = self._records.get(name, "committed")
-            return record if record.stack else self._build(record)
+            if record.stack:
+                return record
+            return self._build(record) if self._snapshots.kind == "erofs" else self._unpack(record)
 
     def _build(self, record: Record) -> Record:
         lineage = self._records.lineage(record.name)

@@ -3,7 +3,8 @@
 
 How a *layer* is kept is left to a form (``trees``: unpacked directories; ``erofs``: an index over the tar), which is
 loaded when a layer is staged. Everything else, and so all that ``run`` needs, is here: a stack is a list of
-directories and indexes, whoever made them, and may mix both.
+directories and indexes, whoever made them, and may mix both. Where overlayfs does not work, ``copying`` makes the
+trees to work in from the same stacks.
 
 Containers and build steps get ``redirect_dir=off,metacopy=off,index=off``: their upper directories are then plain
 changesets that ``layer.diff`` can write, and can be moved and stacked.
@@ -14,9 +15,9 @@ from __future__ import annotations
 import os
 
 from scow.base.files import storage_error
-from scow.errors import ConflictError, CorruptError
+from scow.errors import ConflictError, CorruptError, UnsupportedError
 from scow.linux.idmaps import in_user_namespace
-from scow.linux.mount import Mount
+from scow.linux.mount import Mount, may_mount
 from scow.snapshot.records import Records, SnapshotNotFoundError
 from scow.typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ _PLAIN_USER = ("index=off", "userxattr")
 """In a user namespace, where nobody may write the attributes overlayfs keeps its marks in elsewhere; this switches
 redirects and metadata copies off too. Source: kernel documentation, overlayfs, "User xattr"."""
 _BLOBS = "blobs/sha256"
+COPIES = "copies"
+"""A file in the store that says that overlayfs was tried there and does not work."""
 DEFAULT_ROOT = "493 0 0 0"
 """What the root directory of an image is like when no layer describes it: 0755, root's, from 1970."""
 
@@ -49,7 +52,7 @@ class Snapshots:
         db: The store's database.
         content: The store's blobs.
         leases: The store's references.
-        kind: ``erofs`` or ``overlay``; ``""`` chooses by what the host can do when the first layer arrives.
+        kind: ``erofs``, ``overlay`` or ``copying``; ``""`` chooses by what the host can do when the first layer arrives.
     """
 
     def __init__(self, root: str, db: Database, content: LocalContentStore, leases: Leases, kind: str = "") -> None:
@@ -62,12 +65,19 @@ class Snapshots:
 
     @property
     def kind(self) -> str:
-        """``erofs`` or ``overlay``: how new layers are kept."""
+        """``erofs``, ``overlay``, ``copying`` or ``tars``: how new layers are kept."""
         if not self._kind:
             from scow.snapshot.choose import choose
 
             self._kind = choose(self.root).kind
         return self._kind
+
+    @property
+    def copies(self) -> bool:
+        """Whether trees to work in are copies: overlayfs does not work here."""
+        if self._kind:
+            return self._kind == "copying"
+        return not may_mount() or os.path.exists(f"{self.root}/{COPIES}")
 
     # ------------------------------------------------------------------ trees to work in
 
@@ -82,8 +92,13 @@ class Snapshots:
         return self._begin(key, "view", parent, lease, "")
 
     def _begin(self, key: str, kind: str, parent: str | None, lease: Lease | None, boot: str) -> tuple[Mount, ...]:
-        if parent is not None and not self.records.get(parent, "committed").stack:
-            self.ready(parent)
+        if parent is not None and not self.records.get(parent, "committed").stack and not self.ready(parent).stack:
+            raise UnsupportedError(
+                "this process may neither mount nor unpack images: they can be moved, not run or built on",
+                hint="'scow info' says what would allow it.",
+            )
+        if self.copies:
+            return self._begin_copy(key, kind, parent, lease, boot)
         with self._db.write():
             record = self.records.add(key, kind, "upper", parent=parent, boot=boot)
             self.records.keep(key, lease)
@@ -95,6 +110,21 @@ class Snapshots:
                     os.mkdir(f"{directory}/work", 0o700)
             except OSError as error:
                 raise storage_error(error, directory) from error
+        return self._mounts(record)
+
+    def _begin_copy(
+        self, key: str, kind: str, parent: str | None, lease: Lease | None, boot: str
+    ) -> tuple[Mount, ...]:
+        from scow.snapshot import copying
+
+        with self._db.write():
+            record = self.records.add(key, kind, copying.FORM, parent=parent, boot=boot)
+            self.records.keep(key, lease)
+        try:
+            copying.begin(self, record, record.root or DEFAULT_ROOT)
+        except BaseException:
+            self.remove(key, force=True)
+            raise
         return self._mounts(record)
 
     def mounts(self, key: str) -> tuple[Mount, ...]:
@@ -117,6 +147,10 @@ class Snapshots:
         self.records.sweep([f"{self.records.directory(record.id)}/work/work/incompat"])
 
     def _mounts(self, record: Record) -> tuple[Mount, ...]:
+        if record.form == "copy":
+            from scow.snapshot import copying
+
+            return copying.mounts(self, record)
         directory = self.records.directory(record.id)
         if not record.stack and record.kind == "active":
             return (Mount("bind", f"{directory}/fs", "", ("bind",)),)
@@ -156,30 +190,41 @@ class Snapshots:
     def upper(self, key: str) -> str:
         """Directory with the differences of a snapshot; see the protocol."""
         record = self.records.get(key, "active", "committed")
-        if record.form != "upper":
+        if record.form == "copy":
+            from scow.snapshot import copying
+
+            copying.differences(self, record)
+        elif record.form != "upper":
             raise SnapshotNotFoundError(f"snapshot {key!r} is a layer and has no directory of differences")
         return f"{self.records.directory(record.id)}/fs"
 
     def commit(self, name: str, key: str, *, lease: Lease | None = None) -> None:
         """Make an active snapshot a committed one; see the protocol."""
+        record = self.records.get(key, "active")
+        left: tuple[str, ...] = (f"{self.records.directory(record.id)}/work",)
+        if record.form == "copy":
+            from scow.snapshot import copying
+
+            left = copying.finish(self, record)
         with self._db.write() as connection:
             record = self.records.get(key, "active")
             if self.records.find(name) is not None:
                 raise ConflictError(f"there is a snapshot {name!r} already")
             root = root_of(f"{self.records.directory(record.id)}/fs")
             stack = f"{record.own} {record.stack}".rstrip()
-            self.records.update(connection, record.id, name=name, kind="committed", stack=stack, root=root, boot="")
+            values = {"name": name, "kind": "committed", "form": "upper", "stack": stack, "root": root, "boot": ""}
+            self.records.update(connection, record.id, **values)
             self._leases.unlink(f"snapshot:{key}")
             if record.parent:
                 self._leases.link(f"snapshot:{name}", "snapshot", record.parent)
             self.records.hand_over(key, name)
             self.records.keep(name, lease)
-        self.records.sweep_later(f"{self.records.directory(record.id)}/work")
+        self.records.sweep_later(*left)
 
     # ------------------------------------------------------------------ layers
 
     def _form(self) -> LayerForm:
-        if self.kind == "erofs":
+        if self.kind in ("erofs", "tars"):
             from scow.snapshot.erofs import Indexes
 
             return Indexes(self)
@@ -214,6 +259,8 @@ class Snapshots:
             self.sync()
             self.records.synced(record.id)
         if record.stack:
+            return record
+        if self.kind == "tars":
             return record
         from scow.snapshot.erofs import Indexes
 
