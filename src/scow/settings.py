@@ -24,7 +24,7 @@ class Settings(NamedTuple):
         root: Where images, layers and containers are kept (``SCOW_ROOT``).
         run_root: Where state lives that a reboot may lose (``SCOW_RUN_ROOT``).
         config_dir: docker's client configuration (``DOCKER_CONFIG``), for credentials and formats.
-        snapshotter: ``erofs``, ``overlay`` or ``""`` to choose by what the host can do (``SCOW_SNAPSHOTTER``).
+        snapshotter: ``erofs``, ``overlay``, ``copying``, or ``""`` to let the host decide (``SCOW_SNAPSHOTTER``).
         max_layer_size: Most bytes one uncompressed layer may have (``SCOW_MAX_LAYER_SIZE``).
         max_layer_entries: Most entries in one layer (``SCOW_MAX_LAYER_ENTRIES``).
         max_ratio: Most bytes one compressed byte may expand to, beyond the first 64 MiB (``SCOW_MAX_RATIO``).
@@ -59,9 +59,9 @@ class Settings(NamedTuple):
         """
         get = environ.get
         snapshotter = get("SCOW_SNAPSHOTTER", "")
-        if snapshotter not in {"", "auto", "erofs", "overlay"}:
+        if snapshotter not in {"", "auto", "erofs", "overlay", "copying"}:
             raise InvalidArgumentError(
-                f"SCOW_SNAPSHOTTER is {snapshotter!r}", hint="Set it to erofs or overlay, or leave it unset."
+                f"SCOW_SNAPSHOTTER is {snapshotter!r}", hint="Set it to erofs, overlay or copying, or leave it unset."
             )
         return cls(
             root=os.path.abspath(root or get("SCOW_ROOT") or _default_root(environ)),

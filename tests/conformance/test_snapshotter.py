@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The suite of ``snapshotter.py`` against both ways of keeping layers, and what only one of them has."""
+"""The suite of ``snapshotter.py`` against every way of keeping layers, and what only one of them has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 
-@pytest.fixture(params=["erofs", "overlay"])
+@pytest.fixture(params=["erofs", "overlay", "copying"])
 def store(request: pytest.FixtureRequest, tmp_path) -> Store:  # type: ignore[no-untyped-def]
     kind = request.param
     if kind == "erofs":
@@ -38,7 +38,7 @@ def lease(store: Store) -> Iterator[Lease]:
 
 
 class TestSnapshotter(SnapshotterSuite):
-    """Both kinds."""
+    """Every kind."""
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers in overlayfs's form to one plain tree, and back: for hosts where nothing stacks directories.
 
-A tree is made of layers by :func:`flatten`, with a list of what it consisted of then (:func:`take_stock`). What somebody
-did to the tree later is found by comparing with that list (:func:`harvest`): an entry is as it was when it is the same
+A tree is made of layers by :func:`flatten`, with a list of what it consisted of then (:func:`take_stock`). What was
+done to the tree later is found by comparing with that list (:func:`harvest`): an entry is as it was when it is the same
 inode with the same time of change, which nobody can set.
 
-The list is a file: for each entry inode, change time in nanoseconds and path, separated by blanks, ended by a zero byte.
+The list is a file: for each entry inode, change time in nanoseconds and path, with blanks between, then a zero byte.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 
 from scow.errors import InvalidArgumentError, ScowError, UnsupportedError
+from scow.layer.whiteout import is_whiteout
 from scow.linux.idmaps import in_user_namespace
-from scow.linux.mount import Mount, mount_all, may_mount
+from scow.linux.mount import Mount, may_mount, mount_all
 from scow.snapshot.overlay import COPIES, Snapshots
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -89,6 +90,37 @@ def describe(root: str, kind: str = "") -> Choice:
         kind: What the settings force, or ``""``.
     """
     return Choice(kind, "SCOW_SNAPSHOTTER says so") if kind else choose(root)
+
+
+def _try_overlay(root: str) -> None:
+    """Lay a directory over another, and change what is in the lower one.
+
+    Raises:
+        ScowError: It does not work here.
+    """
+    from scow.base.files import temporary_directory
+    from scow.linux.namespaces import run_private
+
+    marks = ("userxattr",) if in_user_namespace() else ()
+    with temporary_directory(os.path.join(root, "tmp"), "try-") as top:
+        for name in ("lower", "upper", "work", "seen"):
+            os.mkdir(f"{top}/{name}")
+        with open(f"{top}/lower/probe", "wb") as file:
+            file.write(_PROBE)
+        options = (f"lowerdir+={top}/lower", f"upperdir={top}/upper", f"workdir={top}/work", "index=off", *marks)
+
+        def change() -> None:
+            mount_all((Mount("overlay", "scow", "", options),), f"{top}/seen")
+            with open(f"{top}/seen/probe", "ab") as file:
+                file.write(b"x")
+            os.unlink(f"{top}/seen/probe")
+
+        try:
+            run_private(change)
+        except OSError as error:
+            raise UnsupportedError(f"changing files through it fails: {error.strerror}") from error
+        if not is_whiteout(os.lstat(f"{top}/upper/probe")):
+            raise UnsupportedError("a removed file leaves no mark")
 
 
 def _try_erofs(root: str) -> None:

@@ -6,7 +6,8 @@
     <root>/snapshots/<id>/
     ├── full/     an active snapshot or view: the whole tree, copied; blocks are shared where the file system can
     ├── stock     what was in it at the beginning
-    └── fs/       its differences in overlayfs form, made when somebody asks for them; all that a committed one keeps
+    ├── fs/       its differences in overlayfs form, made when somebody asks for them; all that a committed one keeps
+    └── made      empty: somebody has asked
 
 Layers are kept as ``trees`` does, so that a stack is the same list of directories as elsewhere. A view of a single
 layer is that layer's own directory.
@@ -43,10 +44,11 @@ def begin(snapshots: Snapshots, record: Record, root: str) -> None:
     from scow.layer.flatten import flatten, take_stock
     from scow.snapshot.overlay import apply_root
 
-    if record.kind == "view" and _single(record):
-        return
     directory = snapshots.records.directory(record.id)
     try:
+        os.mkdir(f"{directory}/fs", 0o755)
+        if record.kind == "view" and _single(record):
+            return
         os.mkdir(f"{directory}/full", 0o700)
     except OSError as error:
         raise storage_error(error, directory) from error
@@ -95,6 +97,7 @@ def differences(snapshots: Snapshots, record: Record) -> None:
     except OSError as error:
         raise storage_error(error, directory) from error
     harvest(f"{directory}/full", f"{directory}/stock", f"{directory}/fs", user_xattrs=in_user_namespace())
+    os.close(os.open(f"{directory}/made", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def finish(snapshots: Snapshots, record: Record) -> tuple[str, ...]:
@@ -104,9 +107,9 @@ def finish(snapshots: Snapshots, record: Record) -> tuple[str, ...]:
         What is of no use any more.
     """
     directory = snapshots.records.directory(record.id)
-    if not os.path.isdir(f"{directory}/fs"):
+    if not os.path.exists(f"{directory}/made"):
         differences(snapshots, record)
-    return f"{directory}/full", f"{directory}/stock"
+    return f"{directory}/full", f"{directory}/stock", f"{directory}/made"
 
 
 def _single(record: Record) -> bool:

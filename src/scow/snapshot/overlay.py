@@ -52,7 +52,7 @@ class Snapshots:
         db: The store's database.
         content: The store's blobs.
         leases: The store's references.
-        kind: ``erofs``, ``overlay`` or ``copying``; ``""`` chooses by what the host can do when the first layer arrives.
+        kind: ``erofs``, ``overlay``, ``copying``; ``""`` chooses by what the host can do when the first layer arrives.
     """
 
     def __init__(self, root: str, db: Database, content: LocalContentStore, leases: Leases, kind: str = "") -> None:
@@ -112,9 +112,7 @@ class Snapshots:
                 raise storage_error(error, directory) from error
         return self._mounts(record)
 
-    def _begin_copy(
-        self, key: str, kind: str, parent: str | None, lease: Lease | None, boot: str
-    ) -> tuple[Mount, ...]:
+    def _begin_copy(self, key: str, kind: str, parent: str | None, lease: Lease | None, boot: str) -> tuple[Mount, ...]:
         from scow.snapshot import copying
 
         with self._db.write():
@@ -295,7 +293,12 @@ class Snapshots:
         """Count what a snapshot takes on disk; see the protocol."""
         from scow.snapshot.staging import usage
 
-        return usage(self.records, self.records.get(name))
+        record = self.records.get(name)
+        if record.form == "copy" and record.kind == "active":
+            from scow.snapshot import copying
+
+            copying.differences(self, record)
+        return usage(self.records, record)
 
     def remove(self, name: str, *, force: bool = False) -> None:
         """Remove a snapshot; see the protocol."""
