@@ -30,16 +30,35 @@ def test_without_erofs_layers_are_unpacked_and_the_reason_is_told(tmp_path, monk
     def fails(root: str) -> None:
         raise UnsupportedError("the kernel is too old")
 
+    monkeypatch.setattr(choosing, "may_mount", lambda: True)
     monkeypatch.setattr(choosing, "_try_erofs", fails)
-    monkeypatch.setattr("scow.linux.features.has_filesystem", lambda name: True)
+    monkeypatch.setattr(choosing, "_try_overlay", lambda root: None)
     assert choosing.choose(str(tmp_path)) == ("overlay", "EROFS does not work here: the kernel is too old")
     assert opened(tmp_path, "").kind == "overlay"
 
 
-def test_without_overlayfs_nothing_works(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("scow.linux.features.has_filesystem", lambda name: False)
-    with pytest.raises(UnsupportedError, match="no overlay"):
-        choosing.choose(str(tmp_path))
+def test_without_overlayfs_trees_are_copied_from_then_on(tmp_path, monkeypatch) -> None:
+    def fails(root: str) -> None:
+        raise UnsupportedError("not here")
+
+    monkeypatch.setattr(choosing, "may_mount", lambda: True)
+    monkeypatch.setattr("scow.snapshot.overlay.may_mount", lambda: True)
+    monkeypatch.setattr(choosing, "_try_erofs", fails)
+    monkeypatch.setattr(choosing, "_try_overlay", fails)
+    assert not opened(tmp_path, "").copies
+    found = choosing.choose(str(tmp_path))
+    assert found == ("copying", "EROFS does not work here: not here; overlayfs neither: not here")
+    assert opened(tmp_path, "").copies
+    monkeypatch.setattr(choosing, "_try_overlay", lambda root: None)
+    assert choosing.choose(str(tmp_path)).kind == "overlay"
+    assert not opened(tmp_path, "").copies
+
+
+@pytest.mark.parametrize(("uid", "kind"), [(0, "copying"), (1000, "tars")])
+def test_without_mounts_root_copies_and_others_keep_tars(tmp_path, monkeypatch, uid, kind) -> None:
+    monkeypatch.setattr(choosing, "may_mount", lambda: False)
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    assert choosing.choose(str(tmp_path)).kind == kind
 
 
 @pytest.mark.root
