@@ -124,6 +124,10 @@ def describe(
         from scow.containers.extras import bound_devices
 
         bound_devices(host, document["linux"]["resources"])
+    if place.ids == 1:
+        from scow.runtime.oneid.answerer import Answerer
+
+        service.answerer = Answerer(document, service.run_root)
     document["annotations"] = {"org.opencontainers.image.stopSignal": config.get("StopSignal") or "SIGTERM"}
     made = [stub.path + "/" if stub.directory else stub.path for stub in stubs]
     return jsontext.dumps(document), [*container.stubs, *(path for path in made if path not in container.stubs)]

@@ -63,6 +63,9 @@ def start(service: Containers, container: Container, before: Callable[[Container
         code = error.status if isinstance(error, StartError) else 125
         ending.failed(service, container, message, status=code)
         raise
+    else:
+        if service.answerer is not None:
+            service.answerer.leave()
     finally:
         if attached:
             attached.close()

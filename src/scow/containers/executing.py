@@ -10,6 +10,7 @@ from scow.containers.bundle import hostname
 from scow.containers.stopping import NotRunningError
 from scow.errors import ConflictError
 from scow.linux import capabilities, process
+from scow.linux.idmaps import mapped_groups
 from scow.runtime import inside, spec, users
 from scow.runtime.oci import StartError, start_error
 from scow.runtime.stdio import Pump
@@ -213,6 +214,10 @@ def _write(service: Containers, container: Container, wish: Exec) -> str:
         rlimits=host.get("Ulimits") or (),
         nofile=process.most_files(),
     )
+    if mapped_groups() == 1:
+        from scow.runtime.oneid.answerer import become
+
+        become(document, f"{service.directory(container.id)}/config.json")
     directory = os.path.join(service.run_root, "exec")
     os.makedirs(directory, mode=0o700, exist_ok=True)
     base = os.path.join(directory, os.urandom(8).hex())

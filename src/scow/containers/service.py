@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from scow.containers.wiring import Wiring
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
+    from scow.runtime.oneid.answerer import Answerer
     from scow.runtime.step import StepPlace
     from scow.snapshot.snapshotter import Snapshotter
 
@@ -56,6 +57,7 @@ class Containers:
 
     Attributes:
         warnings: What was asked for and cannot be had here, as sentences; the caller shows and empties them.
+        answerer: Answers for the container that was started last, where this user has one id.
         dedicated: Whether this process does nothing else, so that it may change itself (mounts, signals).
     """
 
@@ -77,6 +79,7 @@ class Containers:
         self.content = content
         self._open_snapshots = open_snapshots
         self.dedicated = False
+        self.answerer: Answerer | None = None
         self.warnings: list[str] = []
         self._private = False
         self._volumes: Volumes | None = None

@@ -10,8 +10,8 @@ take them along:
 - links, fifos and sockets can have no such attribute: their access time says it, which no layer keeps. Seconds beyond
   2**33 (the year 2242) are the user, nanoseconds the group.
 
-What has no record belongs to nobody yet: whoever made it is found out by ``runtime.oneid``. All other rooms ask
-:func:`here` once and use what it gives; where ids are real that is the plain system calls.
+What has no record belongs to root: ``runtime.oneid`` writes one when anybody else makes something. All other rooms
+ask :func:`here` once and use what it gives; where ids are real that is the plain system calls.
 Measured and compared with other places for records: docs/adr/0016-single-id.md.
 """
 
@@ -145,7 +145,7 @@ class Owners:
 
 
 class RecordedOwners(Owners):
-    """Owners written down beside the files; what is not written down belongs to root."""
+    """Owners written down beside the files; what is not written down is root's."""
 
     recorded = True
 
@@ -220,18 +220,40 @@ def write(found: os.stat_result, place: Name | int, uid: int, gid: int, *, follo
         OSError: It cannot be written to, or (``ENOTSUP``) the file system keeps no such attributes.
     """
     if not _has_attributes(found.st_mode):
-        times = (encode_time(uid, gid), found.st_mtime_ns)
-        if isinstance(place, int):
-            os.utime(place, ns=times)
-        else:
-            os.utime(place, ns=times, follow_symlinks=follow)
+        _write_time(found, place, uid, gid, follow=follow)
         return
     before = recorded(found, place, follow=follow) if stat.S_ISREG(found.st_mode) and not found.st_size else None
-    value = (before or Owner(0, 0))._replace(uid=uid, gid=gid).encode()
-    if isinstance(place, int):
-        os.setxattr(place, NAME, value)
+    owner = (before or Owner(0, 0))._replace(uid=uid, gid=gid)
+    if owner == Owner(0, 0):
+        _remove(place, follow=follow)
+    elif isinstance(place, int):
+        os.setxattr(place, NAME, owner.encode())
     else:
-        os.setxattr(place, NAME, value, follow_symlinks=follow)
+        os.setxattr(place, NAME, owner.encode(), follow_symlinks=follow)
+
+
+def _write_time(found: os.stat_result, place: Name | int, uid: int, gid: int, *, follow: bool) -> None:
+    if (uid, gid) != (0, 0):
+        times = (encode_time(uid, gid), found.st_mtime_ns)
+    elif decode_time(found.st_atime_ns) is None:
+        return
+    else:
+        times = (found.st_mtime_ns, found.st_mtime_ns)
+    if isinstance(place, int):
+        os.utime(place, ns=times)
+    else:
+        os.utime(place, ns=times, follow_symlinks=follow)
+
+
+def _remove(place: Name | int, *, follow: bool) -> None:
+    try:
+        if isinstance(place, int):
+            os.removexattr(place, NAME)
+        else:
+            os.removexattr(place, NAME, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+            raise
 
 
 def shown(found: os.stat_result, owner: Owner) -> os.stat_result:
@@ -280,30 +302,3 @@ def _full(path: Name, dir_fd: int | None) -> Name:
     if dir_fd is None:
         return path
     return b"/proc/self/fd/%d/%s" % (dir_fd, os.fsencode(path))
-
-
-def claim(directory: Name, uid: int, gid: int) -> None:
-    """Record an owner for everything below a directory that has none, and for the directory.
-
-    Args:
-        directory: One in which nobody works any more; whiteouts of overlayfs in it stay as they are.
-        uid: The user.
-        gid: The group.
-
-    Raises:
-        OSError: Something cannot be looked at or written to.
-    """
-    stack = [os.fsencode(directory)]
-    _claim(os.lstat(stack[0]), stack[0], uid, gid)
-    while stack:
-        with os.scandir(stack.pop()) as scan:
-            for item in scan:
-                found = item.stat(follow_symlinks=False)
-                _claim(found, item.path, uid, gid)
-                if stat.S_ISDIR(found.st_mode):
-                    stack.append(item.path)
-
-
-def _claim(found: os.stat_result, path: Name, uid: int, gid: int) -> None:
-    if not stat.S_ISCHR(found.st_mode) and recorded(found, path) is None:
-        write(found, path, uid, gid)

@@ -30,7 +30,7 @@ def confine(spec: dict[str, Any], ids: int) -> dict[str, Any]:
     """
     linux = spec["linux"]
     own = {space["type"] for space in linux["namespaces"]}
-    spec["mounts"] = [mount for mount in (_mount(mount, own, linux) for mount in spec["mounts"]) if mount]
+    spec["mounts"] = [mount for mount in (_mount(mount, own, linux, ids) for mount in spec["mounts"]) if mount]
     if not linux["cgroupsPath"]:
         del linux["cgroupsPath"]
         linux["resources"] = {}
@@ -41,8 +41,10 @@ def confine(spec: dict[str, Any], ids: int) -> dict[str, Any]:
     return spec
 
 
-def _mount(mount: dict[str, Any], own: set[str], linux: dict[str, Any]) -> dict[str, Any] | None:
+def _mount(mount: dict[str, Any], own: set[str], linux: dict[str, Any], ids: int) -> dict[str, Any] | None:
     kind = mount["type"]
+    if any(_is_foreign(option, ids) for option in mount["options"]):
+        mount = {**mount, "options": [option for option in mount["options"] if not _is_foreign(option, ids)]}
     if kind == "sysfs" and "network" not in own:
         access = "ro" if "ro" in mount["options"] else "rw"
         return {**mount, "type": "bind", "source": "/sys", "options": [*_BORROWED, access, "rslave"]}
@@ -51,3 +53,9 @@ def _mount(mount: dict[str, Any], own: set[str], linux: dict[str, Any]) -> dict[
     if kind == "cgroup" and not linux["cgroupsPath"]:
         return None
     return mount
+
+
+def _is_foreign(option: str, ids: int) -> bool:
+    """Whether an option of a mount names an id that does not exist."""
+    name, _, value = option.partition("=")
+    return name in {"uid", "gid"} and value.isdigit() and int(value) >= ids

@@ -11,6 +11,7 @@ a ``RUN --mount``) are taken away again afterwards, so that they never show in t
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.errors import CancelledError, NotFoundError
@@ -204,12 +205,21 @@ class Steps:
                     for target, directory in inside.places([(m["destination"], d) for m, d in mounts]):
                         stubs += root.ensure(target, directory=directory)
                     spec = _step_spec(step, identity, rootfs, root, tuple(mount for mount, _ in mounts), place)
-                    _write_json(os.path.join(bundle, "config.json"), spec)
-                    return self._supervise(identity, bundle, watch)
+                    with self._answering(spec):
+                        _write_json(os.path.join(bundle, "config.json"), spec)
+                        return self._supervise(identity, bundle, watch)
                 finally:
                     root.remove_stubs(stubs)
         finally:
             umount(rootfs, detach=True)
+
+    def _answering(self, spec: dict[str, Any]) -> AbstractContextManager[object]:
+        """Answers the step's calls about owners and users, where there is one id."""
+        if mapped_groups() != 1:
+            return nullcontext()
+        from scow.runtime.oneid.answerer import Answerer
+
+        return Answerer(spec, os.path.dirname(self._runtime.state))
 
     def _supervise(self, identity: str, bundle: str, watch: _Watch) -> int:
         log = os.path.join(bundle, "log.json")

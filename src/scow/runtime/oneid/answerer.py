@@ -3,61 +3,75 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Self
 
+from scow.base import jsontext
 from scow.errors import UnavailableError
 from scow.linux import process
+from scow.runtime.oneid.calls import abis, asking
+from scow.runtime.oneid.identities import LIMIT_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from scow.runtime.users import Identity
+    from typing import Any
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from scow.runtime.oneid.server import main; main()"
 _SOCKET, _LIFELINE = 3, 4
 _BACKLOG = 16
+_LONGEST = 100
+"""Bytes that the path of a socket may have, a few less than the kernel takes (unix(7))."""
 
 
 class Answerer:
-    """The process beside one container; use it in a ``with`` block, or leave it with its :attr:`pid`.
+    """The process beside one container. It ends with the container's processes, and when this object is closed.
 
     Args:
-        path: Where its socket is made: in a directory of this user's, in at most 100 bytes.
-        identity: Who the container's first process is.
-        capabilities: What user 0 may do in it, as names such as ``CAP_CHOWN``.
+        document: The container's ``config.json``, made for ids that do not exist; changed in place for the one that
+            does, and so that its calls are answered.
+        run_root: A directory of this user's for what a reboot may lose.
     """
 
-    def __init__(self, path: str, identity: Identity, capabilities: Iterable[str]) -> None:
-        self.path = path
+    def __init__(self, document: dict[str, Any], run_root: str) -> None:
+        own = document["process"]
         config = {
-            "uid": identity.uid,
-            "gid": identity.gid,
-            "groups": identity.groups,
-            "capabilities": list(capabilities),
+            "uid": own["user"]["uid"],
+            "gid": own["user"]["gid"],
+            "groups": own["user"].get("additionalGids", []),
+            "capabilities": own["capabilities"]["bounding"],
         }
+        own["user"] = {"uid": 0, "gid": 0}
+        self._lifeline = self._pid = -1
+        machine = os.uname().machine
+        if not abis(machine):
+            return
+        self._path = _socket_path(run_root)
+        profile = asking(document["linux"].get("seccomp"), machine, self._path)
+        document["linux"]["seccomp"] = profile
+        self._start(jsontext.dumps(config))
+
+    def _start(self, config: str) -> None:
+        import fcntl
         import socket
 
         source = os.path.abspath(__file__ + "/../../../..")
         reader, self._lifeline = os.pipe2(os.O_CLOEXEC)
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
-                _remove(path)
-                door.bind(path)
+                door.bind(self._path)
                 door.listen(_BACKLOG)
-                # Both numbers are free in the child only once the higher copies were made.
-                keep = {_SOCKET: _above(door.fileno()), _LIFELINE: _above(reader)}
-                words = [sys.executable, "-I", "-S", "-c", _PROGRAM, source, json.dumps(config)]
+                # In the child the two numbers are taken one after the other: neither may be the other's source.
+                copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16) for fd in (door.fileno(), reader)]
+                words = [sys.executable, "-I", "-S", "-c", _PROGRAM, source, config]
                 try:
-                    self.pid = process.spawn(words, keep=keep, session=True)
+                    keep = {_SOCKET: copies[0], _LIFELINE: copies[1]}
+                    self._pid = process.spawn(words, keep=keep, session=True)
                 finally:
-                    for fd in keep.values():
+                    for fd in copies:
                         os.close(fd)
         except OSError as error:
             os.close(self._lifeline)
-            raise UnavailableError(f"cannot listen at {path!r}: {error.strerror}") from error
+            raise UnavailableError(f"cannot listen at {self._path!r}: {error.strerror}") from error
         finally:
             os.close(reader)
 
@@ -65,41 +79,65 @@ class Answerer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._lifeline)
-        process.wait_status(self.pid)
-        _remove(self.path)
+        self.close()
+
+    def leave(self) -> None:
+        """Let it live for as long as the container does, also when this process has ended."""
+        if self._lifeline >= 0:
+            os.write(self._lifeline, b"x")
+            os.close(self._lifeline)
+            self._lifeline = -1
+
+    def close(self) -> None:
+        """End it, unless it was left; the container's calls fail from now on."""
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+            process.wait_status(self._pid)
 
 
-def _above(fd: int) -> int:
-    import fcntl
+def _socket_path(run_root: str) -> str:
+    """A new place for a socket, in a directory that only this user can reach; the other end takes it away."""
+    directory = os.path.join(run_root, "answers")
+    if len(os.fsencode(directory)) > _LONGEST - 17:
+        import tempfile
 
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
+        return os.path.join(tempfile.mkdtemp(prefix="scow-", dir="/tmp"), "s")
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    return os.path.join(directory, os.urandom(8).hex())
 
 
-def limit_for(path: str, identity: Identity) -> int:
-    """The soft limit ``RLIMIT_LOCKS`` that a new process of a container gets to be somebody.
+def become(process_document: dict[str, Any], config_path: str) -> None:
+    """Make the description of one more process of a container fit for the one id there is.
 
     Args:
-        path: The answerer's socket.
-        identity: Who it is to be.
+        process_document: What ``exec`` is given; changed in place.
+        config_path: The container's ``config.json``.
 
     Raises:
-        UnavailableError: Nobody answers there.
+        UnavailableError: Nobody answers for the container any more.
     """
+    user = process_document["user"]
+    question = {"uid": user["uid"], "gid": user["gid"], "groups": user.get("additionalGids", [])}
+    process_document["user"] = {"uid": 0, "gid": 0}
+    try:
+        with open(config_path, encoding="utf-8") as file:
+            path = (jsontext.loads(file.read())["linux"].get("seccomp") or {}).get("listenerPath")
+        if path:
+            soft = _ask(path, jsontext.dumps(question).encode())
+            limits = [limit for limit in process_document["rlimits"] if limit["type"] != LIMIT_NAME]
+            process_document["rlimits"] = [*limits, {"type": LIMIT_NAME, "soft": soft, "hard": (1 << 64) - 1}]
+    except (OSError, ValueError, KeyError) as error:
+        raise UnavailableError(
+            "the process that answers for this container is gone", hint="Stop the container and start it again."
+        ) from error
+
+
+def _ask(path: str, question: bytes) -> int:
     import socket
 
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
-            visitor.settimeout(10)
-            visitor.connect(path)
-            visitor.sendall(json.dumps({"uid": identity.uid, "gid": identity.gid, "groups": identity.groups}).encode())
-            return int(visitor.recv(32))
-    except (OSError, ValueError) as error:
-        raise UnavailableError("the process that answers for this container is gone") from error
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+        visitor.settimeout(10)
+        visitor.connect(path)
+        visitor.sendall(question)
+        return int(visitor.recv(32))

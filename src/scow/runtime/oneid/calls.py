@@ -38,6 +38,7 @@ _GENERIC = (
     " faccessat 48 faccessat2 439 prctl 167 capget 90 capset 91"
 )
 
+_ALLOW, _NOTIFY = "SCMP_ACT_ALLOW", "SCMP_ACT_NOTIFY"
 _O_CREAT, _NO_FOLLOW, _ANY, _SET_KEEPCAPS = 0o100, 0x100, 0xFFFFFFFF, 8
 CONDITIONS = {
     "open": (1, _O_CREAT, _O_CREAT),
@@ -89,7 +90,7 @@ def abis(machine: str) -> tuple[Abi, ...]:
 
 
 def asking(profile: dict[str, Any] | None, machine: str, socket: str) -> dict[str, Any] | None:
-    """Let a container's calls ask.
+    """Let a container's calls ask, those that it may make at all.
 
     Args:
         profile: Its ``linux.seccomp``; ``None`` for one that may do everything.
@@ -104,25 +105,35 @@ def asking(profile: dict[str, Any] | None, machine: str, socket: str) -> dict[st
     known = abis(machine)
     if not known:
         return profile
-    names = sorted({name for abi in known for name in abi.calls})
-    plain = [name for name in names if name not in CONDITIONS]
     base = profile or {
-        "defaultAction": "SCMP_ACT_ALLOW",
+        "defaultAction": _ALLOW,
         "architectures": [abi.seccomp for abi in known],
         "syscalls": [],
     }
-    asked = set(names)
-    rules: list[dict[str, Any]] = [{"names": plain, "action": "SCMP_ACT_NOTIFY"}]
+    names = {name for abi in known for name in abi.calls} & _allowed(base, known)
+    rules: list[dict[str, Any]] = [{"names": sorted(names - CONDITIONS.keys()), "action": _NOTIFY}]
     for name, (index, mask, value) in CONDITIONS.items():
         if name in names:
             argument = {"index": index, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}
-            rules.append({"names": [name], "action": "SCMP_ACT_NOTIFY", "args": [argument]})
+            rules.append({"names": [name], "action": _NOTIFY, "args": [argument]})
             other = {**argument, "valueTwo": 0}
             if mask == _ANY:
                 other = {"index": index, "value": value, "valueTwo": 0, "op": "SCMP_CMP_NE"}
-            rules.append({"names": [name], "action": "SCMP_ACT_ALLOW", "args": [other]})
+            rules.append({"names": [name], "action": _ALLOW, "args": [other]})
     for rule in base["syscalls"]:
-        left = [name for name in rule["names"] if name not in asked]
+        left = [name for name in rule["names"] if name not in names]
         if left:
             rules.append({**rule, "names": left})
     return {**base, "syscalls": rules, "listenerPath": socket}
+
+
+def _allowed(profile: dict[str, Any], known: tuple[Abi, ...]) -> set[str]:
+    """The calls that a profile lets pass whatever their arguments are."""
+    allowed: set[str] = set()
+    if profile["defaultAction"] == _ALLOW:
+        allowed = {name for abi in known for name in abi.calls}
+        allowed -= {name for rule in profile["syscalls"] if rule["action"] != _ALLOW for name in rule["names"]}
+    for rule in profile["syscalls"]:
+        if rule["action"] == _ALLOW and not rule.get("args"):
+            allowed.update(rule["names"])
+    return allowed

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Answer = Callable[[Call], int | None]
 
-LIMIT = 10  # RLIMIT_LOCKS
+LIMIT, LIMIT_NAME = 10, "RLIMIT_LOCKS"
 FIRST = 1 << 40
 """The soft limit that stands for the first entry of the table."""
 _MAX_KNOWN = 1 << 20

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scow.linux.notify import Call
     from scow.linux.owners import Owner
     from scow.runtime.oneid.calls import Abi
-    from scow.runtime.oneid.identities import Answer, Identities
+    from scow.runtime.oneid.identities import Answer
     from scow.runtime.oneid.place import Place
 
 _EMPTY_PATH, _NO_FOLLOW = 0x1000, 0x100
@@ -35,13 +35,11 @@ class Looking:
 
     Args:
         place: Finds files.
-        identities: Who its processes are.
         machine: How the kernel is called here.
     """
 
-    def __init__(self, place: Place, identities: Identities, machine: Abi) -> None:
+    def __init__(self, place: Place, machine: Abi) -> None:
         self._place = place
-        self._identities = identities
         self._native = machine
 
     def answers(self) -> dict[str, Answer]:
@@ -130,12 +128,7 @@ class Looking:
             recorded = owners.recorded(found, b"%d" % fd, follow=True)
         except OSError:
             recorded = None
-        if recorded is not None:
-            return recorded
-        first = self._identities.first
-        if found.st_dev != self._place.device:  # the kernel's own files, and those the container was given
-            return owners.Owner(0, 0)
-        return owners.Owner(first.users.effective, first.groups.effective)
+        return recorded or owners.Owner(0, 0)
 
 
 def _differs(found: os.stat_result, owner: Owner) -> bool:

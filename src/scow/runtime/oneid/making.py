@@ -68,9 +68,8 @@ class Making:
         }
 
     def _is_plain(self, call: Call, who: Credentials, dir_fd: int, path: int) -> bool:
-        """Whether what somebody makes needs no record: it belongs to user 0 and to no directory's group."""
-        first = self._identities.first
-        if who.users.files or (first.users.effective, first.groups.effective) != (0, who.groups.files):
+        """Whether what somebody makes needs no record: it belongs to root, and to no directory's group."""
+        if who.users.files or who.groups.files:
             return False
         try:
             parent, _ = self._place.find_parent(call, dir_fd, read_string(call.pid, path))

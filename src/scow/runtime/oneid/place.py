@@ -32,11 +32,6 @@ class Place:
         self._root = (0, 0)
         self.listener: Listener | None = None
 
-    @property
-    def device(self) -> int:
-        """The file system of the root that was taken last."""
-        return self._root[0]
-
     def stand(self, pid: int) -> None:
         """Take the root of a caller.
 

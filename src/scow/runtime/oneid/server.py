@@ -3,7 +3,7 @@
 
 It is told everything by its arguments and holds a listening socket (descriptor 3). There it gets listeners from the
 OCI runtime, one for the first process and one for each ``exec``, and questions of scow's own. It ends when the
-processes of all listeners have ended, or when the pipe at descriptor 4 is closed, which its starter holds.
+processes of all listeners have ended, or when the pipe at descriptor 4 is closed before a byte came through it.
 
 Hostile programs ask, so: one thread, which waits for nothing but the next question; files are opened for looking only,
 or made new; nothing is loaded once it stands in the container's root.
@@ -70,7 +70,7 @@ class Answers:
         bounding = sum(1 << ALL.index(name) for name in config["capabilities"])
         self.identities = Identities(credentials(config, bounding), bounding, self._place.status)
         known = abis(machine)
-        looking = Looking(self._place, self.identities, known[0])
+        looking = Looking(self._place, known[0])
         answers: dict[str, Answer] = {
             **self.identities.answers(),
             **looking.answers(),
@@ -124,7 +124,7 @@ class Server:
     Args:
         answers: What to say.
         door: Where listeners and questions come in.
-        lifeline: Ends the loop when its other end is closed.
+        lifeline: Ends the loop when its other end is closed before a byte was written.
     """
 
     def __init__(self, answers: Answers, door: socket.socket, lifeline: int) -> None:
@@ -142,12 +142,14 @@ class Server:
         while self._heard or not had_any:
             for fd, events in self._poll.poll():
                 if fd == self._lifeline:
-                    return
-                if fd == self._door.fileno():
+                    if not os.read(fd, 1):
+                        return
+                    self._poll.unregister(fd)
+                elif fd == self._door.fileno():
                     self._admit()
                     had_any = had_any or bool(self._heard)
-                    continue
-                self._serve(fd, events)
+                else:
+                    self._serve(fd, events)
 
     def _serve(self, fd: int, events: int) -> None:
         heard = self._heard[fd]
@@ -185,7 +187,19 @@ def main() -> None:
     os.umask(0)
     answers = Answers(json.loads(sys.argv[1]), os.uname().machine)
     door = socket.socket(fileno=SOCKET)
+    path = door.getsockname()
+    directory = os.path.dirname(path)
+    above = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    temporary = os.open("/tmp", os.O_PATH | os.O_CLOEXEC) if os.path.dirname(directory) == "/tmp" else -1
     # From here on modules would be looked for among the container's files.
     sys.path.clear()
     sys.meta_path.clear()
-    Server(answers, door, LIFELINE).run()
+    try:
+        Server(answers, door, LIFELINE).run()
+    finally:
+        try:
+            os.unlink(os.path.basename(path), dir_fd=above)
+            if temporary >= 0:
+                os.rmdir(os.path.basename(directory), dir_fd=temporary)
+        except OSError:
+            pass
