@@ -50,6 +50,7 @@ class BuildResult(NamedTuple):
         run: How many steps were done.
         steps: Why each step ran or did not, when the options ask for it.
         suspicions: What looks like credentials in it.
+        emulated: Seconds that commands ran under an emulator; those side by side count each.
     """
 
     image: ImageRecord | None
@@ -57,6 +58,7 @@ class BuildResult(NamedTuple):
     run: int
     steps: tuple[Explained, ...] = ()
     suspicions: tuple[Suspicion, ...] = ()
+    emulated: float = 0.0
 
 
 class Rooms(NamedTuple):
@@ -321,7 +323,7 @@ class Builder:
             if receipt is not None:
                 Receipts(shop.db, self._rooms.images).file(options, receipt)
         cached = sum(solver.outcomes[story.vertex] not in ("run", "failed") for story in solver.stories)
-        return BuildResult(record, cached, len(solver.stories) - cached, steps, suspicions)
+        return BuildResult(record, cached, len(solver.stories) - cached, steps, suspicions, solver.emulated)
 
     def _examine(self, shop: Workshop, plan: Plan, solver: Solver, made: Made) -> tuple[Suspicion, ...]:
         """Look for credentials, before anything has a name."""

@@ -63,14 +63,15 @@ def build_each(
     images = not options.outputs or any(wanted.type != "local" for wanted in options.outputs)
     records: list[ImageRecord] = []
     cached = run = 0
+    emulated = 0.0
     for platform in options.platforms:
         one = options._replace(platforms=(platform,), tags=(), outputs=_outputs_of(options, platform, images=images))
         result = builder.build(one, progress, check=check)
         if result.image is not None:
             records.append(result.image)
-        cached, run = cached + result.cached, run + result.run
+        cached, run, emulated = cached + result.cached, run + result.run, emulated + result.emulated
     if not images:
-        return BuildResult(None, cached, run)
+        return BuildResult(None, cached, run, emulated=emulated)
     with rooms.leases.hold("build index") as lease:
         document = _index(rooms, records)
         rooms.content.put(document.raw, lease)
@@ -81,7 +82,7 @@ def build_each(
             if wanted.type == "oci" and wanted.destination:
                 with ledger.internal("exporting to oci image format"):
                     _write_layout(rooms, options, records, document, wanted)
-    return BuildResult(chosen, cached, run)
+    return BuildResult(chosen, cached, run, emulated=emulated)
 
 
 def _outputs_of(options: BuildOptions, platform: Platform, *, images: bool) -> tuple[Output, ...]:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from scow.base.tasks import TaskGroup
 from scow.build.copying import Filter, fingerprint, matches
+from scow.build.emulation import is_foreign
 from scow.build.failures import StepFailedError
 from scow.build.graph import LayerRef, Solved, content_key, definition_key, digest_of, result_key
 from scow.build.leaks import needles, place_of, refuse
@@ -76,6 +78,8 @@ class Solver:
         self.stories: list[Story] = []
         self.remotes: list[RemoteCache] = []
         """Further caches, asked in order."""
+        self.emulated = 0.0
+        """Seconds that commands ran under an emulator."""
         self.outcomes: dict[Vertex, str] = {}
         """``cached``, ``result`` and ``content`` (found by the second and third key), ``run`` or ``failed``."""
 
@@ -352,9 +356,12 @@ class Solver:
         origins = [mount.origin.newest() for mount in op.mounts if mount.origin is not None]
         when = max([below.time, *(read.time for read in reads), *origins])
         when = when if self._shop.epoch is None else self._shop.epoch
+        begun = time.monotonic()
         name = run_command(self._shop, op, parent, names, when, output, lambda: group.cancelled, self._get_ready)
         with self._lock:
             self._uppers.append(name)
+            if is_foreign(op.platform):
+                self.emulated += time.monotonic() - begun
         tree = Tree(standing=name, time=when)
 
         def write() -> None:

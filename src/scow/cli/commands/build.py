@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from scow.cli.buildflags import COMMAND, read
@@ -43,6 +44,7 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
     from scow.errors import InvalidArgumentError
 
     shown = make("quiet" if flags.quiet else flags.progress)
+    begun = time.monotonic()
     try:
         verified = here.builder.verify(options, shown) if flags["verify-reproducible"] else None
         result = verified.result if verified is not None else here.builder.build(options, shown)
@@ -60,6 +62,8 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
     _explain(flags, result.steps)
     for leak in result.suspicions:
         note(f"WARNING: {leak}")
+    if result.emulated:
+        note(_emulated(result.emulated, time.monotonic() - begun))
     if result.image is not None:
         _write_results(here, flags, options, result.image)
         if flags.push or any(
@@ -70,6 +74,12 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
         if flags.quiet and not any(output.destination == "-" for output in options.outputs):
             sys.stdout.write(f"{result.image.id}\n")
     return _tell(flags, verified) if verified is not None else 0
+
+
+def _emulated(seconds: float, whole: float) -> str:
+    """How much of a build went into running foreign programs."""
+    share = min(100, round(100 * seconds / max(whole, seconds, 0.001)))
+    return f"Emulated: {seconds:.1f} s of {whole:.1f} s ({share} %); a machine of that kind would be faster"
 
 
 def _explain(flags: Parsed, steps: tuple[Explained, ...]) -> None:

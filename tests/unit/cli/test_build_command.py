@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from scow.cli.buildflags import COMMAND, read
+from scow.cli.commands.build import _emulated
+from scow.cli.flags import parse
+from scow.errors import InvalidArgumentError
+
+
+def options(*words):
+    return read(parse(COMMAND, [*words, "."]), {})
+
+
+def test_the_share_of_emulated_time():
+    assert _emulated(30, 40).startswith("Emulated: 30.0 s of 40.0 s (75 %)")
+    assert "(100 %)" in _emulated(50, 40)  # steps side by side
+    assert "(0 %)" in _emulated(0, 0)
+
+
+def test_limits_have_dockers_names():
+    found = dict(options("-m", "1m", "--cpu-shares", "5", "--cpuset-cpus", "0-1", "--cpu-quota", "7").resources)
+    assert found == {"Memory": 1 << 20, "CpuShares": 5, "CpusetCpus": "0-1", "CpuQuota": 7}
+    assert options().resources == ()
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("bridge", "default"), ("", "default"), ("none", "none"), ("host", "host")])
+def test_networks(text, wanted):
+    assert options("--network", text).network == wanted
+
+
+def test_a_network_of_another_name_is_refused():
+    with pytest.raises(InvalidArgumentError, match="mine"):
+        options("--network", "mine")
+
+
+def test_outputs_give_names_and_archives_go_to_standard_output():
+    found = options("-t", "a", "-o", "type=oci", "-o", 'type=image,"name=b,c:2"')
+    assert [tag.familiar for tag in found.tags] == ["a:latest", "b:latest", "c:2"]
+    assert [output.destination for output in found.outputs] == ["-", ""]
