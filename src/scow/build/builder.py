@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from scow.build.reproducing import Verified
     from scow.build.scratch import Scratch
     from scow.build.solver import Solver
+    from scow.build.stages import Stages
     from scow.build.suspicious import Suspicion
     from scow.build.workshop import Workshop
     from scow.content.local import LocalContentStore
     from scow.content.target import Target
+    from scow.dockerfile.lint.run import Problem
     from scow.images.store import ImageRecord, ImageStore
     from scow.layer.changeset import Limits
     from scow.runtime.step import StepPlace, StepRunner
@@ -51,6 +53,7 @@ class BuildResult(NamedTuple):
         steps: Why each step ran or did not, when the options ask for it.
         suspicions: What looks like credentials in it.
         emulated: Seconds that commands ran under an emulator; those side by side count each.
+        problems: What the checks found, when the options ask for them.
     """
 
     image: ImageRecord | None
@@ -59,6 +62,7 @@ class BuildResult(NamedTuple):
     steps: tuple[Explained, ...] = ()
     suspicions: tuple[Suspicion, ...] = ()
     emulated: float = 0.0
+    problems: tuple[Problem, ...] = ()
 
 
 class Rooms(NamedTuple):
@@ -99,6 +103,7 @@ class _Session(NamedTuple):
     opened: Opened
     resolver: Resolver
     plan: Plan
+    stages: Stages
 
 
 class Builder:
@@ -271,7 +276,7 @@ class Builder:
         target = options.platforms[0] if options.platforms else host
         stages = Stages(dockerfile, options, host, target, resolver, implicit=not options.platforms)
         plan = Planner(stages, options, resolver).plan(check)
-        return _Session(opened, resolver, plan)
+        return _Session(opened, resolver, plan, stages)
 
     def _build(
         self,
@@ -289,7 +294,8 @@ class Builder:
         from scow.build.output import Made
         from scow.build.solver import Solver
 
-        opened, resolver, plan = self._plan(shop, options, ledger, stdin, check)
+        opened, resolver, plan, stages = self._plan(shop, options, ledger, stdin, check)
+        problems = _check(stages, options, resolver, opened)
         solver = Solver(shop, self.cache, ledger)
         if options.cache_from:
             import_caches(options, self._rooms.repository, solver, ledger)
@@ -323,7 +329,7 @@ class Builder:
             if receipt is not None:
                 Receipts(shop.db, self._rooms.images).file(options, receipt)
         cached = sum(solver.outcomes[story.vertex] not in ("run", "failed") for story in solver.stories)
-        return BuildResult(record, cached, len(solver.stories) - cached, steps, suspicions, solver.emulated)
+        return BuildResult(record, cached, len(solver.stories) - cached, steps, suspicions, solver.emulated, problems)
 
     def _examine(self, shop: Workshop, plan: Plan, solver: Solver, made: Made) -> tuple[Suspicion, ...]:
         """Look for credentials, before anything has a name."""
@@ -385,6 +391,18 @@ class Builder:
                 with ledger.internal(f"exporting to client {'directory' if wanted.type == 'local' else 'tarball'}"):
                     output.write_tree(shop, made.solved, wanted)
         return record
+
+
+def _check(stages: Stages, options: BuildOptions, resolver: Resolver, opened: Opened) -> tuple[Problem, ...]:
+    """Check the Dockerfile, when somebody wants to know or the build may be stopped by it."""
+    from scow.dockerfile.platforms import CHECK_ARGUMENT
+
+    stops = any(directive.name == "check" and "error" in directive.value for directive in stages.dockerfile.directives)
+    if not (options.checks or stops or CHECK_ARGUMENT in options.build_args):
+        return ()
+    from scow.build.checking import check
+
+    return check(stages, options, resolver.configs(), opened.patterns)
 
 
 def _receipt(opened: Opened, resolver: Resolver, plan: Plan, made: Made, image: ImageRecord) -> Receipt | None:

@@ -81,6 +81,7 @@ class BuildOptions(NamedTuple):
         keep_failed: Make an image of what a failed RUN left.
         environ: The caller's environment, for values that flags only name.
         explain: Find out why each step ran.
+        checks: Find out what BuildKit's checks have to say.
     """
 
     context: str
@@ -121,3 +122,4 @@ class BuildOptions(NamedTuple):
     keep_failed: bool = False
     environ: Mapping[str, str] = MappingProxyType({})
     explain: bool = False
+    checks: bool = False

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scow.build.origins import Origin
     from scow.build.workshop import Workshop
     from scow.images.store import ImageRecord, ImageStore
-    from scow.oci.model import Platform
+    from scow.oci.model import ImageConfig, Platform
 
 
 class Resolver:
@@ -104,6 +104,10 @@ class Resolver:
                     return None  # a link could point elsewhere the next time
                 out[os.fsdecode(path)] = tree.fingerprint(path)
         return out
+
+    def configs(self) -> dict[str, ImageConfig]:
+        """What the base images found so far say of themselves, by the name that was asked for."""
+        return {name: image.config for (name, _), image in self._found.items()}
 
     def inputs(self) -> list[Input]:
         """What came from outside so far, with digests; contexts on this machine are no such inputs."""

@@ -193,6 +193,7 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         keep_failed=flags["on-error"] == "shell",
         environ=environ,
         explain=flags.explain,
+        checks=not flags.quiet and flags.progress not in ("quiet", "none", "rawjson"),
     )
 
 

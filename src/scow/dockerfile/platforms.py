@@ -26,6 +26,8 @@ PREDEFINED: Final = frozenset(
 )
 """Build arguments that RUN gets without ARG, outside history and cache keys."""
 
+CHECK_ARGUMENT: Final = "BUILDKIT_DOCKERFILE_CHECK"
+"""The build argument that stands for the ``check`` directive, and wins over it."""
 UNSEEN: Final = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 """Arguments that speak to the builder only: no command sees them, though ARG declares them."""
 

@@ -25,7 +25,9 @@ def test_limits_have_dockers_names():
     assert options().resources == ()
 
 
-@pytest.mark.parametrize(("text", "wanted"), [("bridge", "default"), ("", "default"), ("none", "none"), ("host", "host")])
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("bridge", "default"), ("", "default"), ("none", "none"), ("host", "host")]
+)
 def test_networks(text, wanted):
     assert options("--network", text).network == wanted
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from scow.cli.buildflags import COMMAND, read
 from scow.cli.flags import parse
+from scow.cli.report import note
 
 if TYPE_CHECKING:
     from scow.build.explaining import Explained
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from scow.build.reproducing import Verified
     from scow.cli.buildlog import Shown
     from scow.cli.flags import Parsed
+    from scow.dockerfile.lint.run import Problem
     from scow.engine import Engine
     from scow.errors import InvalidArgumentError
     from scow.images.store import ImageRecord
@@ -40,7 +42,6 @@ def main(argv: list[str]) -> int:
 def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
     from scow.build.failures import StepFailedError
     from scow.cli.buildlog import make
-    from scow.cli.report import note
     from scow.errors import InvalidArgumentError
 
     shown = make("quiet" if flags.quiet else flags.progress)
@@ -60,6 +61,7 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
         return _shell(here, error.image, status) if error.image else status
     shown.close()
     _explain(flags, result.steps)
+    _warn(result.problems)
     for leak in result.suspicions:
         note(f"WARNING: {leak}")
     if result.emulated:
@@ -76,6 +78,14 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
     return _tell(flags, verified) if verified is not None else 0
 
 
+def _warn(problems: tuple[Problem, ...]) -> None:
+    """Say what the checks found."""
+    if problems:
+        note(f"\n {len(problems)} warning{'s' * (len(problems) > 1)} found (scow build --check says more):")
+        for problem in problems:
+            note(f" - {problem.rule.name}: {problem.message} (line {problem.line})")
+
+
 def _emulated(seconds: float, whole: float) -> str:
     """How much of a build went into running foreign programs."""
     share = min(100, round(100 * seconds / max(whole, seconds, 0.001)))
@@ -86,7 +96,6 @@ def _explain(flags: Parsed, steps: tuple[Explained, ...]) -> None:
     """Say of every step why it ran or not, when that was asked for."""
     if flags.explain:
         from scow.build.explaining import render
-        from scow.cli.report import note
 
         for line in render(steps):
             note(line)
@@ -95,7 +104,6 @@ def _explain(flags: Parsed, steps: tuple[Explained, ...]) -> None:
 def _tell(flags: Parsed, verified: Verified) -> int:
     """Say whether the second build made the same."""
     from scow.build.reproducing import render
-    from scow.cli.report import note
 
     for line in render(verified, os.path.basename(flags.file) or "Dockerfile"):
         note(line)
@@ -104,13 +112,12 @@ def _tell(flags: Parsed, verified: Verified) -> int:
 
 def _faulty(error: InvalidArgumentError) -> bool:
     """Show what is wrong with a Dockerfile; false when that is not what is wrong."""
-    from scow.cli.report import note
     from scow.dockerfile.errors import DockerfileError
 
     if not isinstance(error, DockerfileError):
         return False
     note(error.snippet)
-    known = error.line and error.kind != "missing-image"
+    known = error.line and error.kind not in ("missing-image", "lint")
     where = f"dockerfile parse error on line {error.line}: " if known else ""
     note(f"ERROR: failed to build: failed to solve: {error.location}: {where}{error.message}")
     if error.hint:
@@ -120,7 +127,6 @@ def _faulty(error: InvalidArgumentError) -> bool:
 
 def _failed(shown: Shown, error: object) -> int:
     from scow.build.failures import StepFailedError
-    from scow.cli.report import note
 
     if isinstance(error, StepFailedError):
         shown.failure(error.step, error.excerpt)
@@ -132,8 +138,6 @@ def _failed(shown: Shown, error: object) -> int:
 
 def _shell(here: Engine, image: str, status: int) -> int:
     """Open a shell in what a failed step left; without a terminal, say how to."""
-    from scow.cli.report import note
-
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         note(f"Hint: what the step left is the image {image[7:19]}: scow run --rm -it {image[7:19]}")
         return status

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from scow.dockerfile.errors import DockerfileError
 from scow.dockerfile.lines import parse_directive
+from scow.dockerfile.platforms import CHECK_ARGUMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from scow.dockerfile.ast import Dockerfile
     from scow.dockerfile.lint.rule import Rule
@@ -78,15 +79,27 @@ def parse_check(text: str) -> LintConfig:
     return LintConfig(skip, experimental, error)
 
 
-def of_file(dockerfile: Dockerfile) -> LintConfig:
+def of_file(dockerfile: Dockerfile, build_args: Mapping[str, str] | None = None) -> LintConfig:
     """What the directive and the file-wide comments say.
 
+    Args:
+        dockerfile: The file.
+        build_args: Of the build.
+
     Raises:
-        DockerfileError: The ``check`` directive is malformed.
+        DockerfileError: The ``check`` directive, or the build argument in its place, is malformed.
     """
     config = LintConfig()
+    given = (build_args or {}).get(CHECK_ARGUMENT)
+    if given is not None:
+        try:
+            config = parse_check(given)
+        except ValueError as error:
+            raise DockerfileError(
+                f"failed to parse {CHECK_ARGUMENT}: {error}", filename=dockerfile.filename, kind="bad-value"
+            ) from None
     for directive in dockerfile.directives:
-        if directive.name == "check":
+        if directive.name == "check" and given is None:
             try:
                 config = parse_check(directive.value.split(" ")[0])
             except ValueError as error:

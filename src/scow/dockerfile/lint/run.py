@@ -76,9 +76,10 @@ def lint(
     Raises:
         DockerfileError: The ``check`` directive is malformed.
     """
-    whole = configs.of_file(dockerfile).merged(config or configs.LintConfig())
+    around = around or Surroundings()
+    whole = configs.of_file(dockerfile, around.build_args).merged(config or configs.LintConfig())
     chosen = tuple(rule for rule in RULES if rule.on) if rules is None else tuple(rules)
-    subject = _subject(dockerfile, around or Surroundings())
+    subject = _subject(dockerfile, around)
     silenced = _silenced(dockerfile)
     problems: list[Problem] = []
     for rule in chosen:
