@@ -15,7 +15,8 @@ from scow.images.remove import remove_image
 from scow.images.store import ImageInUseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import TypeVar
 
     from scow.base.leases import Edge, Leases
     from scow.content.local import LocalContentStore
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from scow.oci.digest import Digest, ImageID
     from scow.snapshot.snapshotter import Snapshotter
 
+    T = TypeVar("T")
+
+_BATCH = 100
 _OWNED = ("image:", "snapshot:")
 """Owners that are objects themselves: alive only when something reaches them."""
 
@@ -110,6 +114,12 @@ def _alive(images: ImageStore, leases: Leases) -> set[tuple[str, str]]:
         return mark(leases.graph(), (row[0] for row in rows))
 
 
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Items by the hundred: a transaction for each alone writes the same pages again and again."""
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
+
+
 def _sweep_snapshots(images: ImageStore, leases: Leases, snapshots: Snapshotter) -> tuple[int, int]:
     size = count = 0
     alive = _alive(images, leases)
@@ -118,14 +128,16 @@ def _sweep_snapshots(images: ImageStore, leases: Leases, snapshots: Snapshotter)
     while dead:
         # From the top of each stack down; one that gains an owner in between is refused and stays.
         ready = [info for info in dead if info.name not in parents]
-        for info in ready:
-            try:
-                usage = snapshots.usage(info.name)
-                snapshots.remove(info.name)
-            except (ConflictError, NotFoundError):
-                continue
-            size += usage.size
-            count += 1
+        for batch in _batches(ready):
+            with images.db.write():
+                for info in batch:
+                    try:
+                        usage = snapshots.usage(info.name)
+                        snapshots.remove(info.name)
+                    except (ConflictError, NotFoundError):
+                        continue
+                    size += usage.size
+                    count += 1
         dead = [info for info in dead if info.name in parents]
         parents = {info.parent for info in dead} if ready else set()
     return size, count
@@ -154,19 +166,21 @@ def prune_images(
         What went and what that freed.
     """
     removed: list[Removal] = []
-    for record in list(images):
-        references = [*images.names(record.id), *images.digests(record.id)]
-        if not references and images.children(record.id):
-            continue
-        if wanted is not None and not wanted(record):
-            continue
-        if not every and any(ref.tag for ref in references):
-            continue
-        for text in [ref.canonical for ref in references] or [record.id.encoded]:
-            try:
-                removed += remove_image(images, text, users)
-            except (ImageInUseError, NotFoundError):
-                continue
+    for batch in _batches(list(images)):
+        with images.db.write():
+            for record in batch:
+                references = [*images.names(record.id), *images.digests(record.id)]
+                if not references and images.children(record.id):
+                    continue
+                if wanted is not None and not wanted(record):
+                    continue
+                if not every and any(ref.tag for ref in references):
+                    continue
+                for text in [ref.canonical for ref in references] or [record.id.encoded]:
+                    try:
+                        removed += remove_image(images, text, users)
+                    except (ImageInUseError, NotFoundError):
+                        continue
     return Pruned(removed, collect(images, content, snapshots))
 
 
