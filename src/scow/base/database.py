@@ -72,7 +72,9 @@ class Database:
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                 connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA temp_store=MEMORY")  # what nested blocks may have to undo, else written to a file
+            connection.execute(
+                "PRAGMA temp_store=MEMORY"
+            )  # what nested blocks may have to undo, else written to a file
         except (sqlite.Error, OSError) as error:
             raise database_error(error, self.path) from error
         if self._turn_pid != pid:  # over fork the lock may have been held by a thread that is not here
