@@ -91,6 +91,16 @@ def test_the_same_inputs_give_the_same_image(scow, ctx):
     assert build(scow, "--no-cache", where) == first
 
 
+def test_the_cache_knows_for_which_time_a_layer_was_made(scow, ctx):
+    where = write(ctx, "FROM BASE\nCOPY a /a\nRUN echo r > /r\nWORKDIR /w\n", a="1")
+    late = build(scow, "--build-arg", "SOURCE_DATE_EPOCH=2000", where)
+    early = build(scow, "-t", "early", "--build-arg", "SOURCE_DATE_EPOCH=1000", where)
+    assert output_of(scow, "early", "stat", "-c", "%Y", "/a", "/r", "/w").split() == ["1000"] * 3
+    assert early != late
+    assert build(scow, "--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1000", where) == early
+    assert build(scow, "--build-arg", "SOURCE_DATE_EPOCH=2000", where) == late
+
+
 def test_times_that_a_command_sets_stay(scow, ctx):
     where = write(ctx, "FROM BASE\nRUN touch -d @1000000000 /old && touch /new\n")
     build(scow, "-t", "times", where)
@@ -145,6 +155,7 @@ def test_a_failed_step_shows_all_it_wrote_and_where_it_stands(scow, ctx):
     assert "Dockerfile:3" in text
     assert "   3 | >>> RUN seq 3000" in text
     assert "exit code: 3" in text
+    assert "--on-error=shell" in text
 
 
 def test_what_succeeded_before_a_failure_is_kept(scow, ctx):

@@ -8,8 +8,8 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.events import Ledger, quiet
+from scow.build.options import EPOCH
 from scow.build.receipts import Receipt, Receipts, Taken, eligible, texts_digest
-from scow.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,7 +241,7 @@ class Builder:
             places=places,
             limits=rooms.limits,
             options=options,
-            epoch=_epoch(options),
+            epoch=options.epoch,
             networks=networks,
         )
 
@@ -275,6 +275,11 @@ class Builder:
         host = host_platform(os.uname().machine)
         target = options.platforms[0] if options.platforms else host
         stages = Stages(dockerfile, options, host, target, resolver, implicit=not options.platforms)
+        if EPOCH in options.build_args or EPOCH in stages.scope.values:
+            from scow.build.epochs import apply, resolve
+
+            shop.epoch = resolve(stages, options, resolver, opened.root)
+            options = apply(stages, options, shop.epoch)
         plan = Planner(stages, options, resolver).plan(check)
         return _Session(opened, resolver, plan, stages)
 
@@ -457,13 +462,3 @@ def _base_of(plan: Plan, resolver: Resolver) -> ImageRecord | None:
     while state.base is not None:
         state = state.base
     return resolver.records[state.base_image.id] if state.base_image is not None else None
-
-
-def _epoch(options: BuildOptions) -> int | None:
-    """``SOURCE_DATE_EPOCH``, from the options or a build argument of that name."""
-    text = options.build_args.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return options.epoch
-    if not text.isascii() or not text.isdigit():
-        raise InvalidArgumentError(f"invalid SOURCE_DATE_EPOCH: {text!r}", hint="it is a number of seconds since 1970")
-    return int(text)

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from scow.oci.model import Platform
     from scow.oci.reference import Reference
+
+
+EPOCH: Final = "SOURCE_DATE_EPOCH"
+"""The argument that bounds the times in an image."""
 
 
 class Secret(NamedTuple):

@@ -96,6 +96,10 @@ class Solver:
                 definition = vertex.op.definition()
             except ScowError as error:
                 raise self._failed(vertex, 0, error) from error
+            if self._shop.epoch is not None and not isinstance(vertex.op, BaseOp):
+                definition = {**definition, "epoch": self._shop.epoch}  # the times in the layer
+            if isinstance(vertex.op, RunOp) and not self._shop.options.rewrite_times:
+                definition = {**definition, "times": "kept"}
             below = self.keys[vertex.below] if vertex.below is not None else ""
             self._definitions[vertex] = definition
             self.keys[vertex] = definition_key(definition, below, [self.keys[read] for read in vertex.reads])

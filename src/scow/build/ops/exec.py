@@ -37,7 +37,7 @@ class CommandFailedError(ScowError):
     code = "build-command"
 
     def __init__(self, message: str, *, status: int, left: str = "") -> None:
-        super().__init__(message)
+        super().__init__(message, hint="" if left else "build with --on-error=shell to look at what the step left")
         self.status = status
         self.left = left
 
