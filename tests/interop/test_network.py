@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 
 import pytest
@@ -26,7 +27,7 @@ pytestmark = [
         not all(os.path.exists(path) for path in _NEEDED), reason="needs busybox-static, nftables, runc and conmon"
     ),
 ]
-_APPLETS = ["sh", "ip", "nc", "httpd", "sleep", "cat", "ping", "true", "echo", "mkdir", "timeout"]
+_APPLETS = ["sh", "ip", "nc", "httpd", "sleep", "cat", "ping", "true", "echo", "mkdir", "timeout", "nslookup", "grep"]
 
 
 def _image() -> bytes:
@@ -162,6 +163,134 @@ def test_containers_of_a_network_find_each_other(scow, made):
     assert scow.run("exec", "wa", "ping", "-c", "1", "-W", "5", "wb").returncode == 0
     scow.run("rm", "-f", "wb")
     assert "wb" not in scow.out("exec", "wa", "cat", "/etc/hosts")
+
+
+def _addresses(shown: str) -> list[str]:
+    """What busybox's nslookup found, its server left out."""
+    return re.findall(r"^Address: +([0-9.]+)$", shown, re.MULTILINE)
+
+
+def _find(scow, name: str, who: str = "wb") -> list[str]:
+    return _addresses(scow.run("exec", who, "nslookup", name, check=False).stdout)
+
+
+def _address(scow, name: str, network: str) -> str:
+    return scow.json(name)["NetworkSettings"]["Networks"][network]["IPAddress"]
+
+
+def _name_servers(scow) -> list[int]:
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file, open(f"/proc/{pid}/environ", "rb") as environ:
+                if b"scow.cli.names" in file.read() and scow.env["SCOW_ROOT"].encode() in environ.read():
+                    found.append(int(pid))
+        except OSError:
+            continue
+    return found
+
+
+def _until(done, seconds: float = 15.0) -> bool:
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_programs_that_ask_the_name_server_themselves(scow, made):
+    made += ["wa", "wb", "wc", "n-a"]
+    scow.run("network", "create", "n-a")
+    scow.run("run", "-d", "--name", "wb", "--network", "n-a", "bb:1", "sleep", "300")
+    scow.run("run", "-d", "--name", "wa", "--network", "n-a", "--network-alias", "web", "bb:1", "sleep", "300")
+    first = _address(scow, "wa", "n-a")
+    short = scow.out("ps", "-q", "--filter", "name=wa")
+    assert [_find(scow, name) for name in ("wa", "web", "WA", "wa.n-a", short, "wb")] == [[first]] * 5 + [
+        [_address(scow, "wb", "n-a")]
+    ]
+    assert "name = wa.n-a" in scow.out("exec", "wb", "nslookup", first)
+    scow.run("run", "-d", "--name", "wc", "--network", "n-a", "--network-alias", "web", "bb:1", "sleep", "300")
+    both = {first, _address(scow, "wc", "n-a")}
+    assert set(_find(scow, "web")) == both
+    scow.run("rm", "-f", "wa")
+    assert set(_find(scow, "web")) == both - {first}
+    assert scow.out("exec", "wb", "cat", "/etc/resolv.conf").splitlines()[0] == "nameserver 127.0.0.11"
+    assert len(_name_servers(scow)) == 1
+    scow.run("rm", "-f", "wb", "wc")
+    assert _until(lambda: not _name_servers(scow)), "it ends by itself"
+
+
+def test_a_killed_name_server_comes_back(scow, made):
+    made += ["wa", "wb", "n-a"]
+    scow.run("network", "create", "n-a")
+    for name in ("wa", "wb"):
+        scow.run("run", "-d", "--name", name, "--network", "n-a", "bb:1", "sleep", "300")
+    assert _until(lambda: len(_name_servers(scow)) == 1)
+    os.kill(_name_servers(scow)[0], signal.SIGKILL)
+    assert scow.run("exec", "wb", "ping", "-c", "1", "-W", "5", "wa").returncode == 0, "/etc/hosts has it too"
+    scow.run("ps")
+    assert _until(lambda: _find(scow, "wa") == [_address(scow, "wa", "n-a")])
+
+
+def test_a_container_may_run_a_name_server_of_its_own(scow, made):
+    made += ["wb", "n-a"]
+    scow.run("network", "create", "n-a")
+    scow.run("run", "-d", "--name", "wb", "--network", "n-a", "bb:1", "nc", "-ll", "-p", "53", "-e", "cat")
+    assert scow.json("wb")["State"]["Running"]
+    assert _until(lambda: _find(scow, "wb") == [_address(scow, "wb", "n-a")])
+
+
+def test_names_come_with_the_first_network_that_has_some(scow, made):
+    made += ["wa", "wb", "n-a"]
+    scow.run("network", "create", "n-a")
+    scow.run("run", "-d", "--name", "wa", "--network", "n-a", "bb:1", "sleep", "300")
+    scow.run("run", "-d", "--name", "wb", "bb:1", "sleep", "300")
+    assert "127.0.0.11" not in scow.out("exec", "wb", "cat", "/etc/resolv.conf")
+    scow.run("network", "connect", "--alias", "late", "n-a", "wb")
+    assert _find(scow, "wa") == [_address(scow, "wa", "n-a")]
+    assert _find(scow, "late", "wa") == [_address(scow, "wb", "n-a")]
+
+
+class _Upstream:
+    """A name server of the host that answers every question for an address with 192.0.2.7."""
+
+    def __init__(self, address: str) -> None:
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind((address, 53))
+        self.asked: list[bytes] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                packet, sender = self.udp.recvfrom(512)
+            except OSError:
+                return
+            self.asked.append(packet)
+            end = packet.index(b"\0", 12) + 5
+            is_address = packet[end - 4 : end - 2] == b"\0\1"
+            record = b"\xc0\x0c\0\1\0\1\0\0\0\x05\0\x04\xc0\0\2\7" if is_address else b""
+            head = packet[:2] + b"\x81\x80\0\1\0" + bytes([len(record) > 0]) + b"\0\0\0\0"
+            self.udp.sendto(head + packet[12:end] + record, sender)
+
+
+def test_other_names_are_asked_of_the_servers_that_were_given(scow, made):
+    made += ["wb", "wi", "n-a", "n-in"]
+    upstream = _Upstream("127.0.0.153")
+    try:
+        scow.run("network", "create", "n-a")
+        scow.run("network", "create", "--internal", "n-in")
+        words = ["--dns", "127.0.0.153", "bb:1", "sleep", "300"]
+        scow.run("run", "-d", "--name", "wb", "--network", "n-a", *words)
+        assert _find(scow, "somewhere.example") == ["192.0.2.7"]
+        assert _find(scow, "wb") == [_address(scow, "wb", "n-a")], "its own name is not asked for"
+        before = len(upstream.asked)
+        scow.run("run", "-d", "--name", "wi", "--network", "n-in", *words)
+        assert _find(scow, "somewhere.example", "wi") == []
+        assert len(upstream.asked) == before, "nothing leaves an internal network"
+    finally:
+        upstream.udp.close()
 
 
 def test_networks_are_apart(scow, made):

@@ -90,7 +90,6 @@ def describe(
         UserNotFoundError: The image does not know the user.
         InvalidArgumentError: Something cannot be mounted where it is wanted.
     """
-    directory = service.directory(container.id)
     config, host = container.config, container.host
     linked: list[tuple[str, str]] = []
     if host.get("Links"):
@@ -111,7 +110,7 @@ def describe(
         if cwd != "/" and not root.is_dir(cwd):
             root.ensure(cwd, directory=True)
         addresses = addresses or Addresses()
-        wanted = [*_files(container, directory, addresses, linked), *_own_mounts(service, container, root)]
+        wanted = [*_files(service, container, addresses, linked), *_own_mounts(service, container, root)]
         stubs = root.ensure_standard()
         modes = {mount["destination"]: _mode(mount["options"]) for mount, _ in wanted if mount["type"] == "tmpfs"}
         for target, is_directory in inside.places([(mount["destination"], is_dir) for mount, is_dir in wanted]):
@@ -140,10 +139,22 @@ def _mode(options: Iterable[str]) -> int:
 
 
 def _files(
-    container: Container, directory: str, addresses: Addresses, linked: list[tuple[str, str]]
+    service: Containers, container: Container, addresses: Addresses, linked: list[tuple[str, str]]
 ) -> list[tuple[dict[str, Any], bool]]:
     """``hosts``, ``hostname`` and ``resolv.conf``, unless the user mounts there."""
+    directory = service.directory(container.id)
     config, host = container.config, container.host
+    readonly = bool(host.get("ReadonlyRootfs"))
+    taken = {mount["Destination"] for mount in container.mounts}
+    mode = host.get("NetworkMode") or ""
+    if mode.startswith("container:"):
+        # One network has one set of names: the very files of the other container.
+        theirs = service.directory(service.find(mode.removeprefix("container:")).id)
+        return [
+            (spec.bind(f"/etc/{name}", f"{theirs}/{name}", readonly=readonly), False)
+            for name in ("resolv.conf", "hostname", "hosts")
+            if f"/etc/{name}" not in taken and os.path.exists(f"{theirs}/{name}")
+        ]
     on_host = host.get("NetworkMode") == "host"
     name = hostname(container)
     full = f"{name}.{config['Domainname']}" if config.get("Domainname") else name
@@ -151,24 +162,24 @@ def _files(
         full += f" {name.partition('.')[0]}"
     own = [(address, names or full) for address, names in addresses.own]
     if on_host:
-        hosts = _read_host("/etc/hosts") + "".join(
+        hosts = netfiles.read_host("/etc/hosts") + "".join(
             f"{address}\t{entry}\n" for entry, address in map(netfiles.split_host, host.get("ExtraHosts") or ())
         )
     else:
         hosts = netfiles.hosts(host.get("ExtraHosts") or (), [*linked, *own], addresses.gateway)
     texts = {
         "resolv.conf": netfiles.resolv_conf(
-            _read_host("/etc/resolv.conf"),
+            netfiles.read_host("/etc/resolv.conf"),
             servers=addresses.servers or host.get("Dns") or (),
             search=host.get("DnsSearch") or (),
             options=host.get("DnsOptions") or (),
             own_network=not on_host,
             relay=addresses.relay,
+            names=bool(addresses.servers),
         ),
         "hostname": name + "\n",
         "hosts": hosts,
     }
-    taken = {mount["Destination"] for mount in container.mounts}
     out: list[tuple[dict[str, Any], bool]] = []
     for file_name, text in texts.items():
         target = f"/etc/{file_name}"
@@ -179,21 +190,13 @@ def _files(
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         os.chmod(path, 0o644)
-        out.append((spec.bind(target, path, readonly=bool(host.get("ReadonlyRootfs"))), False))
+        out.append((spec.bind(target, path, readonly=readonly), False))
     return out
 
 
 def hostname(container: Container) -> str:
     """The name of the machine as the container's processes see it."""
     return container.config.get("Hostname") or os.uname().nodename
-
-
-def _read_host(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read(1 << 16)
-    except OSError:
-        return ""
 
 
 def _own_mounts(service: Containers, container: Container, root: inside.Root) -> list[tuple[dict[str, Any], bool]]:

@@ -14,7 +14,7 @@ from scow.base.files import make_dir, remove_tree
 from scow.base.ids import friendly_name, random_id
 from scow.containers import merge
 from scow.containers.store import CREATED, Container, check_name
-from scow.errors import InvalidArgumentError
+from scow.errors import InvalidArgumentError, ScowError
 from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
 from scow.typing import TYPE_CHECKING
@@ -63,7 +63,7 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
         check_links(service, host)
     identity = random_id()
     if not config.get("Hostname") and host.get("NetworkMode") != "host" and not host.get("UTSMode"):
-        config["Hostname"] = identity[:12]
+        config["Hostname"] = _shared_hostname(service, host) or identity[:12]
     chain = service.unpacked(image)
     container = Container(
         id=identity,
@@ -90,6 +90,17 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
         drop_anonymous(service, container)
         raise
     return container
+
+
+def _shared_hostname(service: Containers, host: Mapping[str, Any]) -> str:
+    """A container in another one's network has its name too."""
+    mode: str = host.get("NetworkMode") or ""
+    if not mode.startswith("container:"):
+        return ""
+    try:
+        return service.store.find(mode.removeprefix("container:")).config.get("Hostname") or ""
+    except ScowError:
+        return ""  # starting it will tell
 
 
 def _mounts(

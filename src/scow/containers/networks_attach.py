@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from scow.runtime.network.firewall import Published
 
 
+NAME_SERVER = "127.0.0.11"
+
+
 class Attached:
     """A namespace on its networks, for a container that is about to start.
 
@@ -145,6 +148,10 @@ def _attach(
                 loading.append(service.wiring.publish(container.id, published))
             namespace = bridge.make_namespace()
             _plug(service, placed, namespace)
+            if any(network.resolves for network, _ in placed):
+                from scow.containers import networks_dns
+
+                loading.append(networks_dns.serve(service, container.id, namespace))
             networks_names.refresh(service, [network for network, _ in placed], but=container.id)
     except BaseException:
         if namespace >= 0:
@@ -176,6 +183,7 @@ def _addresses(
     return Addresses(
         own=tuple(own),
         gateway=wiring.hosts_address or (placed[0][0].gateway if placed else ""),
+        servers=(NAME_SERVER,) if any(network.resolves for network, _ in placed) else (),
         relay=wiring.server,
         namespace=f"/proc/{os.getpid()}/fd/{namespace}",
     )
@@ -361,6 +369,15 @@ class Leaving:
             self._service.networks.release(self._container.id)
             networks_names.refresh(self._service, self._left)
         self._service.wiring.left()
+        forget_names(self._service, self._container.id)
+
+
+def forget_names(service: Containers, container: str) -> None:
+    """Tell the name server, when there is one, that a container has ended."""
+    if os.path.exists(os.path.join(service.run_root, "names.sock")):
+        from scow.containers.networks_dns import gone
+
+        gone(service, container)
 
 
 def _take_down(networks: list[Network], done: _thread.LockType) -> None:
@@ -422,3 +439,4 @@ def detach_row(service: Containers, endpoint: Endpoint, container: Container | N
         leave(service, endpoint, left)
         service.networks.release(endpoint.container, "" if container is None else endpoint.network)
         networks_names.refresh(service, left)
+    forget_names(service, endpoint.container)

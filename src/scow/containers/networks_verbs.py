@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scow.base.clock import now, parse_moment, rfc3339
-from scow.containers import networks_attach, networks_names
+from scow.containers import networks_attach, networks_dns, networks_names
 from scow.containers.networks import BUILT_IN, Network, NetworkInUseError
 from scow.errors import DeniedError, InvalidArgumentError, NotFoundError, ScowError, UnsupportedError
 from scow.runtime.network import bridge
@@ -340,6 +340,8 @@ def _plug_in(service: Containers, network: Network, container: Container, wish: 
                 bridge.plug_in(networks_attach.bridge_of(service, network), port, namespace)
                 if not network.internal:
                     bridge.set_way_out(namespace, to_number(network.gateway))
+                if network.resolves:
+                    networks_dns.begin(service, container, namespace)
             except BaseException:
                 networks_attach.leave(service, endpoint, [])
                 service.networks.release(container.id, network.id)

@@ -149,6 +149,10 @@ class Containers:
             from scow.containers.networks_attach import reap
 
             reap(self)
+            if any(network.resolves for network in self.networks.all()):
+                from scow.containers.networks_dns import heal
+
+                heal(self)
 
     def directory(self, identity: str) -> str:
         """Where a container's files are."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _PR_SET_CHILD_SUBREAPER = 36
+_FREE = 128
 # This interpreter ignores SIGPIPE and SIGXFSZ; programs it starts must not. Numbers: loading the names takes time.
 _IGNORED = (13, 25)
-_HIGH = 64
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -73,15 +73,12 @@ def spawn(
             actions.append((os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_RDWR, 0))
         else:
             actions.append((os.POSIX_SPAWN_DUP2, descriptor, number))
-    moved: list[int] = []
+    # By way of high numbers, so that none is overwritten before it is copied.
     for number, descriptor in (keep or {}).items():
-        if keep and descriptor in keep and descriptor != number:
-            # An earlier copy would take its place.
-            import fcntl
-
-            descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
-            moved.append(descriptor)
-        actions.append((os.POSIX_SPAWN_DUP2, descriptor, number))
+        actions.append((os.POSIX_SPAWN_DUP2, descriptor, _FREE + number))
+    for number in keep or ():
+        actions.append((os.POSIX_SPAWN_DUP2, _FREE + number, number))
+        actions.append((os.POSIX_SPAWN_CLOSE, _FREE + number))
     try:
         return os.posix_spawn(
             args[0],
@@ -96,9 +93,6 @@ def spawn(
         raise UnsupportedError(f"{args[0]} is not there any more") from None
     except OSError as error:
         raise UnavailableError(f"cannot start {args[0]}: {error.strerror}") from error
-    finally:
-        for descriptor in moved:
-            os.close(descriptor)
 
 
 def wait_status(pid: int) -> int:

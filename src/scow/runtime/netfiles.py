@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``/etc/hosts`` and ``/etc/resolv.conf`` say inside a container. Pure."""
+"""What ``/etc/hosts`` and ``/etc/resolv.conf`` say inside a container."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ _STANDARD = (
     ("ff02::2", "ip6-allrouters"),
 )
 _PUBLIC = ("8.8.8.8", "8.8.4.4")
+
+
+def read_host(path: str) -> str:
+    """The beginning of a file of the host; empty when there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(1 << 16)
+    except OSError:
+        return ""
 
 
 def split_host(text: str) -> tuple[str, str]:
@@ -56,6 +65,7 @@ def resolv_conf(
     options: Iterable[str] = (),
     own_network: bool = True,
     relay: str = "",
+    names: bool = False,
 ) -> str:
     """The text of ``/etc/resolv.conf``.
 
@@ -65,6 +75,7 @@ def resolv_conf(
         search: From ``--dns-search``; ``.`` alone means none.
         options: From ``--dns-option``.
         relay: A server inside that asks the host's, named in their place; ``""`` for none.
+        names: Whether ``servers`` know single words, the names of other containers.
         own_network: Whether loopback addresses mean another machine inside; those of the host are then left out.
     """
     found = _read(host)
@@ -79,6 +90,8 @@ def resolv_conf(
     if list(search) == ["."]:
         domains = []
     settings = list(options) or found["options"]
+    if names and not any(setting.startswith("ndots:") for setting in settings):
+        settings = [*settings, "ndots:0"]
     lines = [f"nameserver {name}" for name in wanted]
     if domains:
         lines.append("search " + " ".join(domains))

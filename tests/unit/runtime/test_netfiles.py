@@ -49,3 +49,8 @@ def test_what_the_user_says_wins():
 def test_a_relay_stands_for_the_hosts_servers():
     assert resolv_conf(HOST, relay="10.0.2.3") == "nameserver 10.0.2.3\nsearch a b\noptions ndots:2\n"
     assert "nameserver 192.0.2.53" in resolv_conf(HOST, relay="10.0.2.3", servers=["192.0.2.53"])
+
+
+def test_single_words_are_asked_of_servers_that_know_containers():
+    assert resolv_conf("", servers=["127.0.0.11"], names=True) == "nameserver 127.0.0.11\noptions ndots:0\n"
+    assert "options ndots:2\n" in resolv_conf(HOST, servers=["127.0.0.11"], names=True), "the host's own wish stays"

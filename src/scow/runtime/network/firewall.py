@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 
 from scow.errors import UnavailableError, UnsupportedError
-from scow.linux import process
+from scow.linux import kernel, process
+from scow.linux.namespaces import FLAGS
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -99,6 +100,21 @@ def port_rules(table: str, ports: Iterable[Published]) -> str:
     )
 
 
+def name_rules(address: str, udp: int, tcp: int) -> str:
+    """Rules of a container's own namespace that lead port 53 of an address to other ports.
+
+    Args:
+        address: A loopback address.
+        udp: Where packets go.
+        tcp: Where connections go.
+    """
+    rules = [
+        f"ip daddr {address} udp dport 53 dnat to {address}:{udp}",
+        f"ip daddr {address} tcp dport 53 dnat to {address}:{tcp}",
+    ]
+    return _table("scow-names", (("own", "nat hook output priority -100", rules),))
+
+
 def _table(name: str, chains: Iterable[tuple[str, str, list[str]]]) -> str:
     body = "".join(
         f"  chain {chain} {{\n    type {hook}; policy accept;\n" + "".join(f"    {rule}\n" for rule in rules) + "  }\n"
@@ -150,6 +166,24 @@ class Loading:
         if status:
             first = complaint.splitlines()[0] if complaint else f"status {status}"
             raise UnavailableError(f"the packet filter refused the network's rules: {first}")
+
+
+def load_inside(namespace: int, rules: str) -> Loading:
+    """Load rules into a network namespace.
+
+    Args:
+        namespace: Its descriptor.
+        rules: The rules.
+    """
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        kernel.setns(namespace, FLAGS["net"])
+        try:
+            return Loading(rules)
+        finally:
+            kernel.setns(home, FLAGS["net"])
+    finally:
+        os.close(home)
 
 
 def accept_forwarded(bridge: str, *, add: bool) -> None:
