@@ -13,7 +13,7 @@ from scow.settings import Settings
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -69,11 +69,14 @@ class Engine:
         """An engine with the given settings."""
         return cls(settings=settings)
 
-    def enter(self) -> Standing | None:
+    def enter(self, meanwhile: Callable[[], object] | None = None) -> Standing | None:
         """Go where this user may mount and give files to other users: call it before the first thread is started.
 
         Root stays where it is. Any other user's process moves into the user namespace of the store; without this, it
         can look at images, move and copy them, but not unpack, build or run them.
+
+        Args:
+            meanwhile: Called when there is something to wait for: a moment to load modules.
 
         Returns:
             The mode of working, and why; ``None`` for user 0.
@@ -90,7 +93,7 @@ class Engine:
         if standing.mode != NOTHING:
             from scow.linux.reentry import enter
 
-            enter(standing, self.settings.run_root)
+            enter(standing, self.settings.run_root, meanwhile)
         return standing
 
     # ------------------------------------------------------------------ rooms

@@ -7,6 +7,8 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scow.engine import Engine
     from scow.settings import Settings
 
@@ -18,16 +20,17 @@ def settings() -> Settings:
     return Settings.from_env(os.environ)
 
 
-def engine(*, plain: bool = False) -> Engine:
+def engine(*, plain: bool = False, meanwhile: Callable[[], object] | None = None) -> Engine:
     """Open the library over the store that the environment names.
 
     Args:
         plain: The command needs no ids but the user's own: it reads rows and moves blobs. Any other first goes where
             it may mount and own files; see ``Engine.enter``.
+        meanwhile: Loads what the command needs next, should there be something to wait for.
     """
     from scow.engine import Engine
 
     opened = Engine.from_settings(settings())
     if not plain:
-        opened.enter()
+        opened.enter(meanwhile)
     return opened

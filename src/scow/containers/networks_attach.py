@@ -342,7 +342,10 @@ class Leaving:
         self._done: _thread.LockType | None = None
         self._lock: ExitStack | None = None
         places = service.networks.endpoints(container=container.id)
-        if places:
+        if places and service.wiring.goes_with(container.id):
+            service.wiring.unpublish(container.id)
+            self._lock = ExitStack()
+        elif places:
             service.wiring.call(lambda: self._unplug(places))
 
     def _unplug(self, places: list[Endpoint]) -> None:

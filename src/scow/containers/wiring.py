@@ -73,6 +73,9 @@ class Wiring(Protocol):
     def unpublish(self, container: str) -> None:
         """Stop passing a container's ports on; none is fine."""
 
+    def goes_with(self, container: str) -> bool:
+        """Whether all of it goes when this container leaves, so that bridges need not be taken down one by one."""
+
     def keep(self) -> dict[int, int]:
         """Descriptors that must stay open as long as the container that was attached runs: number there -> here."""
 
@@ -125,6 +128,11 @@ class HostWiring:
     def unpublish(self, container: str) -> None:
         """Remove those rules."""
         bridge.drop_table(ports_table(container))
+
+    def goes_with(self, container: str) -> bool:
+        """The host stays."""
+        del container
+        return False
 
     def keep(self) -> dict[int, int]:
         """The kernel keeps rules by itself."""

@@ -159,6 +159,10 @@ class UserWiring:
             if not process.wait_gone(int(pid), int(started), _SECONDS):
                 raise UnavailableError(f"the program that passes ports on to {container[:12]} does not end")
 
+    def goes_with(self, container: str) -> bool:
+        """The namespace goes with the last one that is on a network."""
+        return all(place.container == container for place in self._service.networks.endpoints())
+
     def keep(self) -> dict[int, int]:
         """The carrier ends when nobody has the one, the forwarder when nobody has the other."""
         found = {_HOLD: self._uplink.hold} if self._uplink else {}

@@ -27,7 +27,7 @@ from scow.linux.standing import what_forbids
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Self
 
     from scow.errors import ScowError
@@ -39,7 +39,7 @@ _LIMIT = 1 << 20
 _DEAD_ENOUGH = 32
 
 
-def enter(standing: Standing, run_root: str) -> None:
+def enter(standing: Standing, run_root: str, meanwhile: Callable[[], object] | None = None) -> None:
     """Move this process into the user namespace of a store; it has all capabilities there.
 
     Only for a process with one thread. Its files stay its own: the user is 0 inside.
@@ -47,6 +47,8 @@ def enter(standing: Standing, run_root: str) -> None:
     Args:
         standing: With the ids to map.
         run_root: The store's directory for what a reboot may lose; made when missing.
+        meanwhile: Called while the helpers work, if they have to: a moment to load modules, in which this process has
+            no rights yet.
 
     Raises:
         DeniedError: The directory belongs to somebody else, or user namespaces or these ids are not allowed.
@@ -60,7 +62,7 @@ def enter(standing: Standing, run_root: str) -> None:
                 break
             members.dead += 1
         else:
-            make(standing)
+            make(standing, meanwhile)
             members.forget_all()
         members.add(self_mark())
 
@@ -168,7 +170,7 @@ def _join(line: str) -> bool:
     return True
 
 
-def make(standing: Standing) -> None:
+def make(standing: Standing, meanwhile: Callable[[], object] | None = None) -> None:
     """Move this process into a new user namespace with the ids of a standing.
 
     Raises:
@@ -190,6 +192,8 @@ def make(standing: Standing) -> None:
     try:
         _unshare()
         os.write(writer, b"x")
+        if meanwhile is not None:
+            meanwhile()
     finally:
         os.close(writer)
         said = os.read(words, 1 << 12).decode("utf-8", "replace").strip()

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
         wanted.setdefault(key, []).append(value)
     text = "{{json .}}" if options.format == "json" else options.format
     template = Template(text) if text else None
-    events = engine().containers.events
+    events = engine(plain=True).containers.events
     for event in events.follow(since, lambda: until is None or time.time() < until):
         if (until is None or event.at <= until) and _matches(event, wanted):
             line = template.render(document(event)) if template else show(event)

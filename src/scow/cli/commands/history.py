@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         default=("ID", "CreatedSince", "CreatedBy", "Size", "Comment"),
         kind="*formatter.historyContext",
     )
-    rows = (_row(step, options) for step in engine().history(options.args[0]))
+    rows = (_row(step, options) for step in engine(plain=True).history(options.args[0]))
     return listing.show(rows, options.format, quiet="ID" if options.quiet else "")
 
 

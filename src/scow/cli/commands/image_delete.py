@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
             hint="Add --remote, or use 'scow rmi' for images of the local store.",
         )
     status = 0
-    with engine().transfers(client_options(options)) as transfers:
+    with engine(plain=True).transfers(client_options(options)) as transfers:
         for name in options.args:
             try:
                 print(f"Deleted: {delete_remote(transfers, name)}")

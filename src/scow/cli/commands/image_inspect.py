@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     from scow.cli.shapes import IMAGE
 
     options = parse(COMMAND, argv)
-    scow = engine()
+    scow = engine(plain=True)
     if options.remote:
         from scow.cli.registryflags import client_options
 

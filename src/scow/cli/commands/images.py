@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
     template = options.format
     if not template and not options.quiet:
         template = config_format("imagesFormat")
-    return listing.show(_rows(engine(), options, template), template, quiet="ID" if options.quiet else "")
+    return listing.show(_rows(engine(plain=True), options, template), template, quiet="ID" if options.quiet else "")
 
 
 def _rows(scow: Engine, options: Parsed, template: str) -> Iterator[dict[str, Any]]:

@@ -184,7 +184,7 @@ def _images(path: str, text: str, around: Surroundings) -> dict[str, BaseImage]:
     names = sorted({run.base for run in stages if run.parent is None and run.base != "scratch"})
     if not names or not os.path.isdir(settings().root):
         return {}
-    engine = open_engine()
+    engine = open_engine(plain=True)
     found = {name: _base_image(engine, name) for name in names}
     return {name: image for name, image in found.items() if image is not None}
 

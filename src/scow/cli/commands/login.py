@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     options = parse(COMMAND, argv)
     server = options.args[0] if options.args else ""
     password = _given_password(options)
-    with engine().transfers(ClientOptions(options.insecure, options.ca)) as transfers:
+    with engine(plain=True).transfers(ClientOptions(options.insecure, options.ca)) as transfers:
         domain = transfers.login_domain(server)
         stored = None if options.username or password else _again(transfers, domain)
         if stored is None:

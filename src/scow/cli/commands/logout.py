@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
     from scow.cli.context import engine
 
     options = parse(COMMAND, argv)
-    with engine().transfers() as transfers:
+    with engine(plain=True).transfers() as transfers:
         domain = transfers.login_domain(options.args[0] if options.args else "")
         print(f"Removing login credentials for {transfers.logout(domain)}")
     return 0

@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     from scow.images.remote import outdated
 
     options = parse(COMMAND, argv)
-    with engine().transfers(client_options(options)) as transfers:
+    with engine(plain=True).transfers(client_options(options)) as transfers:
         found = outdated(transfers, options.args)
     shown = [row for row in found if options.all or options.args or row.status != "current"]
     listing = Listing(

@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         raise ScowError("the input device is not a TTY")
     from scow.cli.context import engine as open_engine
 
-    engine = open_engine()
+    engine = open_engine(meanwhile=_load_next)
     try:
         containers = engine.containers
         containers.dedicated = True
@@ -73,6 +73,15 @@ def refusal(error: ScowError) -> CommandError:
 
     status = getattr(error, "status", 0) or failure_status(error.message)
     return CommandError(f"Error response from daemon: {error.message}", status=status, hint=error.hint)
+
+
+def _load_next() -> None:
+    """What every run needs first."""
+    from scow.base import sqlite
+    from scow.containers import creating, foreground, service
+    from scow.snapshot import choose
+
+    del sqlite, creating, foreground, service, choose
 
 
 def is_simple(container: Container) -> bool:

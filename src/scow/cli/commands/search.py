@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
             'WARNING: the "is-automated" filter is deprecated, '
             'and searching for "is-automated=true" will not yield any results in future.'
         )
-    with engine().transfers(client_options(options)) as transfers:
+    with engine(plain=True).transfers(client_options(options)) as transfers:
         if options.list_tags:
             tags = transfers.tags(options.args[0])
             listing = Listing({"Name": "NAME", "Tag": "TAG"}, default=("Name", "Tag"), kind="*registry.searchContext")

@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
     from scow.oci.reference import InvalidReferenceError, Reference
 
     source, target = parse(COMMAND, argv).args
-    scow = engine()
+    scow = engine(plain=True)
     for name, read in ((target, Reference.parse), (source, scow.images.resolve)):
         try:
             read(name)

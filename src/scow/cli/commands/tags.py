@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     options = parse(COMMAND, argv)
     details = options.digests or options.json or bool(options.format)
     order = "version" if options.sort == "semver" else options.sort
-    with engine().transfers(client_options(options)) as transfers:
+    with engine(plain=True).transfers(client_options(options)) as transfers:
         found = list_tags(transfers, options.args[0], match=options.match, sort=order, details=details)
     found = found[: options.limit or None]
     if options.json:

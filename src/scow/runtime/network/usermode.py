@@ -142,11 +142,10 @@ def end_unused(run_root: str, is_unused: Callable[[], bool]) -> None:
             return
         with open(f"{directory}/carrier", "r+", encoding="ascii") as record:
             pid = _living(record.fileno())
-            if pid:
-                started = process.start_time(pid)
-                os.killpg(pid, signal.SIGKILL)
-                process.wait_gone(pid, started, _SECONDS)
+            # The kernel takes its time to take the link away; nobody has to wait, for nobody finds it from here on.
             os.ftruncate(record.fileno(), 0)
+            if pid:
+                os.killpg(pid, signal.SIGKILL)
     except OSError:
         return  # somebody is coming, or another one ended it
     finally:
