@@ -16,6 +16,7 @@ import errno
 import fcntl
 import os
 import struct
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _REQUEST = struct.Struct("=QIIiIQ6Q")
 _ANSWER = struct.Struct("=QqiI")
 _GIVE = struct.Struct("=QIIII")
 _NUMBER = struct.Struct("=Q")
+_EMPTY = bytes(_REQUEST.size)
 _PAGE = 4096
 _PATH_MAX = 4096
 
@@ -68,6 +70,7 @@ class Listener:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._request = bytearray(_REQUEST.size)
+        self._reply = bytearray(_ANSWER.size)
         try:
             # Caller and answerer take turns: the kernel need not look for another processor (Linux 6.6).
             fcntl.ioctl(fd, _SET_FLAGS, _SYNC_WAKE_UP)
@@ -95,15 +98,15 @@ class Listener:
         Raises:
             OSError: The listener is of no use any more.
         """
-        self._request[:] = bytes(_REQUEST.size)
+        self._request[:] = _EMPTY
         try:
             fcntl.ioctl(self.fd, _RECV, self._request)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.EINTR):
                 return None
             raise
-        identity, pid, _, number, architecture, _, *args = _REQUEST.unpack(self._request)
-        return Call(identity, pid, number, architecture, tuple(args))
+        found = _REQUEST.unpack(self._request)
+        return Call(found[0], found[1], found[3], found[4], found[6:])
 
     def alive(self, call: Call) -> bool:
         """Whether the call still waits, so that its ``pid`` is still that of the caller."""
@@ -121,11 +124,11 @@ class Listener:
             value: What it returns.
             error: An errno instead, when not 0.
         """
-        self._send(_SEND, _ANSWER.pack(call.id, 0 if error else value, -error, 0))
+        self._send(call.id, 0 if error else value, -error, 0)
 
     def carry_on(self, call: Call) -> None:
         """Let the kernel do the call as if nobody had asked."""
-        self._send(_SEND, _ANSWER.pack(call.id, 0, 0, _CONTINUE))
+        self._send(call.id, 0, 0, _CONTINUE)
 
     def give(self, call: Call, fd: int, *, close_on_exec: bool) -> None:
         """Let the call return a new descriptor of the caller's, for a file that is open here.
@@ -142,12 +145,48 @@ class Listener:
             if error.errno != errno.ENOENT:
                 self.answer(call, error=error.errno or errno.EIO)
 
-    def _send(self, request: int, data: bytes) -> None:
+    def _send(self, identity: int, value: int, number: int, flags: int) -> None:
+        _ANSWER.pack_into(self._reply, 0, identity, value, number, flags)
         try:
-            fcntl.ioctl(self.fd, request, bytearray(data))
+            fcntl.ioctl(self.fd, _SEND, self._reply)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.EINPROGRESS):  # the caller was killed
                 raise
+
+
+class _Mover:
+    """A buffer, and the description of moving bytes between it and another process, made once."""
+
+    def __init__(self) -> None:
+        self.buffer = ctypes.create_string_buffer(_PAGE)
+        self._here, self._there = _Vector(ctypes.addressof(self.buffer), 0), _Vector(0, 0)
+        self._arguments = ctypes.byref(self._here), _ONE, ctypes.byref(self._there), _ONE, _NONE
+
+    def move(self, function: ctypes._NamedFuncPointer, pid: int, address: int, size: int) -> int:
+        """Move bytes.
+
+        Raises:
+            OSError: None could be.
+        """
+        self._here.length = self._there.length = size
+        self._there.base = address
+        done: int = function(pid, *self._arguments)
+        if done < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return done
+
+
+_ONE, _NONE = ctypes.c_ulong(1), ctypes.c_ulong(0)
+_MOVERS = threading.local()
+
+
+def _mover() -> _Mover:
+    """This thread's own."""
+    mover: _Mover | None = getattr(_MOVERS, "mine", None)
+    if mover is None:
+        mover = _MOVERS.mine = _Mover()
+    return mover
 
 
 def read_memory(pid: int, address: int, size: int) -> bytes:
@@ -164,9 +203,15 @@ def read_memory(pid: int, address: int, size: int) -> bytes:
     Raises:
         OSError: ``EFAULT`` when none is, ``ESRCH``, ``EPERM``.
     """
-    buffer = ctypes.create_string_buffer(size)
-    done = _move(_LIBC.process_vm_readv, pid, ctypes.addressof(buffer), address, size)
-    return ctypes.string_at(buffer, done)
+    mover = _mover()
+    data = b""
+    while len(data) < size:
+        step = min(size - len(data), _PAGE)
+        done = mover.move(_LIBC.process_vm_readv, pid, address + len(data), step)
+        data += ctypes.string_at(mover.buffer, done)
+        if done < step:
+            break
+    return data
 
 
 def read_string(pid: int, address: int, limit: int = _PATH_MAX) -> bytes:
@@ -175,16 +220,18 @@ def read_string(pid: int, address: int, limit: int = _PATH_MAX) -> bytes:
     Raises:
         OSError: As :func:`read_memory`; ``ENAMETOOLONG`` when it does not end.
     """
+    mover = _mover()
     text = b""
     while len(text) < limit:
         # A page at most, for what follows the text need not be mapped; most texts are short.
         step = min(_PAGE - (address & (_PAGE - 1)), limit - len(text), _PAGE if text else 256)
-        part = read_memory(pid, address, step)
+        done = mover.move(_LIBC.process_vm_readv, pid, address, step)
+        part = ctypes.string_at(mover.buffer, done)
         end = part.find(b"\0")
         if end >= 0:
             return text + part[:end]
         text += part
-        address += len(part)
+        address += done
     raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
 
 
@@ -194,16 +241,11 @@ def write_memory(pid: int, address: int, data: bytes) -> None:
     Raises:
         OSError: As :func:`read_memory`.
     """
-    buffer = ctypes.create_string_buffer(data, len(data))
-    if _move(_LIBC.process_vm_writev, pid, ctypes.addressof(buffer), address, len(data)) != len(data):
-        raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
-
-
-def _move(function: ctypes._NamedFuncPointer, pid: int, here: int, there: int, size: int) -> int:
-    local, remote = _Vector(here, size), _Vector(there, size)
-    one = ctypes.c_ulong(1)
-    done: int = function(ctypes.c_int(pid), ctypes.byref(local), one, ctypes.byref(remote), one, ctypes.c_ulong(0))
-    if done < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return done
+    mover = _mover()
+    done = 0
+    while done < len(data):
+        part = data[done : done + _PAGE]
+        ctypes.memmove(mover.buffer, part, len(part))
+        if mover.move(_LIBC.process_vm_writev, pid, address + done, len(part)) != len(part):
+            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+        done += len(part)

@@ -20,7 +20,7 @@ _X86_64 = (
     " setgroups 116 getuid 102 geteuid 107 getgid 104 getegid 108 getresuid 118 getresgid 120 getgroups 115"
     " stat 4 lstat 6 fstat 5 newfstatat 262 statx 332 open 2 creat 85 openat 257 mkdir 83 mkdirat 258"
     " symlink 88 symlinkat 266 utimensat 280 execve 59 execveat 322 access 21 faccessat 269 faccessat2 439"
-    " prctl 157 capget 125 capset 126"
+    " prctl 157 capget 125 capset 126 chroot 161 pivot_root 155 setns 308"
 )
 _X86 = (
     "chown32 212 fchown32 207 lchown32 198 fchownat 298 mknod 14 mknodat 297"
@@ -28,7 +28,7 @@ _X86 = (
     " setfsgid32 216 setgroups32 206 getuid32 199 geteuid32 201 getgid32 200 getegid32 202 getresuid32 209"
     " getresgid32 211 getgroups32 205 statx 383 open 5 creat 8 openat 295 mkdir 39 mkdirat 296"
     " symlink 83 symlinkat 304 execve 11 execveat 358 access 33 faccessat 307 faccessat2 439"
-    " prctl 172 capget 184 capset 185"
+    " prctl 172 capget 184 capset 185 chroot 61 pivot_root 217 setns 346"
 )
 _GENERIC = (
     "fchown 55 fchownat 54 mknodat 33"
@@ -36,6 +36,7 @@ _GENERIC = (
     " setgroups 159 getuid 174 geteuid 175 getgid 176 getegid 177 getresuid 148 getresgid 150 getgroups 158"
     " newfstatat 79 fstat 80 statx 291 openat 56 mkdirat 34 symlinkat 36 utimensat 88 execve 221 execveat 281"
     " faccessat 48 faccessat2 439 prctl 167 capget 90 capset 91"
+    " chroot 51 pivot_root 41 setns 268"
 )
 
 _ALLOW, _NOTIFY = "SCMP_ACT_ALLOW", "SCMP_ACT_NOTIFY"

@@ -14,7 +14,7 @@ from scow.linux import owners
 from scow.linux.notify import read_memory, read_string
 from scow.runtime.oneid.credentials import CHOWN, KEEP
 from scow.runtime.oneid.looking import signed
-from scow.runtime.oneid.place import AT_FDCWD, number_of
+from scow.runtime.oneid.place import AT_FDCWD, at, number_of
 
 if TYPE_CHECKING:
     from scow.linux.notify import Call
@@ -70,7 +70,7 @@ class Changing:
             if not self._may_give(who, owner, uid, gid):
                 raise OSError(errno.EPERM, "")
             new_uid, new_gid = owner.uid if uid == KEEP else uid, owner.gid if gid == KEEP else gid
-            place = b"%d" % fd
+            place = at(fd)
             try:
                 owners.write(found, place, new_uid, new_gid, follow=True)
             except OSError as error:
@@ -115,7 +115,7 @@ class Changing:
                     modified = seconds * _NANO + nanoseconds
             else:
                 modified = now
-            os.utime(b"%d" % fd, ns=(found.st_atime_ns, modified))
+            os.utime(at(fd), ns=(found.st_atime_ns, modified))
         finally:
             os.close(fd)
         return 0

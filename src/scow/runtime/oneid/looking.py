@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from scow.linux import kernel, owners
 from scow.linux.notify import read_string, write_memory
+from scow.runtime.oneid.place import at
 
 if TYPE_CHECKING:
     from scow.linux.notify import Call
@@ -108,12 +109,17 @@ class Looking:
         return 0
 
     def _open(self, call: Call, dir_fd: int, path: int, flags: int) -> int | None:
-        """What a call looks at; ``None`` when the kernel is to say what is wrong with it."""
+        """What a call looks at; ``None`` when the kernel is to answer, because it says the same or why it cannot."""
+        follow = not flags & _NO_FOLLOW
         try:
             text = read_string(call.pid, path) if path else b""
             if not text and not flags & _EMPTY_PATH:
                 return None
-            return self._place.find(call, dir_fd, text, follow=not flags & _NO_FOLLOW)
+            found, where = self._place.glance(call, dir_fd, text, follow=follow)
+            owner = owners.recorded(found, where, follow=follow or not text)
+            if owner is None and not found.st_uid and not found.st_gid:
+                return None
+            return self._place.find(call, dir_fd, text, follow=follow)
         except OSError:
             return None
 
@@ -122,10 +128,10 @@ class Looking:
 
         Args:
             found: What the kernel says.
-            fd: The file, open for looking only, in whose directory of descriptors this process is.
+            fd: The file, open for looking only.
         """
         try:
-            recorded = owners.recorded(found, b"%d" % fd, follow=True)
+            recorded = owners.recorded(found, at(fd), follow=True)
         except OSError:
             recorded = None
         return recorded or owners.Owner(0, 0)

@@ -16,7 +16,7 @@ from scow.linux import owners
 from scow.linux.notify import read_string
 from scow.runtime.oneid.credentials import DAC_OVERRIDE, MKNOD
 from scow.runtime.oneid.looking import signed
-from scow.runtime.oneid.place import AT_FDCWD, number_of
+from scow.runtime.oneid.place import AT_FDCWD, at, number_of, parent_of
 
 if TYPE_CHECKING:
     from scow.linux.notify import Call
@@ -72,13 +72,11 @@ class Making:
         if who.users.files or who.groups.files:
             return False
         try:
-            parent, _ = self._place.find_parent(call, dir_fd, read_string(call.pid, path))
+            above = parent_of(read_string(call.pid, path))[0]
+            found, _ = self._place.glance(call, dir_fd, above, follow=True)
         except OSError:
             return True  # the kernel will say what is wrong
-        try:
-            return not os.fstat(parent).st_mode & stat.S_ISGID
-        finally:
-            os.close(parent)
+        return not found.st_mode & stat.S_ISGID
 
     # ------------------------------------------------------------------ rules
 
@@ -122,7 +120,7 @@ class Making:
             raise OSError(errno.EPERM, "")  # as overlayfs, to which 0:0 means a removed file
         parent, name, gid = self._room(call, who, dir_fd, read_string(call.pid, path))
         try:
-            where = b"%d/%s" % (parent, name)
+            where = b"%s/%s" % (at(parent), name)
             kept = kind if kind not in _DEVICES else stat.S_IFREG
             os.mknod(where, kept | self._masked(call, mode))
             owner = owners.Owner(who.users.files, gid, *((kind, device) if kind in _DEVICES else ()))
@@ -140,7 +138,7 @@ class Making:
             return None
         parent, name, gid = self._room(call, who, dir_fd, read_string(call.pid, path))
         try:
-            where = b"%d/%s" % (parent, name)
+            where = b"%s/%s" % (at(parent), name)
             os.mkdir(where, self._masked(call, mode))
             owners.write(os.lstat(where), where, who.users.files, gid)
         finally:
@@ -154,7 +152,7 @@ class Making:
         text = read_string(call.pid, target)
         parent, name, gid = self._room(call, who, dir_fd, read_string(call.pid, path))
         try:
-            where = b"%d/%s" % (parent, name)
+            where = b"%s/%s" % (at(parent), name)
             os.symlink(text, where)
             owners.write(os.lstat(where), where, who.users.files, gid)
         finally:
@@ -182,7 +180,7 @@ class Making:
                 os.close(there)
         parent, name, gid = self._room(call, who, dir_fd, text)
         try:
-            self._give_new(call, who, gid, b"%d/%s" % (parent, name), flags, mode)
+            self._give_new(call, who, gid, b"%s/%s" % (at(parent), name), flags, mode)
         except FileExistsError:
             if flags & os.O_EXCL:
                 raise
@@ -195,7 +193,7 @@ class Making:
         how = flags & 0xFFFFFFFF & ~os.O_TRUNC | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.open(where, how, self._masked(call, mode))
         try:
-            os.setxattr(b"%d" % file, owners.NAME, owners.Owner(who.users.files, gid).encode())
+            os.setxattr(at(file), owners.NAME, owners.Owner(who.users.files, gid).encode())
             if self._place.listener is not None:
                 self._place.listener.give(call, file, close_on_exec=bool(flags & os.O_CLOEXEC))
         finally:

@@ -3,7 +3,7 @@
 
 The answering process makes the caller's root its own (chroot), so that absolute links and ``..`` end where they end
 for the caller, and refuses the magic links of ``/proc``: they would lead to what *this* process may reach. It works in
-the directory of its own descriptors, where an open file has a path (its number) whatever the root is.
+the host's ``/proc``, where its own and the caller's open files have paths whatever the root is.
 """
 
 from __future__ import annotations
@@ -23,13 +23,23 @@ _DIRECTORY = os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY
 _OWN_DESCRIPTORS = {b"stdin": 0, b"stdout": 1, b"stderr": 2}
 
 
+def at(fd: int) -> bytes:
+    """A path of what an own descriptor stands for, itself a link to it."""
+    return b"self/fd/%d" % fd
+
+
 class Place:
-    """Finds files for callers; changes the root and the directory of the whole process."""
+    """Finds files for callers; changes the root and the directory of the whole process.
+
+    Attributes:
+        listener: Whose calls are answered.
+        mixed: Whether processes may have different roots, because one has made a call that changes its own.
+    """
 
     def __init__(self) -> None:
-        self._proc = os.open("/proc", _DIRECTORY)
-        os.chdir("/proc/self/fd")
+        os.chdir("/proc")
         self._root = (0, 0)
+        self.mixed = False
         self.listener: Listener | None = None
 
     def stand(self, pid: int) -> None:
@@ -38,12 +48,14 @@ class Place:
         Raises:
             OSError: There is no such process, or it is none of ours.
         """
+        if self._root[1] and not self.mixed:
+            return
         name = b"%d/root" % pid
-        found = os.stat(name, dir_fd=self._proc)
+        found = os.stat(name)
         if (found.st_dev, found.st_ino) == self._root:
             return
         home = os.open(".", _DIRECTORY)
-        root = os.open(name, _DIRECTORY, dir_fd=self._proc)
+        root = os.open(name, _DIRECTORY)
         try:
             self._root = (0, 0)
             os.fchdir(root)
@@ -54,6 +66,25 @@ class Place:
             os.fchdir(home)
             os.close(root)
             os.close(home)
+
+    def glance(self, call: Call, dir_fd: int, path: bytes, *, follow: bool) -> tuple[os.stat_result, bytes]:
+        """Look at an entry quickly and without care: enough to see that nothing is to be done about it.
+
+        Magic links are followed, and the caller may be gone: nothing may be told or changed by what this gives.
+
+        Returns:
+            What stat(2) says, and a path for reading its attributes.
+
+        Raises:
+            OSError: As stat(2).
+        """
+        self.stand(call.pid)
+        if path[:1] == b"/":
+            where = path
+        else:
+            start = b"%d/cwd" % call.pid if dir_fd == AT_FDCWD else b"%d/fd/%d" % (call.pid, dir_fd)
+            where = b"%s/%s" % (start, path) if path else start
+        return os.stat(where, follow_symlinks=follow or not path), where
 
     def find(self, call: Call, dir_fd: int, path: bytes, *, follow: bool) -> int:
         """Open an entry, for looking at it only; the caller of this method closes it.
@@ -101,12 +132,8 @@ class Place:
         Raises:
             OSError: As open(2); ``EEXIST`` for a path that can only be that of a directory that is there.
         """
-        above, _, name = path.rstrip(b"/").rpartition(b"/")
-        if name in (b"", b".", b".."):
-            raise OSError(errno.EEXIST if path else errno.ENOENT, "")
-        if not above and path[:1] == b"/":
-            above = b"/"
-        return self.find(call, dir_fd, above or b".", follow=True), name
+        above, name = parent_of(path)
+        return self.find(call, dir_fd, above, follow=True), name
 
     def descriptor(self, pid: int, number: int) -> int:
         """Open, for looking at it only, what a descriptor of a process stands for.
@@ -116,8 +143,8 @@ class Place:
         """
         try:
             if number == AT_FDCWD:
-                return os.open(b"%d/cwd" % pid, _PATH, dir_fd=self._proc)
-            return os.open(b"%d/fd/%d" % (pid, number), _PATH, dir_fd=self._proc)
+                return os.open(b"%d/cwd" % pid, _PATH)
+            return os.open(b"%d/fd/%d" % (pid, number), _PATH)
         except FileNotFoundError:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
 
@@ -127,11 +154,23 @@ class Place:
         Raises:
             OSError: There is no such process.
         """
-        fd = os.open(b"%d/status" % pid, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+        fd = os.open(b"%d/status" % pid, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return os.read(fd, 1 << 14)
         finally:
             os.close(fd)
+
+
+def parent_of(path: bytes) -> tuple[bytes, bytes]:
+    """The directory of an entry, and the entry's name in it.
+
+    Raises:
+        OSError: ``EEXIST`` for a path that can only be that of a directory that is there.
+    """
+    above, slash, name = path.rstrip(b"/").rpartition(b"/")
+    if name in (b"", b".", b".."):
+        raise OSError(errno.EEXIST if path else errno.ENOENT, "")
+    return above or slash or b".", name
 
 
 def number_of(status: bytes, name: bytes, base: int) -> int:

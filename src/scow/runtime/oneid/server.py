@@ -41,6 +41,7 @@ _MAX_MESSAGE = 1 << 20
 _PATIENCE_SECONDS = 5
 _CHANGES = frozenset({"setuid", "setgid", "setresuid", "setresgid", "setreuid", "setregid", "setgroups"})
 _EXECUTES = frozenset({"execve", "execveat"})
+_UNKNOWN: tuple[str, Answer | None] = ("", None)
 
 
 class Heard:
@@ -76,12 +77,18 @@ class Answers:
             **looking.answers(),
             **Making(self._place, self.identities, looking).answers(),
             **Changing(self._place, self.identities, looking).answers(),
+            **dict.fromkeys(("chroot", "pivot_root", "setns"), self._other_root),
         }
         self._table = {
             (abi.audit, number): (name.removesuffix("32"), answers[name.removesuffix("32")])
             for abi in known
             for name, number in abi.calls.items()
         }
+
+    def _other_root(self, call: Call) -> None:
+        """A process gets another root: from now on each call's is looked up."""
+        del call
+        self._place.mixed = True
 
     def answer(self, heard: Heard, call: Call) -> None:
         """Answer one call.
@@ -90,10 +97,9 @@ class Answers:
             OSError: The listener is of no use any more.
         """
         listener = heard.listener
-        name, answer = self._table.get((call.architecture, call.number), ("", None))
-        if answer is None or heard.fresh:
-            if name in _EXECUTES:
-                heard.fresh = False
+        name, answer = self._table.get((call.architecture, call.number), _UNKNOWN)
+        if heard.fresh or answer is None:
+            heard.fresh = heard.fresh and name not in _EXECUTES
             if name in _CHANGES:
                 listener.answer(call)
             else:
@@ -161,6 +167,7 @@ class Server:
                 return
         except OSError:
             pass
+        # Nobody can ask any more.
         self._poll.unregister(fd)
         del self._heard[fd]
         heard.listener.close()
