@@ -83,7 +83,7 @@ class Cloner:
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=goal)
         else:
             os.mknod(name, found.st_mode, found.st_rdev, dir_fd=goal)
-        if not self._ids.recorded:
+        if self._ids.real:
             os.chown(name, found.st_uid, found.st_gid, dir_fd=goal, follow_symlinks=False)
         if not stat.S_ISLNK(found.st_mode):
             os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=goal)
@@ -108,7 +108,7 @@ class Cloner:
             OSError: It cannot be.
         """
         found = os.fstat(source)
-        if not self._ids.recorded:
+        if self._ids.real:
             os.fchown(goal, found.st_uid, found.st_gid)
         for name in os.listxattr(source):
             if not name.startswith(_LEFT):

@@ -132,7 +132,19 @@ def setfsuid(uid: int) -> int:
     Returns:
         Whom it was before.
     """
-    return int(_LIBC.setfsuid(ctypes.c_uint(uid)))
+    return int(_LIBC.setfsuid(ctypes.c_uint(uid))) & 0xFFFFFFFF
+
+
+def setfsgid(gid: int) -> int:
+    """The setfsgid call for the calling thread; the C library knows no error for it.
+
+    Args:
+        gid: The group to reach files as.
+
+    Returns:
+        Which it was before.
+    """
+    return int(_LIBC.setfsgid(ctypes.c_uint(gid))) & 0xFFFFFFFF
 
 
 def effective_capabilities() -> int:

@@ -37,6 +37,8 @@ _IDS = 1 << 32
 _NANO = 1_000_000_000
 _KINDS = {"c": stat.S_IFCHR, "b": stat.S_IFBLK}
 _CHOWN = 1  # CAP_CHOWN is number 0
+_LAST = _IDS - 2  # exists in the host's own namespace only
+_NOBODY = 65534
 _SOMEBODY = 1  # the id of "daemon", which every map with more than one id has
 
 
@@ -93,7 +95,9 @@ class Owners:
     """Owners as the kernel keeps them."""
 
     recorded = False
-    """Whether they are written down beside the files instead."""
+    """Whether some are written down beside the files, so that lstat(2) alone does not tell them."""
+    real = True
+    """Whether files can be given to others at all."""
 
     def lstat(self, path: Name, dir_fd: int | None = None) -> os.stat_result:
         """Look at an entry, itself.
@@ -148,6 +152,7 @@ class RecordedOwners(Owners):
     """Owners written down beside the files; what is not written down is root's."""
 
     recorded = True
+    real = False
 
     def lstat(self, path: Name, dir_fd: int | None = None) -> os.stat_result:
         """See :class:`Owners`."""
@@ -182,6 +187,71 @@ class RecordedOwners(Owners):
         keep = decode_time(found.st_atime_ns) is not None and not _has_attributes(found.st_mode)
         times = (found.st_atime_ns if keep else mtime_ns, mtime_ns)
         os.utime(path, ns=times, dir_fd=dir_fd, follow_symlinks=False)
+
+
+class BoundedOwners(RecordedOwners):
+    """Owners as the kernel keeps them as far as their ids exist; others, and devices, are written down.
+
+    A file of somebody whose id does not exist here is given to :attr:`nobody`; who gives it to another one makes the
+    record say nothing any more.
+    """
+
+    real = True
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bool, int], bool] = {}
+        self.nobody = next(candidate for candidate in (_NOBODY, _SOMEBODY, 0) if self._exists(candidate))
+
+    def _exists(self, number: int, *, group: bool = False) -> bool:
+        key = (group, number)
+        if key not in self._known:
+            change = kernel.setfsgid if group else kernel.setfsuid
+            before = change(number)
+            self._known[key] = change(before) == number
+        return self._known[key]
+
+    def _split(self, uid: int, gid: int) -> tuple[int, int, bool]:
+        """Who owns an entry for real, and whether that is all."""
+        real = (
+            uid if self._exists(uid) else self.nobody,
+            gid if self._exists(gid, group=True) else self.nobody,
+        )
+        return (*real, real == (uid, gid))
+
+    def _merged(self, found: os.stat_result, owner: Owner | None) -> os.stat_result:
+        if owner is None:
+            return found
+        uid = owner.uid if found.st_uid == self.nobody else found.st_uid
+        gid = owner.gid if found.st_gid == self.nobody else found.st_gid
+        return shown(found, owner._replace(uid=uid, gid=gid))
+
+    def lstat(self, path: Name, dir_fd: int | None = None) -> os.stat_result:
+        """See :class:`Owners`."""
+        found = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+        return self._merged(found, recorded(found, _full(path, dir_fd)))
+
+    def fstat(self, fd: int) -> os.stat_result:
+        """See :class:`Owners`."""
+        found = os.fstat(fd)
+        return self._merged(found, recorded(found, fd))
+
+    def own(self, fd: int, uid: int, gid: int) -> None:
+        """See :class:`Owners`."""
+        real_uid, real_gid, whole = self._split(uid, gid)
+        os.fchown(fd, real_uid, real_gid)
+        self._note(os.fstat(fd), fd, (uid, gid), whole=whole)
+
+    def own_entry(self, path: Name, uid: int, gid: int, dir_fd: int | None = None) -> None:
+        """See :class:`Owners`."""
+        real_uid, real_gid, whole = self._split(uid, gid)
+        os.chown(path, real_uid, real_gid, dir_fd=dir_fd, follow_symlinks=False)
+        found = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+        self._note(found, _full(path, dir_fd), (uid, gid), whole=whole)
+
+    def _note(self, found: os.stat_result, place: Name | int, owner: tuple[int, int], *, whole: bool) -> None:
+        """Write an owner down that is not all there, or the real one where an earlier record says another."""
+        if not whole or recorded(found, place) is not None:
+            write(found, place, *owner)
 
 
 def recorded(found: os.stat_result, place: Name | int, *, follow: bool = False) -> Owner | None:
@@ -282,14 +352,17 @@ def shown(found: os.stat_result, owner: Owner) -> os.stat_result:
 
 
 def here() -> Owners:
-    """How this process can own files: for real where it may and more than one id exists, else by records.
+    """How this process can own files: for real where it may and the ids exist, else by records.
 
     Asks the kernel, by becoming another user for a moment: it works in a root without /proc, too. Some microseconds.
     """
     own = kernel.setfsuid(_SOMEBODY)
     changed = kernel.setfsuid(own) == _SOMEBODY
     real = (changed or own == _SOMEBODY) and kernel.effective_capabilities() & _CHOWN
-    return Owners() if real else RecordedOwners()
+    if not real:
+        return RecordedOwners()
+    own = kernel.setfsuid(_LAST)
+    return Owners() if kernel.setfsuid(own) == _LAST else BoundedOwners()
 
 
 def _has_attributes(mode: int) -> bool:

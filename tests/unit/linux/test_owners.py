@@ -155,6 +155,92 @@ def test_who_has_all_ids_owns_for_real():
     assert owners.here().recorded == (os.geteuid() != 0)
 
 
+@pytest.fixture
+def bounded(place):
+    """Runs a function where ids end at 65536, as for a user with subordinate ids; gives what it returned as text."""
+
+    def run(work):
+        from scow.linux.idmaps import IdMap, write_id_maps
+        from scow.linux.namespaces import unshare
+
+        ready, go, said = os.pipe(), os.pipe(), os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                unshare("user")
+                os.write(ready[1], b"x")
+                os.read(go[0], 1)
+                os.write(said[1], repr(work(owners.here())).encode())
+            except BaseException as error:
+                os.write(said[1], repr(error).encode())
+            finally:
+                os._exit(0)
+        os.read(ready[0], 1)
+        write_id_maps(pid, [IdMap(0, 0, 65537)], [IdMap(0, 0, 65537)])
+        os.write(go[1], b"x")
+        os.waitpid(pid, 0)
+        text = os.read(said[0], 1 << 16).decode()
+        for fd in (*ready, *go, *said):
+            os.close(fd)
+        return text
+
+    return run
+
+
+@pytest.mark.root
+def test_ids_that_exist_are_real_and_others_are_recorded(bounded, place):
+    def work(ids):
+        found = [(ids.recorded, ids.real)]
+        for name, uid, gid in (("a", 33, 65536), ("b", 200000, 44), ("c", 5, 4_000_000_000)):
+            with open(f"{place}/{name}", "w", encoding="ascii"):
+                pass
+            ids.own_entry(f"{place}/{name}", uid, gid)
+            os.symlink("x", f"{place}/l{name}")
+            ids.own_entry(f"{place}/l{name}", uid, gid)
+            for path in (f"{place}/{name}", f"{place}/l{name}"):
+                status, plain = ids.lstat(path), os.lstat(path)
+                found.append((status.st_uid, status.st_gid, plain.st_uid, plain.st_gid))
+        return found
+
+    assert bounded(work) == repr(
+        [
+            (True, True),
+            *[(33, 65536, 33, 65536)] * 2,
+            *[(200000, 44, 65534, 44)] * 2,
+            (5, 4_000_000_000, 5, 65534),
+            (5, 0, 5, 65534),  # a link's record holds no such group
+        ]
+    )
+
+
+@pytest.mark.root
+def test_who_is_given_a_file_for_real_is_believed_over_the_record(bounded, place):
+    def work(ids):
+        path = f"{place}/file"
+        with open(path, "w", encoding="ascii") as file:
+            ids.own(file.fileno(), 200000, 200001)
+        os.chown(path, 7, -1)  # as a program in a container does
+        seen = ids.lstat(path)
+        with open(path, encoding="ascii") as file:
+            ids.own(file.fileno(), 8, 9)
+            after = ids.fstat(file.fileno())
+        return (seen.st_uid, seen.st_gid, after.st_uid, after.st_gid)
+
+    assert bounded(work) == repr((7, 200001, 8, 9))
+
+
+@pytest.mark.root
+def test_devices_are_recorded_with_real_owners(bounded, place):
+    def work(ids):
+        ids.mknod(f"{place}/null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        ids.own_entry(f"{place}/null", 6, 7)
+        found = ids.lstat(f"{place}/null")
+        plain = os.lstat(f"{place}/null")
+        return (stat.S_ISCHR(found.st_mode), found.st_rdev, found.st_uid, found.st_gid, plain.st_uid, plain.st_size)
+
+    assert bounded(work) == repr((True, os.makedev(1, 3), 6, 7, 6, 0))
+
+
 def test_a_single_id_owns_by_records():
     reader, writer = os.pipe()
     pid = os.fork()
