@@ -261,6 +261,12 @@ def test_an_image_can_hold_its_own_cache(scow, ctx, tmp_path):
         log = log_of(other, "--cache-from", name, "-t", "inline", where)
         assert log.count("CACHED") == 3
         assert other("run", "--rm", "--network", "none", "inline", "cat", "/2") == "inline"
+        place = f"type=registry,ref={registry.address}/flags/cache:1"
+        staged = write(ctx, CACHED.replace("FROM BASE", "FROM BASE AS a") + "FROM BASE\nCOPY --from=a /2 /3\n", f="far")
+        build(scow, "--cache-to", f"{place},mode=max", staged)
+        log = log_of(make_scow(str(tmp_path / "fourth")), "--cache-from", place, "--target", "a", staged)
+        assert log.count("CACHED") == 3
+        write(ctx, CACHED, f="inline")
         plain = f"{registry.address}/flags/plain:1"
         build(scow, "-t", plain, "--push", where)
         log = log_of(make_scow(str(tmp_path / "third")), "--cache-from", plain, where)

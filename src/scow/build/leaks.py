@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote_from_bytes
 
 from scow.errors import DeniedError
 
@@ -50,6 +49,10 @@ def needles(secrets: Mapping[str, bytes]) -> list[Needle]:
         secrets: Values by id.
     """
     out: list[Needle] = []
+    if not secrets:
+        return out
+    from urllib.parse import quote_from_bytes
+
     for name, value in secrets.items():
         plain = value.strip()
         if len(plain) < _SHORTEST:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
-from urllib.parse import parse_qsl, urlsplit
 
 from scow.build.copying import CopySource
 from scow.build.ops.values import CopyPart
@@ -64,6 +63,8 @@ def is_git(text: str) -> bool:
     if text.startswith(("git://", "ssh://")):
         return True
     if text.startswith(("http://", "https://")):
+        from urllib.parse import urlsplit
+
         return urlsplit(text).path.endswith(".git")
     return _SCP.fullmatch(text) is not None
 
@@ -78,6 +79,8 @@ def parse_git(text: str) -> GitSource:
     ref, _, subdir = fragment.partition(":")
     checksum, keep, submodules = "", None, True
     if "?" in base and base.startswith(("http://", "https://", "ssh://", "git://")):
+        from urllib.parse import parse_qsl
+
         base, _, query = base.partition("?")
         if fragment:
             raise InvalidArgumentError(f"git source {text!r} has both a fragment and a query")
@@ -103,6 +106,8 @@ def parse_git(text: str) -> GitSource:
 
 def file_name(url: str) -> str:
     """What a file fetched from a URL is called."""
+    from urllib.parse import urlsplit
+
     name = urlsplit(url).path.rstrip("/").rpartition("/")[2]
     return name if name not in ("", ".", "..") else "__unnamed__"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import stat
 import threading
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from scow.errors import InvalidArgumentError, LimitError, NotFoundError, UnsupportedError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Mapping, Sequence
 
     from scow.build.options import BuildOptions
@@ -118,6 +118,8 @@ def _own_agent(path: str, keys: Sequence[str]) -> Iterator[None]:
 @contextmanager
 def _relay(path: str, upstream: str) -> Iterator[None]:
     """Pass connections on to another socket."""
+    import socket
+
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     stop_reader, stop_writer = os.pipe()
     workers: list[threading.Thread] = []
@@ -150,6 +152,8 @@ def _relay(path: str, upstream: str) -> Iterator[None]:
 
 
 def _pass_on(connection: socket.socket, upstream: str, stop: int) -> None:
+    import socket
+
     with connection, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
         try:
             agent.connect(upstream)
