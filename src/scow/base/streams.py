@@ -94,6 +94,26 @@ class HashingWriter:
         return Digest(f"{self._algorithm}:{self._hash.hexdigest()}")
 
 
+class TeeReader:
+    """Passes on to a sink what is read.
+
+    Args:
+        source: Where the bytes come from; not closed.
+        sink: Takes all of them.
+    """
+
+    def __init__(self, source: Readable, sink: Writable) -> None:
+        self._read = source.read
+        self._sink = sink
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read up to ``size`` bytes."""
+        data = self._read(size)
+        if data:
+            write_all(self._sink, data)
+        return data
+
+
 class BoundedReader:
     """Refuses to read more than a limit.
 

@@ -156,6 +156,28 @@ class LayoutDirectory:
             if os.path.exists(temporary):
                 os.unlink(temporary)
 
+    def aside(self) -> str:
+        """A path, of no file yet, at which a blob can be written before its digest is known."""
+        folder = os.path.join(self.path, layout.BLOBS_DIRECTORY)
+        return os.path.join(folder, f"{os.getpid()}.{os.urandom(4).hex()}.tmp")
+
+    def adopt(self, path: str, digest: Digest) -> None:
+        """Take a file that was written at :meth:`aside` as a blob.
+
+        Args:
+            path: The file, whole and verified.
+            digest: Its digest.
+
+        Raises:
+            NoSpaceError: The disk is full.
+        """
+        final = self._blob(digest)
+        try:
+            make_dir(os.path.dirname(final), 0o755)
+            os.rename(path, final)
+        except OSError as error:
+            raise storage_error(error, final) from error
+
     def tag(self, desc: Descriptor, name: str) -> None:
         """Give stored content a name; a name that was taken moves.
 

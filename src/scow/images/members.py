@@ -22,7 +22,8 @@ from scow.layer.tar import LINK, REGULAR, SYMLINK, TarReader
 if TYPE_CHECKING:
     from scow.base.streams import Readable
     from scow.errors import ScowError
-    from scow.images.intake import Intake, Layer
+    from scow.images.intake import Layer
+    from scow.layer.changeset import Limits
     from scow.layer.tar import TarEntry
     from scow.oci.digest import DiffID, Digest
 
@@ -37,6 +38,17 @@ class ArchiveError(CorruptError):
     """The archive holds no image, or not all of it."""
 
     code = "bad-archive"
+
+
+class Taker(Protocol):
+    """Takes layers in, from several threads."""
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds for each layer."""
+
+    def take(self, source: Readable, *, digest: Digest | None = None, diff_id: DiffID | None = None) -> Layer:
+        """Read one layer to the end of its stream and verify it."""
 
 
 class Members(Protocol):
@@ -152,7 +164,7 @@ class FileMembers:
         LimitError: It has too many entries.
     """
 
-    def __init__(self, fd: int, intake: Intake) -> None:
+    def __init__(self, fd: int, intake: Taker) -> None:
         self._fd = fd
         self._intake = intake
         self._places: dict[str, _Place] = {}
@@ -196,7 +208,7 @@ class DirectoryMembers:
         intake: Where layers go.
     """
 
-    def __init__(self, path: str, intake: Intake) -> None:
+    def __init__(self, path: str, intake: Taker) -> None:
         self._root = os.path.realpath(path)
         self._intake = intake
 
@@ -259,7 +271,7 @@ class StreamMembers:
         ScowError: The disk is full.
     """
 
-    def __init__(self, stream: Readable, intake: Intake) -> None:
+    def __init__(self, stream: Readable, intake: Taker) -> None:
         self._intake = intake
         self._documents: dict[str, bytes] = {}
         self._layers: dict[str, Layer] = {}
@@ -346,7 +358,7 @@ def _refuse_many(count: int) -> None:
         raise LimitError(f"the archive has more than {MAX_ENTRIES} entries")
 
 
-def open_members(source: int | str, intake: Intake) -> Members:
+def open_members(source: int | str, intake: Taker) -> Members:
     """Open an archive, in whichever form it comes.
 
     Args:

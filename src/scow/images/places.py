@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scow.base.files import temporary_directory
 from scow.content.layoutdir import LayoutDirectory
-from scow.errors import InvalidArgumentError, NotFoundError, UnsupportedError
+from scow.errors import InvalidArgumentError, NotFoundError
 from scow.images.copying import Tree, copy
+from scow.images.dockerarchives import pack_archive, spellings, unpack_archive
 from scow.images.pulling import choose
 from scow.oci import layout
 from scow.oci.decode import decode_index
@@ -108,18 +109,16 @@ class Copier:
         if target.kind == STORE:
             self._to_store(source, target)
             return None
-        if DOCKER_ARCHIVE in {source.kind, target.kind}:
-            raise UnsupportedError(
-                "docker archives hold what the store makes of an image", hint="Copy to store: first, then from there."
-            )
+        one = self._platform or target.kind == DOCKER_ARCHIVE
         with self._source(source) as (origin, name), self._target(target) as (goal, new_name):
             return copy(
                 origin,
                 name,
                 goal,
                 new_name,
-                only=self._only(origin, source) if self._platform else None,
-                referrers=self._referrers,
+                only=self._only(origin, source) if one else None,
+                # docker's format has room for one image under a name, and for nothing that refers to it
+                referrers=self._referrers and target.kind != DOCKER_ARCHIVE,
                 progress=self._transfers.progress,
             )
 
@@ -145,6 +144,12 @@ class Copier:
             yield repository, reference.digest or reference.tag or ""
         elif place.kind == OCI:
             yield LayoutDirectory(place.path), place.name
+        elif place.kind == DOCKER_ARCHIVE:
+            with temporary_directory(self._scratch(), "copy-") as folder:
+                inner = LayoutDirectory(os.path.join(folder, "layout"), create=True)
+                wanted, limits = self._transfers.platform(self._platform), self._transfers.settings.limits
+                unpack_archive(place.path, place.name, inner, wanted, limits)
+                yield inner, ""
         else:
             with temporary_directory(self._scratch(), "copy-") as folder:
                 unpack_layout(place.path, folder)
@@ -161,9 +166,13 @@ class Copier:
         else:
             with temporary_directory(self._scratch(), "copy-") as folder:
                 inner = LayoutDirectory(os.path.join(folder, "layout"), create=True)
-                yield inner, place.name
+                yield inner, place.name if place.kind == OCI_ARCHIVE else ""
                 with _replacing(place.path) as out:
-                    pack_layout(inner.path, out)
+                    if place.kind == OCI_ARCHIVE:
+                        pack_layout(inner.path, out)
+                    else:
+                        name = Reference.parse(place.name).with_default_tag() if place.name else None
+                        pack_archive(inner, name, out)
 
     def _scratch(self) -> str:
         path = os.path.join(self._transfers.content.root, "tmp")
@@ -232,7 +241,7 @@ class Copier:
         with temporary_directory(self._scratch(), "copy-") as folder, self._loadable(source, folder) as opened:
             loaded = self._load(opened)
         named = source.name if source.kind == DOCKER_ARCHIVE else ""
-        wanted = [one for one in loaded if not named or named in _spellings(one.names)]
+        wanted = [one for one in loaded if not named or named in spellings(one.names)]
         if not wanted or (name is not None and len({one.record.id for one in wanted}) > 1):
             few = "no such image" if not wanted else "more than one image"
             raise NotFoundError(f"{source.path!r} has {few}", hint="Name one of its images after a colon.")
@@ -293,10 +302,6 @@ def take_one(origin: LayoutDirectory, name: str, target: LayoutDirectory) -> Non
         except OSError:
             shutil.copyfile(source, goal, follow_symlinks=False)
     target.tag(top, "")
-
-
-def _spellings(names: tuple[Reference, ...]) -> set[str]:
-    return {text for ref in names for text in (ref.familiar, ref.canonical, ref.tag or "")}
 
 
 @contextmanager

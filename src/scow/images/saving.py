@@ -34,6 +34,7 @@ from scow.oci.reference import InvalidReferenceError, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
@@ -56,13 +57,45 @@ class _Blob(NamedTuple):
     chunks: Callable[[], Iterator[bytes]]
 
 
-class _Image(NamedTuple):
-    """One image on its way out."""
+class _Sized(Protocol):
+    @property
+    def size(self) -> int: ...
 
-    record: ImageRecord
+
+class Blobs(Protocol):
+    """Where the bytes of images are."""
+
+    def __contains__(self, digest: object, /) -> bool: ...
+
+    def open(self, target: Descriptor | Digest) -> BinaryIO:
+        """Open a blob for reading."""
+
+    def read(self, target: Descriptor) -> bytes:
+        """Read a small blob, verified."""
+
+    def stat(self, digest: Digest) -> _Sized:
+        """Tell a blob's size."""
+
+
+class Outgoing(NamedTuple):
+    """One image on its way out.
+
+    Attributes:
+        manifest: Its manifest.
+        diff_ids: Its layers, uncompressed.
+        names: What it is called in the archive.
+    """
+
+    manifest: Document[Manifest]
+    diff_ids: Sequence[DiffID]
+    names: list[Reference]
+
+
+class _Image(NamedTuple):
+    """One image as the archive will hold it."""
+
     manifest: Document[Manifest]
     stored: Sequence[Descriptor]
-    diff_ids: Sequence[DiffID]
     names: list[Reference]
 
 
@@ -92,10 +125,35 @@ def save(
         BlobNotFoundError: A layer is not there any more; nothing was written.
         CorruptError: A stored blob is damaged.
     """
-    found = _gather(images, wanted)
-    ready = [
-        _prepare(images, content, record, [*own, *names], docker=form == "docker") for record, own in found.items()
+    outgoing = [
+        Outgoing(images.manifest(record.id), images.config(record.id).value.diff_ids, [*own, *names])
+        for record, own in _gather(images, wanted).items()
     ]
+    write_archive(content, outgoing, out, form=form, check=check)
+
+
+def write_archive(
+    content: Blobs,
+    outgoing: Sequence[Outgoing],
+    out: Sink,
+    *,
+    form: str = "docker",
+    check: Callable[[], None] | None = None,
+) -> None:
+    """Write an archive of images whose blobs are at hand; see :func:`save`.
+
+    Args:
+        content: The blobs.
+        outgoing: The images.
+        out: Where to.
+        form: As for :func:`save`.
+        check: As for :func:`save`.
+
+    Raises:
+        BlobNotFoundError: A layer is missing; nothing was written.
+        CorruptError: A blob is damaged.
+    """
+    ready = [_prepare(content, image, docker=form == "docker") for image in outgoing]
     blobs: dict[Digest, _Blob] = {}
     for image in ready:
         _collect_blobs(content, image, blobs)
@@ -159,14 +217,11 @@ def _tags_of_repository(images: ImageStore, text: str) -> list[tuple[Reference, 
     ]
 
 
-def _prepare(
-    images: ImageStore, content: LocalContentStore, record: ImageRecord, names: list[Reference], *, docker: bool
-) -> _Image:
-    manifest = images.manifest(record.id)
-    diff_ids = images.config(record.id).value.diff_ids
+def _prepare(content: Blobs, image: Outgoing, *, docker: bool) -> _Image:
+    manifest = image.manifest
     stored = manifest.value.layers
     layers = []
-    for layer, diff_id in zip(stored, diff_ids, strict=True):
+    for layer, diff_id in zip(stored, image.diff_ids, strict=True):
         plain = docker and compression_of(layer.media_type) == ZSTD
         if plain or layer.digest not in content:
             layers.append(_plain(content, layer, diff_id))
@@ -174,10 +229,10 @@ def _prepare(
             layers.append(layer)
     if tuple(layers) != stored:
         manifest = encode_manifest(replace(manifest.value, layers=tuple(layers)))
-    return _Image(record, manifest, stored, diff_ids, sorted(names))
+    return _Image(manifest, stored, sorted(image.names))
 
 
-def _plain(content: LocalContentStore, layer: Descriptor, diff_id: DiffID) -> Descriptor:
+def _plain(content: Blobs, layer: Descriptor, diff_id: DiffID) -> Descriptor:
     """Describe a layer as its uncompressed tar."""
     if diff_id in content:
         size = content.stat(diff_id).size
@@ -193,7 +248,7 @@ def _plain(content: LocalContentStore, layer: Descriptor, diff_id: DiffID) -> De
     return replace(layer, media_type=layer_type("none", docker=is_docker(layer.media_type)), digest=diff_id, size=size)
 
 
-def _collect_blobs(content: LocalContentStore, image: _Image, blobs: dict[Digest, _Blob]) -> None:
+def _collect_blobs(content: Blobs, image: _Image, blobs: dict[Digest, _Blob]) -> None:
     manifest = image.manifest
     raw_config = content.read(manifest.value.config)
     for digest, raw in ((manifest.descriptor.digest, manifest.raw), (manifest.value.config.digest, raw_config)):
@@ -207,7 +262,7 @@ def _of_bytes(raw: bytes) -> Callable[[], Iterator[bytes]]:
     return lambda: iter((raw,))
 
 
-def _of_layer(content: LocalContentStore, layer: Descriptor, original: Descriptor) -> Callable[[], Iterator[bytes]]:
+def _of_layer(content: Blobs, layer: Descriptor, original: Descriptor) -> Callable[[], Iterator[bytes]]:
     def chunks() -> Iterator[bytes]:
         stored = layer.digest in content
         with content.open(layer if stored else original) as raw:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from scow.base.streams import HashingReader
+from scow.base.streams import HashingReader, TeeReader
 from scow.errors import CorruptError, LimitError
 from scow.layer.admit import admit
 from scow.layer.changeset import Applied, LayerError, Limits, too_large, too_many
@@ -65,20 +65,6 @@ class Table(NamedTuple):
     markers: int
 
 
-class _Tee:
-    """Passes on what is read to a sink."""
-
-    def __init__(self, source: Readable, sink: Writable) -> None:
-        self._read = source.read
-        self._write = sink.write
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._read(size)
-        if data:
-            self._write(data)
-        return data
-
-
 def scan(stream: Readable, table: Writable, *, copy: Writable | None = None, limits: Limits | None = None) -> Applied:
     """Read a layer once: hash it, write its table, and keep its bytes if wanted.
 
@@ -94,7 +80,7 @@ def scan(stream: Readable, table: Writable, *, copy: Writable | None = None, lim
         LimitError: More bytes or entries than allowed.
     """
     bounds = limits or Limits()
-    hashed = HashingReader(stream if copy is None else _Tee(stream, copy))
+    hashed = HashingReader(stream if copy is None else TeeReader(stream, copy))
     writer = _TableWriter(table)
     reader = TarReader(hashed)
     entries = usage = 0

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
+import tarfile
 
 import pytest
 
 from fakes.imaging import GZIP, OCI_MANIFEST, Made, descriptor, digest_of, engine, index, transfers
 from fakes.registry import FakeRegistry
-from scow.errors import CorruptError, InvalidArgumentError, NotFoundError, ScowError, UnsupportedError
+from scow.errors import CorruptError, InvalidArgumentError, NotFoundError, ScowError
 from scow.images.indexes import Changes, Indexes, NoSuchIndexError
 from scow.images.packing import parse_compression
 from scow.images.places import Copier, Place, parse_place
@@ -151,8 +154,6 @@ def test_into_the_store_and_out_again(registry, other, store, tmp_path):
 
 def test_copies_that_cannot_be(registry, other, store, tmp_path):
     both(registry)
-    with pytest.raises(UnsupportedError):
-        copied(store, f"{registry.address}/app:v1", f"docker-archive:{tmp_path}/x.tar")
     with pytest.raises(NotFoundError):
         copied(store, f"{registry.address}/app:v9", f"{other.address}/x:1")
     with pytest.raises(NotFoundError):
@@ -311,3 +312,73 @@ def test_an_image_known_by_two_digests_is_current_by_either(registry, store):
             registry.tags["app"]["v1"] = digest
             (found,) = outdated(moving)
             assert (found.status, found.here, found.there) == ("current", digest, digest)
+
+
+# ---------------------------------------------------------------------------------------------- docker's archives
+
+
+def old_archive(path, made, *, tags=("app:1",), compress=False):
+    """What docker wrote before version 25: no manifest, plain layers."""
+    files = {"config.json": made.raw_config}
+    for number, tar in enumerate(made.plain):
+        files[f"{number}/layer.tar"] = gzip.compress(tar) if compress else tar
+    listed = {
+        "Config": "config.json",
+        "RepoTags": list(tags),
+        "Layers": [f"{n}/layer.tar" for n in range(len(made.plain))],
+    }
+    files["manifest.json"] = json.dumps([listed]).encode()
+    with tarfile.open(path, "w") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_old_docker_archives_go_straight_to_a_registry(registry, store, tmp_path, compress):
+    made = Made([{"a": b"1" * 5000}, {"b": b"2"}])
+    old_archive(tmp_path / "old.tar", made, compress=compress)
+    copied(store, f"docker-archive:{tmp_path}/old.tar:app:1", f"{registry.address}/new:1")
+    digest = registry.tags["new"]["1"]
+    manifest = json.loads(registry.manifests["new", digest][1])
+    assert manifest["config"]["digest"] == digest_of(made.raw_config)
+    assert {layer["mediaType"] for layer in manifest["layers"]} == {"application/vnd.oci.image.layer.v1.tar+gzip"}
+    assert not len(store.images)
+    with transfers(store) as moving:
+        assert moving.pull(f"{registry.address}/new:1").record.id == digest_of(made.raw_config)
+    copied(store, f"docker-archive:{tmp_path}/old.tar", f"oci:{tmp_path}/layout:x")
+    copied(store, f"oci:{tmp_path}/layout:x", f"{registry.address}/again:1")
+    assert registry.tags["again"]["1"] == digest
+
+
+def test_one_platform_goes_into_docker_archives_and_keeps_its_digest(registry, store, tmp_path):
+    _, amd, arm = both(registry)
+    signed(registry, "app", digest_of(amd.raw))
+    source, archive = f"{registry.address}/app:v1", f"docker-archive:{tmp_path}/new.tar"
+    copied(store, source, f"{archive}:team/app:2")
+    copied(store, archive, f"{registry.address}/back:1")
+    assert registry.tags["back"]["1"] == digest_of(amd.raw)
+    with tarfile.open(tmp_path / "new.tar") as tar:
+        listed = json.loads(tar.extractfile("manifest.json").read())
+    assert listed[0]["RepoTags"] == ["team/app:2"]
+    copied(store, source, archive, platform="linux/arm64")
+    copied(store, archive, f"docker-archive:{tmp_path}/third.tar:x:1")
+    copied(store, f"docker-archive:{tmp_path}/third.tar", f"{registry.address}/back:2")
+    assert registry.tags["back"]["2"] == digest_of(arm.raw)
+    assert not len(store.images)
+    assert not os.listdir(os.path.join(store.settings.root, "tmp"))
+
+
+def test_docker_archives_that_cannot_be_copied(registry, store, tmp_path):
+    made = Made([{"a": b"1"}])
+    old_archive(tmp_path / "old.tar", made)
+    with pytest.raises(NotFoundError, match="has no such image"):
+        copied(store, f"docker-archive:{tmp_path}/old.tar:app:9", f"{registry.address}/x:1")
+    made.config["rootfs"]["diff_ids"] = ["sha256:" + "0" * 64]
+    old_archive(tmp_path / "lie.tar", made)
+    with pytest.raises(CorruptError, match="has the digest"):
+        copied(store, f"docker-archive:{tmp_path}/lie.tar", f"{registry.address}/x:1")
+    with pytest.raises(NotFoundError, match="cannot open"):
+        copied(store, f"docker-archive:{tmp_path}/absent.tar", f"{registry.address}/x:1")
+    assert not registry.tags
