@@ -256,11 +256,12 @@ class Engine:
 
     def tag(self, source: str, target: str) -> ImageRecord:
         """Give an image another name."""
+        from scow.images.wholes import whole_of
         from scow.oci.reference import Reference
 
         reference = Reference.parse(target)
         record = self.images.resolve(source)
-        self.images.tag(reference, record.id)
+        self.images.tag(reference, record.id, whole_of(self.images, source, record))
         self._note_image("tag", record.id, reference.with_default_tag().familiar)
         return record
 

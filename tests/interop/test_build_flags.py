@@ -324,3 +324,40 @@ def test_questions_about_a_dockerfile(scow, ctx):
     assert scow.run("build", "--call=check", where).returncode == 1
     assert b"tok" in scow.run("build", "--call=outline", where).stdout
     assert scow("build", "--call=targets", where).splitlines()[-1].split()[0] == "one"
+
+
+def test_a_push_of_several_platforms_sends_the_index(scow, ctx, tmp_path):
+    need("docker-registry", "skopeo")
+    where = write(ctx, "FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH\nCOPY f /f\n", f="x")
+    with DockerRegistry(tmp_path / "registry") as registry:
+        name = f"{registry.address}/flags/many"
+        build(scow, "--platform", "linux/amd64,linux/arm64", "-t", f"{name}:1", "--push", where)
+        seen = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}:1"]
+        index = json.loads(subprocess.check_output(seen))
+        assert [entry["platform"]["architecture"] for entry in index["manifests"]] == ["amd64", "arm64"]
+        scow("tag", f"{name}:1", f"{name}:2")
+        scow("push", "-q", f"{name}:2")
+        seen[-1] = f"docker://{name}:2"
+        assert json.loads(subprocess.check_output(seen)) == index
+        # a build for one platform takes the name for its one image
+        build(scow, "-t", f"{name}:1", "--push", where)
+        seen[-1] = f"docker://{name}:1"
+        assert "manifests" not in json.loads(subprocess.check_output(seen))
+
+
+def test_a_cache_in_a_registry_serves_another_store(scow, ctx, tmp_path):
+    need("docker-registry")
+    where = write(ctx, CACHED, f="far")
+    with DockerRegistry(tmp_path / "registry") as registry:
+        cache = f"type=registry,ref={registry.address}/flags/cache:1,mode=max"
+        build(scow, "-t", f"{registry.address}/flags/far:1", "--push", "--cache-to", cache, where)
+        other = make_scow(str(tmp_path / "other"))
+        log = log_of(other, "--cache-from", cache, "-t", f"{registry.address}/flags/far:2", "--push", where)
+        assert log.count("CACHED") == 3
+        assert other("tags", f"{registry.address}/flags/far").split() == ["1", "2"]
+
+
+def test_a_push_needs_a_tag(scow, ctx):
+    done = scow.run("build", "-q", "--push", write(ctx, "FROM scratch\nCOPY f /f\n", f="x"))
+    assert done.returncode == 1
+    assert b"tag is needed when pushing to registry" in done.stderr

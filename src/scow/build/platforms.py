@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from scow.build.builder import BuildResult
 from scow.build.options import Output
 from scow.errors import UnsupportedError
+from scow.images.wholes import keep_whole
 from scow.oci.encode import encode_index
 from scow.oci.mediatype import OCI_INDEX_V1
 from scow.oci.model import Descriptor, Index
@@ -124,11 +125,12 @@ def _enter(
 ) -> None:
     """Tag the image for this machine, and keep the index and the other images with it."""
     manifest = rooms.images.manifest(chosen.id).descriptor
+    index = document.descriptor.digest
     with rooms.db.write():
-        rooms.images.add(manifest, lease, options.tags, keep=(document.descriptor.digest,))
-        for record in records:
-            if record.id != chosen.id:
-                rooms.leases.link(f"image:{chosen.id}", "image", record.id)
+        rooms.images.add(manifest, lease, keep=(index,))
+        keep_whole(rooms.leases, chosen, index, records)
+        for tag in options.tags:
+            rooms.images.tag(tag, chosen.id, index)
 
 
 def _write_layout(

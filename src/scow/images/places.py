@@ -17,14 +17,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scow.base.files import temporary_directory
+from scow.base.streams import VerifiedReader
 from scow.content.layoutdir import LayoutDirectory
-from scow.errors import InvalidArgumentError, NotFoundError
+from scow.errors import InvalidArgumentError, LimitError, NotFoundError
 from scow.images.copying import Tree, copy
 from scow.images.dockerarchives import pack_archive, spellings, unpack_archive
-from scow.images.pulling import choose
+from scow.images.pulling import NoPlatformError, choose
+from scow.images.wholes import whole_of
 from scow.oci import layout
-from scow.oci.decode import decode_index
+from scow.oci.decode import MAX_CONFIG_SIZE, decode_config, decode_index, decode_manifest
 from scow.oci.mediatype import is_index
+from scow.oci.platform import score
 from scow.oci.reference import Reference
 
 if TYPE_CHECKING:
@@ -32,11 +35,11 @@ if TYPE_CHECKING:
 
     from scow.content.target import Source, Target
     from scow.images.archive import Loaded
-    from scow.images.copying import Copied
     from scow.images.saving import Sink
     from scow.images.store import ImageRecord
     from scow.images.transfer import Transfers
-    from scow.oci.model import Descriptor
+    from scow.oci.digest import Digest
+    from scow.oci.model import Descriptor, Platform
 
 REGISTRY, STORE, OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "docker", "store", "oci", "oci-archive", "docker-archive"
 _ARCHIVES = frozenset({OCI_ARCHIVE, DOCKER_ARCHIVE})
@@ -94,21 +97,20 @@ class Copier:
         self._platform = platform
         self._referrers = referrers
 
-    def copy(self, source: Place, target: Place) -> Copied | None:
+    def copy(self, source: Place, target: Place) -> Digest:
         """Copy.
 
         Returns:
-            What was done; ``None`` when the store was involved, which has its own way of counting.
+            The digest of the top manifest.
 
         Raises:
+            NoPlatformError: There is no image for the wanted platform.
             ScowError: Something is missing, wrong or refused.
         """
         if source.kind == STORE:
-            self._from_store(source, target)
-            return None
+            return self._from_store(source, target)
         if target.kind == STORE:
-            self._to_store(source, target)
-            return None
+            return self._to_store(source, target)
         one = self._platform or target.kind == DOCKER_ARCHIVE
         with self._source(source) as (origin, name), self._target(target) as (goal, new_name):
             return copy(
@@ -120,13 +122,17 @@ class Copier:
                 # docker's format has room for one image under a name, and for nothing that refers to it
                 referrers=self._referrers and target.kind != DOCKER_ARCHIVE,
                 progress=self._transfers.progress,
-            )
+            ).descriptor.digest
 
     def _only(self, origin: Source, place: Place) -> Callable[[Descriptor], Descriptor]:
         wanted = self._transfers.platform(self._platform)
-        shown = Reference("localhost", place.name or "image")
+        shown = Reference.parse(place.name) if place.kind == REGISTRY else Reference("localhost", place.name or "image")
 
         def chosen(top: Descriptor) -> Descriptor:
+            if self._platform and not is_index(top.media_type):
+                found = platform_of(origin, top)
+                if not score(wanted, found):
+                    raise NoPlatformError(f"image {place.name or place.path} is for {found}, not for {wanted}")
             while is_index(top.media_type):
                 with origin.fetch(top) as stream:
                     top = choose(decode_index(stream.read(), top.media_type).value.manifests, wanted, shown)
@@ -181,15 +187,16 @@ class Copier:
 
     # ------------------------------------------------------------------ the store
 
-    def _from_store(self, source: Place, target: Place) -> None:
+    def _from_store(self, source: Place, target: Place) -> Digest:
         transfers = self._transfers
         record = transfers.images.resolve(source.name)
+        whole = whole_of(transfers.images, source.name, record)
         if target.kind == REGISTRY:
-            transfers.push_record(record, Reference.parse(target.name))
-            return
+            goal = Reference.parse(target.name)
+            return transfers.push_record(record, goal, platform=self._platform, whole=whole).digest
         if target.kind == STORE:
-            transfers.images.tag(Reference.parse(target.name), record.id)
-            return
+            transfers.images.tag(Reference.parse(target.name), record.id, whole)
+            return whole or record.manifest
         from scow.images.saving import save
 
         with self._named(record, target.name) as name:
@@ -197,7 +204,7 @@ class Copier:
                 with _replacing(target.path) as out:
                     form = "docker" if target.kind == DOCKER_ARCHIVE else "oci"
                     save(transfers.images, transfers.content, [name], out, form=form)
-                return
+                return record.manifest
             with temporary_directory(self._scratch(), "copy-") as folder:
                 tar = os.path.join(folder, "image.tar")
                 with open(tar, "wb") as file:
@@ -206,7 +213,9 @@ class Copier:
                 unpack_layout(tar, inner)
                 origin = LayoutDirectory(inner)
                 top = origin.index().manifests[0]
-                copy(origin, top.digest, LayoutDirectory(target.path, create=True), target.name)
+                return copy(
+                    origin, top.digest, LayoutDirectory(target.path, create=True), target.name
+                ).descriptor.digest
 
     @contextmanager
     def _named(self, record: ImageRecord, name: str) -> Iterator[str]:
@@ -230,14 +239,15 @@ class Copier:
             if not had:
                 images.untag(reference)
 
-    def _to_store(self, source: Place, target: Place) -> None:
+    def _to_store(self, source: Place, target: Place) -> Digest:
         transfers = self._transfers
         name = Reference.parse(target.name).with_default_tag() if target.name else None
         if source.kind == REGISTRY:
-            for record in transfers.pull_platforms(source.name, self._platform):
-                if name is not None:
-                    transfers.images.tag(name, record.id)
-            return
+            record = transfers.pull_platforms(source.name, self._platform)[-1]
+            whole = whole_of(transfers.images, source.name, record)
+            if name is not None:
+                transfers.images.tag(name, record.id, whole)
+            return whole or record.manifest
         with temporary_directory(self._scratch(), "copy-") as folder, self._loadable(source, folder) as opened:
             loaded = self._load(opened)
         named = source.name if source.kind == DOCKER_ARCHIVE else ""
@@ -247,6 +257,7 @@ class Copier:
             raise NotFoundError(f"{source.path!r} has {few}", hint="Name one of its images after a colon.")
         if name is not None:
             transfers.images.tag(name, wanted[0].record.id)
+        return wanted[0].record.manifest
 
     def _load(self, opened: int | str) -> list[Loaded]:
         from scow.images.archive import load
@@ -349,6 +360,22 @@ def unpack_layout(archive: str, folder: str) -> None:
             make_dir(os.path.dirname(path), 0o700)
             with open(path, "wb") as out:
                 out.writelines(reader.chunks())
+
+
+def platform_of(origin: Source, desc: Descriptor) -> Platform:
+    """The platform of an image that its config tells.
+
+    Raises:
+        CorruptError: The manifest or the config is damaged, or this is no image.
+    """
+    with origin.fetch(desc) as stream:
+        raw = VerifiedReader(stream, desc.digest, desc.size).read()
+    config = decode_manifest(raw, desc.media_type).value.config
+    if config.size > MAX_CONFIG_SIZE:
+        raise LimitError(f"the image's config has {config.size} bytes, more than the {MAX_CONFIG_SIZE} allowed")
+    with origin.fetch(config) as stream:
+        raw = VerifiedReader(stream, config.digest, config.size).read()
+    return decode_config(raw, config.media_type).value.platform
 
 
 def _is_layout_file(name: str) -> bool:

@@ -23,7 +23,7 @@ from scow.images.origins import TransferRecords
 from scow.images.packing import Compression, pack
 from scow.oci import mediatype
 from scow.oci.decode import decode_manifest
-from scow.oci.encode import encode_manifest
+from scow.oci.encode import encode_index, encode_manifest
 from scow.oci.model import Descriptor
 from scow.oci.reference import Reference
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from scow.distribution.client import RegistryClient
     from scow.distribution.repository import Repository
     from scow.images.store import ImageRecord, ImageStore
+    from scow.images.wholes import Whole
     from scow.oci.digest import DiffID, Digest
     from scow.oci.model import Document, Manifest
 
@@ -103,16 +104,54 @@ class Pusher:
             ScowError: The registry refuses, or cannot be reached; the tag is as before.
         """
         with self.leases.hold(f"push {reference.familiar}") as lease:
-            manifest = self._manifest(reference, record)
-            diffs = self.images.config(record.id).value.diff_ids
             sending = _Sending(self, repository, lease, compression)
-            layers = sending.layers(manifest.value.layers, diffs)
-            sending.blob(manifest.value.config, "")
-            document = rewritten(manifest, layers)
-            raw = document.raw
-            repository.push_manifest(document.descriptor, raw, reference.tag or "")
-            self._note(repository, reference, record, document, lease)
-        return Pushed(reference, document.descriptor.digest, len(raw), sending.sent)
+            document = self._send(sending, reference, record, self._manifest(reference, record), reference.tag or "")
+        return Pushed(reference, document.descriptor.digest, len(document.raw), sending.sent)
+
+    def push_whole(
+        self, repository: Repository, reference: Reference, whole: Whole, compression: Compression | None = None
+    ) -> Pushed:
+        """Push an index and all its images.
+
+        Args:
+            repository: Where to.
+            reference: With the tag, which only the index gets.
+            whole: The index and its images.
+            compression: As for :meth:`push`.
+
+        Raises:
+            ScowError: The registry refuses, or cannot be reached; the tag is as before.
+        """
+        entries = []
+        with self.leases.hold(f"push {reference.familiar}") as lease:
+            sending = _Sending(self, repository, lease, compression)
+            for desc, record in whole.parts:
+                manifest = decode_manifest(self.content.read(desc), desc.media_type)
+                sent = self._send(sending, reference, record, manifest, "").descriptor
+                entries.append(replace(desc, media_type=sent.media_type, digest=sent.digest, size=sent.size))
+            document = whole.document
+            if tuple(entries) != document.value.manifests:
+                document = encode_index(replace(document.value, manifests=tuple(entries)))
+            repository.push_manifest(document.descriptor, document.raw, reference.tag or "")
+            owner = self.images.owner_of(reference)
+            if owner is not None:
+                with self.images.db.write():
+                    self.content.put(document.raw, lease)
+                    self.leases.link(f"image:{owner}", "blob", document.descriptor.digest)
+                    self.images.add_digest(reference.with_digest(document.descriptor.digest), owner)
+        return Pushed(reference, document.descriptor.digest, len(document.raw), sending.sent)
+
+    def _send(
+        self, sending: _Sending, reference: Reference, record: ImageRecord, manifest: Document[Manifest], tag: str
+    ) -> Document[Manifest]:
+        """Send one image; returns its manifest as the registry has it."""
+        diffs = self.images.config(record.id).value.diff_ids
+        layers = sending.layers(manifest.value.layers, diffs)
+        sending.blob(manifest.value.config, "")
+        document = rewritten(manifest, layers)
+        sending.repository.push_manifest(document.descriptor, document.raw, tag)
+        self._note(sending.repository, reference, record, document, sending.lease)
+        return document
 
     def _manifest(self, reference: Reference, record: ImageRecord) -> Document[Manifest]:
         """The manifest by which the repository knows the image, when it is whole here; else the image's own."""

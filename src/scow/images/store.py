@@ -2,9 +2,10 @@
 """The images of the local store: records, names, repo digests, sizes.
 
 An image is known by the digest of its config (docker's image ID). It stays until it is removed, named or not; an
-image without a name is *dangling*. Names point to images and move; repo digests remember under which manifest digest
-a repository has the image. Sizes are counters kept up to date with every change: how much data each chain of layers
-adds, and how many images use it.
+image without a name is *dangling*. Names point to images and move; a name may stand for more, an index of images for
+several platforms that are all here (its *whole*). Repo digests remember under which manifest digest a repository has
+the image. Sizes are counters kept up to date with every change: how much data each chain of layers adds, and how many
+images use it.
 
 A record holds what starting a container needs, so that ``run`` reads one row and no blob.
 """
@@ -34,7 +35,8 @@ CREATE TABLE images (
   chain TEXT NOT NULL, os TEXT NOT NULL, architecture TEXT NOT NULL, variant TEXT NOT NULL, labels TEXT NOT NULL,
   parent TEXT NOT NULL, added REAL NOT NULL, run TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE names (name TEXT PRIMARY KEY, image TEXT NOT NULL, updated REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE names (name TEXT PRIMARY KEY, image TEXT NOT NULL, updated REAL NOT NULL, whole TEXT NOT NULL)
+  WITHOUT ROWID;
 CREATE INDEX names_by_image ON names (image);
 CREATE TABLE repo_digests (
   repository TEXT NOT NULL, digest TEXT NOT NULL, image TEXT NOT NULL, PRIMARY KEY (repository, digest)
@@ -122,7 +124,7 @@ class ImageStore:
         self.db = db
         self.content = content
         self.leases = leases
-        db.ensure("images", 1, SCHEMA)
+        db.ensure("images", 2, SCHEMA)
 
     # ------------------------------------------------------------------ finding
 
@@ -251,6 +253,13 @@ class ImageStore:
         with self.db.read() as connection:
             row = connection.execute("SELECT image FROM names WHERE name = ?", (name,)).fetchone()
         return ImageID(Digest(row[0])) if row else None
+
+    def whole_of(self, ref: Reference) -> Digest | None:
+        """The index over images for several platforms that a tag stands for, if it does."""
+        name = ref.with_default_tag().canonical
+        with self.db.read() as connection:
+            row = connection.execute("SELECT whole FROM names WHERE name = ?", (name,)).fetchone()
+        return Digest(row[0]) if row and row[0] else None
 
     def names(self, identity: ImageID) -> list[Reference]:
         """List the tags of an image, sorted."""
@@ -393,12 +402,13 @@ class ImageStore:
                 if changed:
                     connection.execute(_SUM_UP + _USERS_OF_CHAIN, (chain,))
 
-    def tag(self, ref: Reference, identity: ImageID) -> None:
+    def tag(self, ref: Reference, identity: ImageID, whole: Digest | None = None) -> None:
         """Give an image a name; a name that another image has moves.
 
         Args:
             ref: Repository and tag; ``latest`` when there is none.
             identity: The image.
+            whole: The index that the name stands for besides; the image keeps it and the index's other images.
 
         Raises:
             ImageNotFoundError: There is no such image.
@@ -410,7 +420,7 @@ class ImageStore:
         with self.db.write() as connection:
             self.get(identity)
             at = time.time()
-            connection.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?)", (name, identity, at))
+            connection.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?)", (name, identity, at, whole or ""))
             connection.execute("UPDATE images SET added = ? WHERE id = ?", (at, identity))
 
     def untag(self, ref: Reference) -> bool:

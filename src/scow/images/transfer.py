@@ -14,6 +14,7 @@ from scow.base.progress import silent
 from scow.distribution.client import RegistryClient
 from scow.errors import InvalidArgumentError, NotFoundError
 from scow.images.store import ImageNotFoundError
+from scow.images.wholes import find_whole, keep_whole
 from scow.layer.changeset import Limits
 from scow.oci.platform import host_platform, parse_platform
 from scow.oci.reference import Reference
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from scow.images.pulling import Pulled, Puller, PullPlan
     from scow.images.sending import Pushed
     from scow.images.store import ImageRecord, ImageStore
+    from scow.oci.digest import Digest
     from scow.oci.model import Platform
     from scow.snapshot.snapshotter import Snapshotter
 
@@ -187,8 +189,12 @@ class Transfers:
                 if is_manifest(entry.media_type) and (entry.platform is None or entry.platform.os != "unknown"):
                     by_digest = reference.with_digest(entry.digest)
                     records.append(self.puller().pull(repository, by_digest, entry.platform or self.platform()).record)
-        records.append(self.pull(name).record)
-        return records
+        chosen = self.pull(name).record
+        if is_index(top.descriptor.media_type) and reference.tag and not reference.digest:
+            with self.images.db.write():
+                keep_whole(self.leases, chosen, top.descriptor.digest, records)
+                self.images.tag(reference, chosen.id, top.descriptor.digest)
+        return [*records, chosen]
 
     def plan(self, name: str, *, platform: str = "") -> PullPlan:
         """Say what a pull would do, and fetch no layer."""
@@ -288,20 +294,41 @@ class Transfers:
                 f"An image does not exist locally with the tag: {reference.familiar_repository}",
                 hint=f"'scow images {reference.familiar_repository}' lists the tags that exist",
             ) from None
-        return self.push_record(record, reference, compression=compression, platform=platform)
+        whole = self.images.whole_of(reference)
+        return self.push_record(record, reference, compression=compression, platform=platform, whole=whole)
 
     def push_record(
-        self, record: ImageRecord, reference: Reference, *, compression: Compression | None = None, platform: str = ""
+        self,
+        record: ImageRecord,
+        reference: Reference,
+        *,
+        compression: Compression | None = None,
+        platform: str = "",
+        whole: Digest | None = None,
     ) -> Pushed:
-        """Send an image under a name that it need not have here; see :meth:`push`."""
+        """Send an image under a name that it need not have here.
+
+        Args:
+            record: The image.
+            reference: The name, with its tag.
+            compression: As for :meth:`push`.
+            platform: Send only the image for this one.
+            whole: The index that is meant, with all its images.
+        """
         from scow.images.sending import Pusher
 
+        found = find_whole(self.images, whole) if whole else None
+        if found is not None and platform:
+            fitting = [part.record for part in found.parts if self._fits(part.record, platform)]
+            record, found = (fitting or [record])[0], None
         if platform and not self._fits(record, platform):
             raise NotFoundError(
                 f"image {reference.familiar} is for {record.os}/{record.architecture}, not for {platform}"
             )
         repository = self.client.repository(reference, push=True)
         pusher = Pusher(self.images, self.content, self.leases, self.client, self.progress)
+        if found is not None:
+            return pusher.push_whole(repository, reference, found, compression)
         return pusher.push(repository, reference, record, compression)
 
     # ------------------------------------------------------------------ registries

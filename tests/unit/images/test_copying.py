@@ -15,6 +15,8 @@ from scow.errors import CorruptError, InvalidArgumentError, NotFoundError, ScowE
 from scow.images.indexes import Changes, Indexes, NoSuchIndexError
 from scow.images.packing import parse_compression
 from scow.images.places import Copier, Place, parse_place
+from scow.images.prune import collect
+from scow.images.pulling import NoPlatformError
 from scow.images.remote import delete_remote, inspect_remote, list_tags, outdated, version_key
 from scow.oci.reference import Reference
 
@@ -87,7 +89,7 @@ def test_all_platforms_and_all_that_refers_to_them(registry, store, referrers_ap
     counter = signed(registry, "app", digest_of(arm.raw))
     with FakeRegistry(referrers=referrers_api) as other:
         done = copied(store, f"{registry.address}/app:v1", f"{other.address}/copy:v2")
-        assert done.descriptor.digest == digest
+        assert done == digest
         assert other.tags["copy"]["v2"] == digest
         assert {digest, digest_of(amd.raw), digest_of(arm.raw), signature, counter} <= {d for _, d in other.manifests}
         for made in (amd, arm):
@@ -97,15 +99,18 @@ def test_all_platforms_and_all_that_refers_to_them(registry, store, referrers_ap
             copied(store, f"{other.address}/copy:v2", f"{third.address}/x:y")
             assert {signature, counter} <= {d for _, d in third.manifests}
         other.clear()
-        assert copied(store, f"{registry.address}/app:v1", f"{other.address}/copy:v2").moved == 0
+        assert copied(store, f"{registry.address}/app:v1", f"{other.address}/copy:v2") == digest
         assert other.upload_bytes_in() == 0
 
 
 def test_one_platform_only(registry, other, store):
     _, _, arm = both(registry)
     done = copied(store, f"{registry.address}/app:v1", f"{other.address}/copy:v2", platform="linux/arm64")
-    assert done.descriptor.digest == digest_of(arm.raw)
+    assert done == digest_of(arm.raw)
     assert len(other.manifests) == 1
+    with pytest.raises(NoPlatformError, match="is for linux/arm64, not for linux/amd64"):
+        copied(store, f"{other.address}/copy:v2", f"{other.address}/no:1", platform="linux/amd64")
+    assert "no" not in other.tags
 
 
 def test_within_a_registry_blobs_are_mounted(registry, store):
@@ -137,8 +142,20 @@ def test_into_the_store_and_out_again(registry, other, store, tmp_path):
     record = store.images.resolve("mine:1")
     assert record.architecture == "amd64"
     assert {image.architecture for image in store.images} == {"amd64", "arm64"}
-    copied(store, "store:mine:1", f"{other.address}/out:v1")
-    assert "v1" in other.tags["out"]
+    # the name stands for all platforms; so does another name for it
+    store.tag("mine:1", f"{other.address}/all:1")
+    with transfers(store) as moving:
+        assert moving.push(f"{other.address}/all:1").digest == registry.tags["app"]["v1"]
+        arm = moving.push(f"{other.address}/all:1", platform="linux/arm64").digest
+    assert other.tags["all"]["1"] == arm != registry.tags["app"]["v1"]
+    assert copied(store, "store:mine:1", f"{other.address}/copied:1") == registry.tags["app"]["v1"]
+    assert {path for path, _ in other.manifests} == {"all", "copied"}
+    collect(store.images, store.content, store.snapshots)
+    assert copied(store, "store:mine:1", f"{other.address}/again:1") == registry.tags["app"]["v1"]
+    # by its ID, and once it is tagged anew, it is the one image
+    store.images.tag(Reference.parse("mine:1"), record.id)
+    assert copied(store, "store:mine:1", f"{other.address}/out:v1") == record.manifest
+    assert other.tags["out"]["v1"] == record.manifest
     copied(store, "store:mine:1", f"docker-archive:{tmp_path}/d.tar:named:2")
     assert [ref.familiar for ref in store.images.names(record.id) if "named" in ref.familiar] == []
     fresh = engine(tmp_path / "fresh")

@@ -69,7 +69,7 @@ def wrong_chain(store, record):
 
 
 def lost_name(store, _record):
-    execute(store, "INSERT INTO names VALUES ('docker.io/library/x:1', 'sha256:' || ?, 0)", "0" * 64)
+    execute(store, "INSERT INTO names VALUES ('docker.io/library/x:1', 'sha256:' || ?, 0, '')", "0" * 64)
 
 
 def wrong_count(store, record):

@@ -44,6 +44,11 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
     from scow.cli.buildlog import make
     from scow.errors import InvalidArgumentError
 
+    pushes = flags.push or any(
+        output.type == "registry" or output.attributes.get("push") == "true" for output in options.outputs
+    )
+    if pushes and not options.tags:
+        raise InvalidArgumentError("tag is needed when pushing to registry", hint="Give one with --tag.")
     shown = make("quiet" if flags.quiet else flags.progress)
     begun = time.monotonic()
     try:
@@ -68,9 +73,7 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
         note(_emulated(result.emulated, time.monotonic() - begun))
     if result.image is not None:
         _write_results(here, flags, options, result.image)
-        if flags.push or any(
-            output.type == "registry" or output.attributes.get("push") == "true" for output in options.outputs
-        ):
+        if pushes:
             for tag in options.tags:
                 here.push(tag.canonical)
         if flags.quiet and not any(output.destination == "-" for output in options.outputs):

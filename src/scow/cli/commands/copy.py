@@ -36,7 +36,6 @@ def main(argv: list[str]) -> int:
         bars.shown(options.progress, quiet=options.quiet, stream=sys.stderr) as progress,
         engine().transfers(client_options(options), progress) as transfers,
     ):
-        done = Copier(transfers, options.platform, referrers=options.referrers).copy(source, target)
-    if done is not None:
-        print(done.descriptor.digest)
+        digest = Copier(transfers, options.platform, referrers=options.referrers).copy(source, target)
+    print(digest)
     return 0

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names that stand for images of several platforms at once: an index whose images are all in the store.
+
+Such a name comes from a build for several platforms or a copy of a whole image into the store. To ``run`` and
+``inspect`` it means the one image for this machine, as with docker; a push sends the index and all its images.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from scow.errors import ScowError
+from scow.oci.decode import decode_index, decode_manifest
+from scow.oci.digest import ImageID
+from scow.oci.mediatype import is_manifest
+from scow.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scow.base.leases import Leases
+    from scow.images.store import ImageRecord, ImageStore
+    from scow.oci.digest import Digest
+    from scow.oci.model import Descriptor, Document, Index
+
+
+class Part(NamedTuple):
+    """One image of an index, and what the index says of it."""
+
+    descriptor: Descriptor
+    record: ImageRecord
+
+
+class Whole(NamedTuple):
+    """An index with all its images."""
+
+    document: Document[Index]
+    parts: tuple[Part, ...]
+
+
+def whole_of(images: ImageStore, name: str, record: ImageRecord) -> Digest | None:
+    """The index that a name stands for, as long as the name means an image by its tag and not by its ID."""
+    try:
+        ref = Reference.parse(name)
+    except ScowError:
+        return None
+    if ref.digest or images.owner_of(ref) != record.id:
+        return None
+    return images.whole_of(ref)
+
+
+def find_whole(images: ImageStore, digest: Digest) -> Whole | None:
+    """Find the images of an index.
+
+    Args:
+        images: The store's images.
+        digest: The index.
+
+    Returns:
+        ``None`` when one of them is not here any more.
+    """
+    try:
+        document = decode_index(images.content.read(digest))
+        parts = []
+        for desc in document.value.manifests:
+            if not is_manifest(desc.media_type):
+                return None
+            config = decode_manifest(images.content.read(desc), desc.media_type).value.config
+            parts.append(Part(desc, images.get(ImageID(config.digest))))
+    except ScowError:
+        return None
+    return Whole(document, tuple(parts))
+
+
+def keep_whole(leases: Leases, chosen: ImageRecord, index: Digest, others: Sequence[ImageRecord]) -> None:
+    """Let the image that has the name keep the index and the other images; inside a transaction.
+
+    Args:
+        leases: The store's references.
+        chosen: The image for this machine.
+        index: The index.
+        others: Its images.
+    """
+    leases.link(f"image:{chosen.id}", "blob", index)
+    for record in others:
+        if record.id != chosen.id:
+            leases.link(f"image:{chosen.id}", "image", record.id)
