@@ -254,13 +254,6 @@ class ImageStore:
             row = connection.execute("SELECT image FROM names WHERE name = ?", (name,)).fetchone()
         return ImageID(Digest(row[0])) if row else None
 
-    def whole_of(self, ref: Reference) -> Digest | None:
-        """The index over images for several platforms that a tag stands for, if it does."""
-        name = ref.with_default_tag().canonical
-        with self.db.read() as connection:
-            row = connection.execute("SELECT whole FROM names WHERE name = ?", (name,)).fetchone()
-        return Digest(row[0]) if row and row[0] else None
-
     def names(self, identity: ImageID) -> list[Reference]:
         """List the tags of an image, sorted."""
         with self.db.read() as connection:

@@ -14,7 +14,7 @@ from scow.base.progress import silent
 from scow.distribution.client import RegistryClient
 from scow.errors import InvalidArgumentError, NotFoundError
 from scow.images.store import ImageNotFoundError
-from scow.images.wholes import find_whole, keep_whole
+from scow.images.wholes import find_whole, index_of, keep_whole
 from scow.layer.changeset import Limits
 from scow.oci.platform import host_platform, parse_platform
 from scow.oci.reference import Reference
@@ -294,7 +294,7 @@ class Transfers:
                 f"An image does not exist locally with the tag: {reference.familiar_repository}",
                 hint=f"'scow images {reference.familiar_repository}' lists the tags that exist",
             ) from None
-        whole = self.images.whole_of(reference)
+        whole = index_of(self.images, reference)
         return self.push_record(record, reference, compression=compression, platform=platform, whole=whole)
 
     def push_record(

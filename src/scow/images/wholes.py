@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import ScowError
 from scow.oci.decode import decode_index, decode_manifest
-from scow.oci.digest import ImageID
+from scow.oci.digest import Digest, ImageID
 from scow.oci.mediatype import is_manifest
 from scow.oci.reference import Reference
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from scow.base.leases import Leases
     from scow.images.store import ImageRecord, ImageStore
-    from scow.oci.digest import Digest
     from scow.oci.model import Descriptor, Document, Index
 
 
@@ -38,6 +37,14 @@ class Whole(NamedTuple):
     parts: tuple[Part, ...]
 
 
+def index_of(images: ImageStore, ref: Reference) -> Digest | None:
+    """The index that a tag stands for, if it does."""
+    name = ref.with_default_tag().canonical
+    with images.db.read() as connection:
+        row = connection.execute("SELECT whole FROM names WHERE name = ?", (name,)).fetchone()
+    return Digest(row[0]) if row and row[0] else None
+
+
 def whole_of(images: ImageStore, name: str, record: ImageRecord) -> Digest | None:
     """The index that a name stands for, as long as the name means an image by its tag and not by its ID."""
     try:
@@ -46,7 +53,7 @@ def whole_of(images: ImageStore, name: str, record: ImageRecord) -> Digest | Non
         return None
     if ref.digest or images.owner_of(ref) != record.id:
         return None
-    return images.whole_of(ref)
+    return index_of(images, ref)
 
 
 def find_whole(images: ImageStore, digest: Digest) -> Whole | None:
