@@ -135,12 +135,12 @@ def test_senders_are_bounded(start, monkeypatch):
         inside.settimeout(10)
         called = start(inside.getsockname()[1], "udp")
         peers = set()
+        before = len(os.listdir("/proc/self/fd"))  # other tests of this process may have left some
         for _ in range(12):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                 sender.sendto(b"x", (LOCAL, called))
                 peers.add(inside.recvfrom(100)[1])
-        before = len(os.listdir("/proc/self/fd"))
-        assert before < 100
+        assert len(os.listdir("/proc/self/fd")) <= before + 4
         assert len(peers) > 1
 
 
