@@ -383,3 +383,30 @@ def test_a_missing_program_is_named(scow, tmp_path):
     assert done.returncode == 125
     assert "apt install runc" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ------------------------------------------------------------------ what it costs
+
+
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_a_whole_command_loads_little(scow, verb):
+    """As tests/architecture/test_startup.py, but to the container's end; each of these modules costs a millisecond."""
+    import subprocess
+    import sys
+
+    words = box(IMAGE, "true")
+    if verb == "exec":
+        scow("run", "-d", "--name", "light", "--network", "none", IMAGE, "sleep", "60")
+        words = ["exec", "light", "true"]
+    # the second time no module is compiled and nothing is probed any more
+    for _ in range(2):
+        command = [sys.executable, "-X", "importtime", "-m", "scow", *words]
+        done = subprocess.run(command, env=scow.env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    heavy = {"argparse", "asyncio", "dataclasses", "datetime", "hashlib", "inspect", "json", "logging", "pathlib", "re"}
+    heavy |= {"shutil", "socket", "subprocess", "tempfile", "typing"}
+    assert "scow.runtime.oci" in loaded
+    assert heavy & loaded == set()
+    assert [name for name in loaded if name.startswith(("scow.layer.", "scow.build", "scow.distribution"))] == []
+    assert len([name for name in loaded if name.startswith("scow")]) <= 64

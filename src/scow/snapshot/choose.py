@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 
 from scow.errors import InvalidArgumentError, ScowError, UnsupportedError
-from scow.layer.whiteout import is_whiteout
 from scow.linux.idmaps import in_user_namespace
 from scow.linux.mount import Mount, may_mount, mount_all
 from scow.snapshot.overlay import COPIES, Snapshots
@@ -99,6 +98,7 @@ def _try_overlay(root: str) -> None:
         ScowError: It does not work here.
     """
     from scow.base.files import temporary_directory
+    from scow.layer.whiteout import is_whiteout
     from scow.linux.namespaces import run_private
 
     marks = ("userxattr",) if in_user_namespace() else ()
