@@ -458,7 +458,7 @@ def test_nothing_stays_behind_when_container_and_monitor_are_killed(scow, made):
         with open(f"{scow.env['SCOW_ROOT']}/containers/{found['Id']}/conmon.pid", encoding="ascii") as file:
             os.kill(int(file.read()), signal.SIGKILL)
         os.kill(found["State"]["Pid"], signal.SIGKILL)
-        scow.run("ps")
+        assert _until(lambda: not scow.out("ps", "-q", "--filter", "name=prey")), "nobody else is there to see its end"
         _wait_clean(scow, names)
         scow.run("rm", "prey")
 
