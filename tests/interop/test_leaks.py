@@ -41,7 +41,7 @@ class Apart(Scow):
 
 @pytest.fixture(scope="module")
 def scow(tmp_path_factory):
-    need("runc", "conmon", "nft", "ip", "nsenter")
+    need("runc", "conmon", "nft", "ip", "nsenter", "script")
     space = f"leaks{os.getpid()}"
     subprocess.run(["ip", "netns", "add", space], check=True)
     subprocess.run(["ip", "-n", space, "link", "set", "lo", "up"], check=True)
@@ -49,7 +49,13 @@ def scow(tmp_path_factory):
     made.space = space
     made("import", "-", IMAGE, input=layer())
     made("network", "create", "net1")
-    made("run", "--rm", IMAGE, "true")
+    # what every store has once it was used
+    made("run", "-d", "--name", "first", "--network", "net1", "-v", "first:/first", *SLEEP)
+    subprocess.run(
+        ["script", "-qec", f"{' '.join(made.words)} exec -t first true", "/dev/null"], env=made.env, check=True
+    )
+    made("rm", "-fv", "first")
+    made("volume", "rm", "first")
     yield made
     made.clean()
     subprocess.run(["ip", "netns", "del", space], check=True)
@@ -246,7 +252,7 @@ def nothing_is_left(scow, before, known):
 
 def events(scow):
     """Ids of all containers so far."""
-    lines = scow("events", "--since", "1h", "--until", "0s", "--filter", "event=create", "--format", "{{.ID}}")
+    lines = scow("events", "--since", "1h", "--until", "0s", "--filter", "event=create", "--format", "{{.Actor.ID}}")
     return set(lines.split())
 
 

@@ -156,7 +156,7 @@ def _files(
             if f"/etc/{name}" not in taken and os.path.exists(f"{theirs}/{name}")
         ]
     on_host = host.get("NetworkMode") == "host"
-    name = hostname(container)
+    name = container.hostname
     full = f"{name}.{config['Domainname']}" if config.get("Domainname") else name
     if "." in full:
         full += f" {name.partition('.')[0]}"
@@ -192,11 +192,6 @@ def _files(
         os.chmod(path, 0o644)
         out.append((spec.bind(target, path, readonly=readonly), False))
     return out
-
-
-def hostname(container: Container) -> str:
-    """The name of the machine as the container's processes see it."""
-    return container.config.get("Hostname") or os.uname().nodename
 
 
 def _own_mounts(service: Containers, container: Container, root: inside.Root) -> list[tuple[dict[str, Any], bool]]:
@@ -286,7 +281,7 @@ def _place(
         network = joined or "none"
     return spec.Place(
         rootfs=rootfs,
-        hostname="" if host.get("UTSMode") == "host" else hostname(container),
+        hostname="" if host.get("UTSMode") == "host" else container.hostname,
         identity=identity,
         args=tuple(args),
         mounts=mounts,

@@ -5,22 +5,22 @@ from __future__ import annotations
 
 import os
 
-from scow.base import jsontext
-from scow.containers.bundle import hostname
-from scow.containers.stopping import NotRunningError
+from scow.containers.store import NotRunningError
 from scow.errors import ConflictError
-from scow.linux import capabilities, process
-from scow.linux.idmaps import mapped_groups
-from scow.runtime import inside, spec, users
+from scow.linux import process
 from scow.runtime.oci import StartError, start_error
-from scow.runtime.stdio import Pump
+from scow.runtime.stdio import Pump, write_all
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from scow.containers.foreground import Streams
+    from collections.abc import Callable
+    from typing import Self
+
     from scow.containers.service import Containers
     from scow.containers.store import Container
+    from scow.runtime.stdio import Streams
 
+_MAX_COMPLAINT = 1 << 16
 _SIGKILL = 9
 
 
@@ -58,7 +58,7 @@ def check(container: Container) -> None:
 
 
 def run(service: Containers, container: Container, wish: Exec, streams: Streams) -> int:
-    """Run a process without a terminal to its end; for a dedicated process (it adopts orphans).
+    """Run a process without a terminal to its end; for a process that does nothing else (it adopts orphans).
 
     Returns:
         Its exit status.
@@ -70,21 +70,14 @@ def run(service: Containers, container: Container, wish: Exec, streams: Streams)
     check(container)
     process.adopt_orphans()
     pump = Pump(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr)
-    base = _write(service, container, wish)
-    try:
-        words = service.runtime.words(
-            "exec", "--detach", "--process", f"{base}.json", "--pid-file", f"{base}.pid", container.id
-        )
-        child = process.spawn(words, stdin=pump.child_stdin, stdout=pump.child_stdout, stderr=pump.child_stderr)
+    with _Beginning(service, container) as beginning:
+        beginning.spawn(stdin=pump.child_stdin, stdout=pump.child_stdout, stderr=pump.child_stderr)
         pump.started()
-        pidfd = os.pidfd_open(child)
+        beginning.tell(wish)
+        pidfd = os.pidfd_open(beginning.pid)
         pump.until(pidfd, drain=False)
         os.close(pidfd)
-        if process.wait_status(child):
-            raise exec_error(pump.held())
-        pid = _read_pid(base)
-    finally:
-        _forget(base)
+        pid = beginning.started(pump.held)
     pump.release()
     pidfd = os.pidfd_open(pid)
     pump.until(pidfd, drain=True)
@@ -93,7 +86,7 @@ def run(service: Containers, container: Container, wish: Exec, streams: Streams)
 
 
 def probe(service: Containers, container: Container, wish: Exec, *, seconds: float, limit: int) -> tuple[int, str]:
-    """Run a process for a limited time and keep what it says; for a dedicated process.
+    """Run a process for a limited time and keep what it says; for a process that does nothing else.
 
     Args:
         service: The room.
@@ -109,22 +102,23 @@ def probe(service: Containers, container: Container, wish: Exec, *, seconds: flo
         StartError: It could not be started.
     """
     check(container)
-    base = _write(service, container, wish)
     out = os.memfd_create("probe", os.MFD_CLOEXEC)
+
+    def said() -> str:
+        return os.pread(out, limit, 0).decode("utf-8", "replace")
+
     try:
-        words = ["exec", "--detach", "--process", f"{base}.json", "--pid-file", f"{base}.pid", container.id]
-        child = process.spawn(service.runtime.words(*words), stdout=out, stderr=out)
-        if process.wait_status(child):
-            raise exec_error(os.pread(out, limit, 0).decode("utf-8", "replace"))
-        pid = _read_pid(base)
+        with _Beginning(service, container) as beginning:
+            beginning.spawn(stdout=out, stderr=out)
+            beginning.tell(wish)
+            pid = beginning.started(said)
         gone = process.wait_gone(pid, process.start_time(pid), seconds)
         if not gone:
             os.kill(pid, _SIGKILL)
         status = process.exit_status(os.waitpid(pid, 0)[1])
-        return status if gone else -1, os.pread(out, limit, 0).decode("utf-8", "replace")
+        return status if gone else -1, said()
     finally:
         os.close(out)
-        _forget(base)
 
 
 def run_detached(service: Containers, container: Container, wish: Exec) -> None:
@@ -135,20 +129,20 @@ def run_detached(service: Containers, container: Container, wish: Exec) -> None:
         NotRunningError: The container does not run.
     """
     check(container)
-    base = _write(service, container, wish)
+    complaint = os.memfd_create("complaint", os.MFD_CLOEXEC)
     try:
-        words = ["exec", "--detach", "--process", f"{base}.json", container.id]
-        status, _, complaint = process.run(service.runtime.words(*words))
+        with _Beginning(service, container) as beginning:
+            beginning.spawn(stderr=complaint)
+            beginning.tell(wish)
+            beginning.ended(lambda: os.pread(complaint, _MAX_COMPLAINT, 0).decode("utf-8", "replace"))
     finally:
-        _forget(base)
-    if status:
-        raise exec_error(complaint)
+        os.close(complaint)
 
 
 def run_terminal(
     service: Containers, container: Container, wish: Exec, *, stdin: int | None, stdout: int, keys: bytes
 ) -> int:
-    """Run a process with a terminal of its own to its end; for a dedicated process.
+    """Run a process with a terminal of its own to its end; for a process that does nothing else.
 
     Returns:
         Its exit status; 0 when the user left by the detach keys.
@@ -157,23 +151,112 @@ def run_terminal(
         StartError: It could not be started.
         NotRunningError: The container does not run.
     """
-    from scow.runtime.console import Console
-
     check(container)
     process.adopt_orphans()
-    base = _write(service, container, wish)
-    try:
-        with Console(f"{base}.sock") as console:
-            words = ["exec", "--detach", "--tty", "--console-socket", f"{base}.sock", "--process", f"{base}.json"]
-            status, _, complaint = process.run(service.runtime.words(*words, "--pid-file", f"{base}.pid", container.id))
-            if status:
-                raise exec_error(complaint)
-            pid = _read_pid(base)
-            console.receive()
-            left = console.carry(stdin, stdout, os.pidfd_open(pid), keys)
-    finally:
-        _forget(base)
+    directory = os.path.join(service.run_root, "exec")
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    path = os.path.join(directory, f"{os.urandom(8).hex()}.sock")
+    complaint = os.memfd_create("complaint", os.MFD_CLOEXEC)
+    with _Beginning(service, container) as beginning:
+        from scow.runtime.console import Console
+
+        try:
+            with Console(path) as console:
+                beginning.spawn("--tty", "--console-socket", path, stderr=complaint)
+                beginning.tell(wish)
+                pid = beginning.started(lambda: os.pread(complaint, _MAX_COMPLAINT, 0).decode("utf-8", "replace"))
+                console.receive()
+                os.unlink(path)
+                left = console.carry(stdin, stdout, os.pidfd_open(pid), keys)
+        finally:
+            os.close(complaint)
+            if os.path.lexists(path):
+                os.unlink(path)
     return 0 if left else process.exit_status(os.waitpid(pid, 0)[1])
+
+
+class _Beginning:
+    """The runtime on its way to start one more process; use it in a ``with`` block.
+
+    It is started before it is known what it shall start, and waits for that at a pipe: it needs as long to get going as
+    scow needs to find out. No file is left when both are killed.
+
+    Args:
+        service: The room.
+        container: The container.
+
+    Attributes:
+        pid: The runtime's process.
+    """
+
+    def __init__(self, service: Containers, container: Container) -> None:
+        self._service = service
+        self._container = container
+        self._writer = -1
+        self.pid = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        if self.pid:  # something failed here
+            os.kill(self.pid, _SIGKILL)
+            process.wait_status(self.pid)
+
+    def _close(self) -> None:
+        if self._writer >= 0:
+            os.close(self._writer)
+            self._writer = -1
+
+    def spawn(
+        self, *flags: str, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None
+    ) -> None:
+        """Start the runtime."""
+        reader, self._writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            words = ("exec", "--detach", *flags, "--process", "/proc/self/fd/3", self._container.id)
+            self.pid = process.spawn(
+                self._service.runtime.words(*words), stdin=stdin, stdout=stdout, stderr=stderr, keep={3: reader}
+            )
+        finally:
+            os.close(reader)
+
+    def tell(self, wish: Exec) -> None:
+        """Say what it shall start."""
+        from scow.containers.process_spec import describe  # while the runtime gets going
+
+        try:
+            write_all(self._writer, describe(self._service, self._container, wish).encode())
+        except BrokenPipeError:
+            pass  # the runtime has ended, and said why
+        self._close()
+
+    def ended(self, said: Callable[[], str]) -> None:
+        """Wait for the runtime.
+
+        Args:
+            said: Gives what it has said.
+
+        Raises:
+            StartError: It could not start the process.
+        """
+        status = process.wait_status(self.pid)
+        self.pid = 0
+        if status:
+            raise exec_error(said())
+
+    def started(self, said: Callable[[], str]) -> int:
+        """Wait for the runtime; returns the process, which is this one's child now.
+
+        Raises:
+            StartError: It could not be started.
+        """
+        self.ended(said)
+        pid = process.only_child()
+        if not pid:
+            raise StartError("the OCI runtime left no process behind")
+        return pid
 
 
 def exec_error(text: str) -> StartError:
@@ -183,60 +266,3 @@ def exec_error(text: str) -> StartError:
         "failed to create shim task: OCI runtime create failed:", "OCI runtime exec failed:"
     )
     return StartError(message, status=error.status)
-
-
-def _write(service: Containers, container: Container, wish: Exec) -> str:
-    """Write the process down for the runtime; returns the path without its ending."""
-    config, host = container.config, container.host
-    privileged = wish.privileged or bool(host.get("Privileged"))
-    with inside.Root(f"/proc/{container.pid}/root") as root:
-        identity = users.resolve(
-            wish.user or config.get("User") or "",
-            root.read("/etc/passwd", users.MAX_FILE),
-            root.read("/etc/group", users.MAX_FILE),
-            host.get("GroupAdd") or (),
-        )
-    names = capabilities.resolve(
-        tuple(host.get("CapAdd") or ()),
-        tuple(host.get("CapDrop") or ()),
-        privileged=privileged,
-        last=capabilities.last_known(),
-    )
-    merged = {**config, "Tty": wish.terminal, "Env": [*(config.get("Env") or ()), *wish.env]}
-    document = spec.make_process(
-        wish.args,
-        env=spec.environment(merged, hostname(container)),
-        cwd=wish.cwd or config.get("WorkingDir") or "/",
-        identity=identity,
-        capabilities=names,
-        terminal=wish.terminal,
-        no_new_privileges=spec.no_new_privileges(host),
-        rlimits=host.get("Ulimits") or (),
-        nofile=process.most_files(),
-    )
-    if mapped_groups() == 1:
-        from scow.runtime.oneid.answerer import become
-
-        become(document, f"{service.directory(container.id)}/config.json")
-    directory = os.path.join(service.run_root, "exec")
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    base = os.path.join(directory, os.urandom(8).hex())
-    with open(f"{base}.json", "w", encoding="utf-8") as file:
-        file.write(jsontext.dumps(document))
-    return base
-
-
-def _read_pid(base: str) -> int:
-    try:
-        with open(f"{base}.pid", encoding="ascii") as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        raise StartError("the OCI runtime left no process id") from None
-
-
-def _forget(base: str) -> None:
-    for ending in ("json", "pid", "sock"):
-        try:
-            os.unlink(f"{base}.{ending}")
-        except OSError:
-            continue

@@ -17,29 +17,16 @@ from scow.runtime.deadman import Deadman
 from scow.runtime.handover import Handover, write_config
 from scow.runtime.oci import StartError, start_error
 from scow.runtime.stdio import Pump
-from scow.typing import TYPE_CHECKING, NamedTuple
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.containers.networks_attach import Attached
     from scow.containers.service import Containers
     from scow.containers.store import Container
+    from scow.runtime.stdio import Streams
 
 
 _KILL = 9
-
-
-class Streams(NamedTuple):
-    """Where the container's streams go, as descriptors; ``None`` for nowhere.
-
-    Args:
-        stdin: Input.
-        stdout: Output.
-        stderr: Error output.
-    """
-
-    stdin: int | None = None
-    stdout: int | None = 1
-    stderr: int | None = 2
 
 
 def run(service: Containers, container: Container, streams: Streams, *, proxy: bool = True) -> int:

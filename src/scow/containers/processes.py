@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scow.containers.stopping import NotRunningError
+from scow.containers.store import NotRunningError
 from scow.errors import InvalidArgumentError, UnsupportedError
 from scow.linux import cgroups, process
 

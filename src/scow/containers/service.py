@@ -15,7 +15,7 @@ from scow.base.files import remove_tree
 from scow.containers.events import Events
 from scow.containers.store import ContainerStore
 from scow.errors import ScowError, UnavailableError
-from scow.linux import cgroups
+from scow.linux import cgroups, process
 from scow.linux.idmaps import in_user_namespace
 from scow.runtime.oci import OciRuntime
 from scow.typing import TYPE_CHECKING
@@ -227,9 +227,14 @@ class Containers:
         Raises:
             ContainerNotFoundError: Nothing matches.
         """
+        container = self.store.find(text)
+        if not container.is_alive or (
+            container.boot == process.boot_id() and process.is_alive(container.pid, container.pid_start)
+        ):
+            return container
         from scow.containers.settling import settle
 
-        return settle(self, self.store.find(text)) or self.store.find(text)
+        return settle(self, container) or self.store.find(text)
 
     def all(self) -> list[Container]:
         """All containers, the newest first, with their states as they are now."""

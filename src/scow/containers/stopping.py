@@ -8,7 +8,7 @@ import signal
 
 from scow.containers import ending, settling
 from scow.containers.limits import check_freezer
-from scow.containers.store import CREATED, EXITED, PAUSED, RUNNING, NameTakenError, check_name
+from scow.containers.store import CREATED, EXITED, PAUSED, RUNNING, NameTakenError, NotRunningError, check_name
 from scow.errors import ConflictError, InvalidArgumentError, UnavailableError
 from scow.linux import process
 from scow.typing import TYPE_CHECKING
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS = 10
 _KILL_SECONDS = 10.0
-
-
-class NotRunningError(ConflictError):
-    """The container does not run."""
-
-    code = "not-running"
 
 
 def signal_number(text: str) -> int:

@@ -69,6 +69,12 @@ class NameTakenError(ConflictError):
     code = "name-taken"
 
 
+class NotRunningError(ConflictError):
+    """The container does not run."""
+
+    code = "not-running"
+
+
 class Container(NamedTuple):
     """One container.
 
@@ -128,6 +134,13 @@ class Container(NamedTuple):
     def owner(self) -> str:
         """How the graph of references calls it."""
         return f"container:{self.id}"
+
+    @property
+    def hostname(self) -> str:
+        """The name of the machine as its processes see it."""
+        import os
+
+        return self.config.get("Hostname") or os.uname().nodename
 
     @property
     def is_alive(self) -> bool:

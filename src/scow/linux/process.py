@@ -155,6 +155,25 @@ def adopt_orphans() -> None:
         raise UnsupportedError("this kernel has no child subreapers")
 
 
+def only_child() -> int:
+    """The one child that this process has, perhaps an adopted one, perhaps ended; 0 when it has none or several."""
+    found: list[bytes] = []
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{task}/children", "rb", buffering=0) as file:
+                found += file.read(1 << 12).split()
+    except FileNotFoundError:  # a kernel without checkpoints does not keep such lists
+        own = b"%d" % os.getpid()
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+                    if file.read(4096).rpartition(b")")[2].split()[1] == own:
+                        found.append(pid.encode())
+            except OSError:
+                continue
+    return int(found[0]) if len(found) == 1 else 0
+
+
 def most_files() -> int:
     """How many files a process may have open at once on this host, at most 2**20 (docker's limit for containers)."""
     import resource

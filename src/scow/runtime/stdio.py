@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import select
 
-from scow.typing import TYPE_CHECKING
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from scow.runtime.logs import LogWriter
@@ -14,6 +14,20 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 _HIGH_WATER = 1 << 20
 _LINGER_MILLISECONDS = 250
+
+
+class Streams(NamedTuple):
+    """Where the streams of a process go, as descriptors; ``None`` for nowhere.
+
+    Args:
+        stdin: Input.
+        stdout: Output.
+        stderr: Error output.
+    """
+
+    stdin: int | None = None
+    stdout: int | None = 1
+    stderr: int | None = 2
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -33,8 +33,8 @@ def main(argv: list[str]) -> int:
     """Run the command; the exit status is its own."""
     from scow.cli.context import engine
     from scow.containers.executing import Exec, run, run_detached, run_terminal
-    from scow.containers.foreground import Streams
     from scow.runtime.oci import StartError
+    from scow.runtime.stdio import Streams
 
     options = parse(COMMAND, argv)
     name, *args = options.args

@@ -171,7 +171,8 @@ def _pull(engine: Engine, options: Parsed, image: str) -> None:
 
 
 def _foreground(containers: Containers, container: Container, body: dict[str, Any], *, proxy: bool) -> int:
-    from scow.containers.foreground import Streams, run
+    from scow.containers.foreground import run
+    from scow.runtime.stdio import Streams
 
     streams = Streams(
         stdin=0 if body["OpenStdin"] and body["AttachStdin"] else None,
