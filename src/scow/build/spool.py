@@ -9,14 +9,13 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from scow.base.files import storage_error
+from scow.linux.writeback import Writeback
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-_WAITING = 32
+_WAITING = 64
 """Pieces that may wait for the disk; a piece has at most 256 KiB."""
-_SYNC_EVERY = 256 << 20
-"""Bytes between two syncs, so that the last one has little to do."""
 
 
 class Spool:
@@ -66,7 +65,7 @@ class Spool:
         return len(data)
 
     def _work(self) -> None:
-        unsynced = 0
+        writeback, done = Writeback(self._fd), 0
         while (data := self._queue.get()) is not None:
             if self._error is not None:
                 continue  # the caller must not wait for a queue that nobody empties
@@ -74,9 +73,7 @@ class Spool:
                 view = memoryview(data)
                 while view:
                     view = view[os.write(self._fd, view) :]
-                unsynced += len(data)
-                if unsynced >= _SYNC_EVERY:
-                    os.fdatasync(self._fd)
-                    unsynced = 0
+                done += len(data)
+                writeback.reached(done)
             except OSError as error:
                 self._error = error
