@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from scow.oci.model import Descriptor
 
 EXISTS, MOUNTED, PUSHED = "exists", "mounted", "pushed"
-_CHUNKED = 16 << 20
-_WHOLE_REFUSED = frozenset({404, 405, 411, 413, 416, 501})
+_WHOLE = 0
+_CHUNKS = (_WHOLE, 16 << 20, 4 << 20, 1 << 20)
+"""Bytes of one request, tried in turn: proxies take 100 MB and less, and ghcr.io no more than 4 MiB of a chunk.
+
+Source: ocx-sh/ocx#237, podman#24919 (issues on GitHub).
+"""
+_TOO_MUCH = frozenset({404, 405, 411, 413, 416, 501})
 
 
 class UploadMemory(Protocol):
@@ -106,7 +111,9 @@ def push_blob(
         if upload.state == uploads.DONE:
             return MOUNTED
     session = repository.origin
-    fails, reached, chunked = 0, upload.offset, False
+    fails, reached = 0, upload.offset
+    smaller = iter(_CHUNKS)
+    chunk, lost = next(smaller), False
     while True:
         kept.remember(place, desc.digest, upload.location)
         try:
@@ -116,7 +123,7 @@ def push_blob(
                 upload,
                 opened,
                 report,
-                chunked,
+                chunk,
                 lambda u: kept.remember(place, desc.digest, u.location),
             ):
                 kept.forget(place, desc.digest)
@@ -137,13 +144,17 @@ def push_blob(
                 session.stopper.wait(pause)
                 upload = _resume(repository, upload.location) or _start(repository, desc, ())
                 continue
-            if status in {400, 401, 403} or (chunked and status != 404) or status not in _WHOLE_REFUSED or fails >= 2:
+            if status not in _TOO_MUCH:
                 kept.forget(place, desc.digest)
                 raise
-            fails += 1
-            # a limit on the size of one request, or a server that wants pieces
-            chunked = status != 404
-            if chunked:
+            if status == 404 and not lost:
+                lost = True  # the registry has forgotten the upload
+            else:
+                # a limit on the size of one request, or a server that wants pieces: Artifactory says 404 to that, too
+                chunk = next(smaller, _WHOLE)
+                if chunk == _WHOLE:
+                    kept.forget(place, desc.digest)
+                    raise
                 upload = None
         upload = _resume(repository, upload.location if upload else "") or _start(repository, desc, ())
         if upload.offset > reached:
@@ -210,17 +221,17 @@ def _send(
     upload: uploads.Upload,
     opened: Callable[[int], BinaryIO],
     report: Callable[[int], None],
-    chunked: bool,
+    chunk: int,
     moved: Callable[[uploads.Upload], None],
 ) -> bool:
     """Send what is missing and close the upload."""
     if upload.offset > desc.size:
         raise NotFoundError("the upload holds more than the blob")
-    if upload.offset == 0 and not chunked:
+    if upload.offset == 0 and chunk == _WHOLE:
         return _close(repository, desc, upload, _body(opened, 0, desc.size, report))
     while upload.offset < desc.size:
         left = desc.size - upload.offset
-        length = min(left, max(_CHUNKED, upload.chunk_min)) if chunked else left
+        length = left if chunk == _WHOLE else min(left, max(chunk, upload.chunk_min))
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Range": uploads.chunk_range(upload.offset, length),
@@ -236,8 +247,11 @@ def _send(
             attempts=1,
         ) as response:
             after = uploads.advanced(upload, "PATCH", response.status, response.headers, length)
-        if after is None or after.offset <= upload.offset:
+        if after is None:
             raise spec.BadAnswerError(f"pushing {desc.digest}: the registry takes no more bytes")
+        if after.offset <= upload.offset:
+            # ECR tells an old range of every chunk but the first; whether it has the bytes, their digest will show
+            after = after._replace(offset=upload.offset + length)
         upload = after
         moved(upload)
     return _close(repository, desc, upload, None)

@@ -130,6 +130,8 @@ class Registry:
             UnauthenticatedError: They are wrong.
         """
         url = self.session.base + spec.ping_path()
+        if self.session.authorizer:
+            self.session.authorizer.offline = True
         try:
             with self.session.request(f"logging in to {self.domain}", "GET", spec.ping_path()):
                 pass

@@ -16,10 +16,10 @@ from scow.distribution import spec, uploads
 from scow.distribution.blobs import BlobReader
 from scow.distribution.challenge import repository_scope
 from scow.distribution.pushing import push_blob
-from scow.errors import NotFoundError, ScowError
+from scow.errors import InvalidArgumentError, NotFoundError, RateLimitError, ScowError, UnsupportedError
 from scow.oci.decode import MAX_MANIFEST_SIZE, decode_index
 from scow.oci.digest import Digest
-from scow.oci.mediatype import OCI_INDEX_V1
+from scow.oci.mediatype import OCI_INDEX_V1, is_index
 from scow.oci.model import Descriptor, Index
 
 if TYPE_CHECKING:
@@ -180,23 +180,35 @@ class Repository:
         """
         session = self.origin
         what = f"pushing the manifest of {self.shown}{':' + name if name else '@' + desc.digest}"
-        with session.request(
-            what,
-            "PUT",
-            spec.manifest_path(session.endpoint.path, name or desc.digest),
-            scopes=self.scopes("pull", "push"),
-            headers={"Content-Type": desc.media_type},
-            body=raw,
-            ok={200, 201, 202, 204},
-        ) as response:
-            self._note(response)
-            told = response.headers.get(spec.H_DIGEST.lower(), "")
-            indexed = spec.H_SUBJECT.lower() in response.headers
+        try:
+            with session.request(
+                what,
+                "PUT",
+                spec.manifest_path(session.endpoint.path, name or desc.digest),
+                scopes=self.scopes("pull", "push"),
+                headers={"Content-Type": desc.media_type},
+                body=raw,
+                ok={200, 201, 202, 204},
+            ) as response:
+                self._note(response)
+                told = response.headers.get(spec.H_DIGEST.lower(), "")
+                indexed = spec.H_SUBJECT.lower() in response.headers
+        except ScowError as error:
+            if not name or getattr(error, "status", 0) not in _REFUSED or not self._means(name, desc):
+                raise
+            return  # the tag may not be moved, and need not be
         if told and told != desc.digest and told.partition(":")[0] == desc.digest.algorithm:
             raise DigestMismatchError(f"{what}: the registry stored {told[:80]} instead of {desc.digest}")
         subject = _subject(raw)
         if subject is not None and not indexed:
             self._list_referrer(subject, desc, raw)
+
+    def _means(self, name: str, desc: Descriptor) -> bool:
+        """Whether a tag stands for a manifest already."""
+        try:
+            return self._resolve(self.origin, name).digest == desc.digest
+        except ScowError:
+            return False
 
     def delete(self, name: str) -> None:
         """Delete a manifest by digest, or a tag.
@@ -320,29 +332,31 @@ class Repository:
         for _ in range(_MAX_PAGES):
             if not url:
                 return
-            response, raw = session.read(
-                what,
-                url,
-                MAX_MANIFEST_SIZE,
-                scopes=self.scopes("pull"),
-                headers={"Accept": OCI_INDEX_V1},
-                ok={200, 404},
-            )
-            known = response.headers.get("content-type", "").partition(";")[0].strip() == OCI_INDEX_V1
-            following = spec.next_link(response.headers.get("link"), response.url)
-            if response.status == 404 or not known:
-                entries: Sequence[Descriptor] = self._fallback(desc.digest).manifests
-                following = None
+            entries: Sequence[Descriptor] | None = None
+            following = None
+            try:
+                response, raw = session.read(
+                    what, url, MAX_MANIFEST_SIZE, scopes=self.scopes("pull"), headers={"Accept": OCI_INDEX_V1}
+                )
+            except (InvalidArgumentError, NotFoundError, UnsupportedError, RateLimitError, spec.BadAnswerError):
+                pass  # no such page: registries say that in many ways, some by leading elsewhere
             else:
-                entries = decode_index(raw, OCI_INDEX_V1).value.manifests
+                if response.headers.get("content-type", "").partition(";")[0].strip() == OCI_INDEX_V1:
+                    entries = decode_index(raw, OCI_INDEX_V1).value.manifests
+                    following = spec.next_link(response.headers.get("link"), response.url)
+            if entries is None:
+                entries = self._fallback(desc.digest).manifests
             yield from (entry for entry in entries if not artifact_type or entry.artifact_type == artifact_type)
             url = following
 
     def _fallback(self, subject: Digest) -> Index:
         try:
-            return decode_index(self.manifest(spec.referrers_tag(subject)).raw, OCI_INDEX_V1).value
-        except NotFoundError:
+            found = self.manifest(spec.referrers_tag(subject))
+        except (InvalidArgumentError, NotFoundError):
             return Index(OCI_INDEX_V1, ())
+        if found.descriptor.digest == subject or not is_index(found.descriptor.media_type):
+            return Index(OCI_INDEX_V1, ())  # GitLab takes the tag for the digest and answers with the subject
+        return decode_index(found.raw, OCI_INDEX_V1).value
 
     def _list_referrer(self, subject: Digest, desc: Descriptor, raw: bytes) -> None:
         """Do what a registry without the referrers API leaves to its clients."""
@@ -369,6 +383,8 @@ class Repository:
                 self.warnings.append(text)
 
 
+_REFUSED = frozenset({400, 403, 409, 412})
+"""How registries refuse to move a tag: ECR, proxies and Artifactory, others, Harbor."""
 _TAMPERED = "The registry or something between is faulty or dishonest; nothing was stored."
 
 

@@ -54,6 +54,8 @@ class Authorizer:
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[Scope, ...], tuple[str, float]] = {}
         self._lock = threading.RLock()
+        self.offline = False
+        """Ask for a token to be kept, which a login does and nothing else."""
         self.refresh_token = ""
 
     @property
@@ -149,7 +151,8 @@ class Authorizer:
         query += [("scope", str(scope)) for scope in scopes]
         headers = {}
         if credential is not None and credential.username:
-            query += [("account", credential.username), ("client_id", CLIENT_ID), ("offline_token", "true")]
+            query += [("account", credential.username), ("client_id", CLIENT_ID)]
+            query += [("offline_token", "true")] if self.offline else []
             headers["Authorization"] = "Basic " + _pair(credential)
         url = realm + ("&" if urlsplit(realm).query else "?") + urlencode(query)
         with self._transport.send("GET", url, headers=headers) as response:
@@ -160,7 +163,7 @@ class Authorizer:
             "grant_type": "refresh_token",
             "service": service,
             "client_id": CLIENT_ID,
-            "access_type": "offline",
+            "access_type": "offline" if self.offline else "online",
             "refresh_token": credential.identity_token,
             "scope": " ".join(map(str, scopes)),
         }

@@ -201,3 +201,16 @@ def test_lasting_failures_are_not(registry, tmp_path, status, kind):
         download(repository(registry, tmp_path), desc, Sink(), report=lambda _: None)
     assert kind in caught.value.code
     assert len(registry.requests("GET", "blob")) == 1
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["", "bytes 0-99/100", "bytes 41-99/100", "bytes 40-99/101", "bytes */100", "junk"],
+)
+def test_another_range_than_asked_for_is_refused(registry, tmp_path, told):
+    data, desc = blob(registry, 100)
+    registry.hook = lambda r: (
+        (206, {"Content-Range": told} if told else {}, data[40:]) if r.headers.get("Range") else None
+    )
+    with pytest.raises(spec.BadAnswerError, match="another range than asked for"):
+        download(repository(registry, tmp_path), desc, Sink(data[:40]), report=lambda _: None)

@@ -13,6 +13,7 @@ from fakes.imaging import QUICK
 from fakes.registry import FakeRegistry, Fault
 from scow.distribution import spec
 from scow.distribution.client import ClientOptions, RegistryClient
+from scow.distribution.transport import RedirectError, _check_redirect
 from scow.distribution.wire import ConnectionLostError, Timeouts
 from scow.errors import CancelledError, LimitError, RateLimitError, ScowError, UnauthenticatedError
 from scow.oci.model import Descriptor
@@ -115,6 +116,8 @@ def test_login_gives_an_identity_token_that_works(guarded, tmp_path):
     repo = repository(guarded, tmp_path, push=True)
     repo.push_manifest(Descriptor(MANIFEST, spec_digest(b"{}"), 2), b"{}", "v2")
     assert [r.method for r in guarded.requests(route="token")][-1] == "POST"
+    # a token to be kept is asked for by the login alone
+    assert [r.query.get("offline_token") for r in guarded.requests("GET", "token")] == ["true"]
     assert logout(first, guarded.address) == guarded.address
 
 
@@ -202,6 +205,13 @@ def test_redirects_that_are_not_followed(registry, tmp_path, target):
     with pytest.raises(spec.BadAnswerError):
         repository(registry, tmp_path).resolve("v1")
     assert len(registry.requests(route="manifest")) <= 12
+
+
+def test_no_redirect_leads_out_of_tls():
+    with pytest.raises(RedirectError, match="from https to http"):
+        _check_redirect("https://r.example/v2/", "http://r.example/v2/")
+    _check_redirect("https://r.example/v2/", "https://cdn.example/x?sig=1")
+    _check_redirect("http://r.example/v2/", "http://cdn.example/")
 
 
 def test_retry_after_is_honoured_up_to_a_bound(registry, tmp_path):
