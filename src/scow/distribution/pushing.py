@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from scow.distribution.repository import Repository
+    from scow.distribution.session import Session
     from scow.oci.model import Descriptor
 
 EXISTS, MOUNTED, PUSHED = "exists", "mounted", "pushed"
@@ -110,55 +111,89 @@ def push_blob(
         upload = _start(repository, desc, mounts)
         if upload.state == uploads.DONE:
             return MOUNTED
-    session = repository.origin
-    fails, reached = 0, upload.offset
-    smaller = iter(_CHUNKS)
-    chunk, lost = next(smaller), False
+    patience = _Patience(repository.origin, upload.offset)
+
+    def moved(now: uploads.Upload) -> None:
+        kept.remember(place, desc.digest, now.location)
+
     while True:
-        kept.remember(place, desc.digest, upload.location)
+        moved(upload)
         try:
-            if _send(
-                repository,
-                desc,
-                upload,
-                opened,
-                report,
-                chunk,
-                lambda u: kept.remember(place, desc.digest, u.location),
-            ):
+            if _send(repository, desc, upload, opened, report, patience.chunk, moved):
                 kept.forget(place, desc.digest)
                 return PUSHED
         except ConnectionLostError as error:
-            session.stopper.check()
-            fails += 1
-            if error.refused or fails >= session.retry.attempts:
-                raise
-            session.stopper.wait(session.retry.delay(fails) if fails > 1 else 0.05)
+            patience.lost(error)
         except ScowError as error:
-            status = getattr(error, "status", 0)
-            if status in AGAIN:
-                fails += 1
-                pause = getattr(error, "retry_after", None) or session.retry.delay(fails)
-                if fails >= session.retry.attempts or pause > session.retry.patience:
-                    raise
-                session.stopper.wait(pause)
-                upload = _resume(repository, upload.location) or _start(repository, desc, ())
-                continue
-            if status not in _TOO_MUCH:
+            if not patience.refused(error):
                 kept.forget(place, desc.digest)
                 raise
-            if status == 404 and not lost:
-                lost = True  # the registry has forgotten the upload
-            else:
-                # a limit on the size of one request, or a server that wants pieces: Artifactory says 404 to that, too
-                chunk = next(smaller, _WHOLE)
-                if chunk == _WHOLE:
-                    kept.forget(place, desc.digest)
-                    raise
-                upload = None
-        upload = _resume(repository, upload.location if upload else "") or _start(repository, desc, ())
-        if upload.offset > reached:
-            fails, reached = 0, upload.offset
+        location = "" if patience.anew else upload.location
+        upload = _resume(repository, location) or _start(repository, desc, ())
+        patience.reached(upload.offset)
+
+
+class _Patience:
+    """What to try next when an upload does not come through.
+
+    Args:
+        session: The way to the registry.
+        offset: Bytes it has.
+
+    Attributes:
+        chunk: Bytes of one request, ``_WHOLE`` for all.
+        anew: Begin another upload instead of going on with the old one.
+    """
+
+    def __init__(self, session: Session, offset: int) -> None:
+        self._session = session
+        self._fails = 0
+        self._offset = offset
+        self._smaller = iter(_CHUNKS)
+        self._missing = False
+        self.chunk = next(self._smaller)
+        self.anew = False
+
+    def reached(self, offset: int) -> None:
+        """Being further than before makes up for what went wrong."""
+        if offset > self._offset:
+            self._fails, self._offset = 0, offset
+
+    def lost(self, error: ConnectionLostError) -> None:
+        """The connection broke: wait, or raise the error when it did so too often."""
+        session = self._session
+        session.stopper.check()
+        self._fails += 1
+        self.anew = False
+        if error.refused or self._fails >= session.retry.attempts:
+            raise error
+        session.stopper.wait(session.retry.delay(self._fails) if self._fails > 1 else 0.05)
+
+    def refused(self, error: ScowError) -> bool:
+        """The registry refused: find another way, wait, or raise the error when waiting did not help.
+
+        Returns:
+            False when there is no other way.
+        """
+        status = getattr(error, "status", 0)
+        self.anew = False
+        if status in AGAIN:
+            session = self._session
+            self._fails += 1
+            pause = getattr(error, "retry_after", None) or session.retry.delay(self._fails)
+            if self._fails >= session.retry.attempts or pause > session.retry.patience:
+                raise error
+            session.stopper.wait(pause)
+            return True
+        if status not in _TOO_MUCH:
+            return False
+        if status == 404 and not self._missing:
+            self._missing = True  # the registry has forgotten the upload
+            return True
+        # a limit on the size of one request, or a server that wants pieces: Artifactory says 404 to that, too
+        self.chunk = next(self._smaller, _WHOLE)
+        self.anew = True
+        return self.chunk != _WHOLE
 
 
 def _start(repository: Repository, desc: Descriptor, mounts: Iterable[str]) -> uploads.Upload:
