@@ -7,6 +7,7 @@ where the table stands (``project#number`` is an issue or pull request on GitHub
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 
@@ -15,7 +16,7 @@ import pytest
 from fakes.imaging import GZIP, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, QUICK, descriptor, digest_of
 from fakes.script import Answer, Script
 from scow.distribution import spec
-from scow.distribution.client import ClientOptions, RegistryClient
+from scow.distribution.client import RegistryClient
 from scow.distribution.pushing import push_blob
 from scow.errors import (
     DeniedError,
@@ -54,7 +55,10 @@ def repository(script, name, tmp_path, *, push=False, creds=""):
     conf = tmp_path / "registries.conf"
     conf.write_text(f'[[registry]]\nprefix = "{reference.domain}"\nlocation = "{script.address}"\ninsecure = true\n')
     environ = {"CONTAINERS_REGISTRIES_CONF": str(conf), "SCOW_DAEMON_JSON": ""}
-    client = RegistryClient(str(tmp_path), environ, ClientOptions(creds=creds), retry=QUICK)
+    if creds:
+        auths = {"auths": {script.address: {"auth": base64.b64encode(creds.encode()).decode()}}}
+        (tmp_path / "config.json").write_text(json.dumps(auths))
+    client = RegistryClient(str(tmp_path), environ, retry=QUICK)
     return client.repository(reference, push=push)
 
 

@@ -11,7 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from scow.distribution.credentials import CredentialStore, parse_creds
+from scow.distribution.credentials import CredentialStore, auth_key, parse_creds
 from scow.distribution.mirrors import HUB, Endpoint, Hosts
 from scow.distribution.registry import Registry
 from scow.distribution.repository import Repository
@@ -99,7 +99,12 @@ class RegistryClient:
             BlockedRegistryError: The configuration forbids it.
         """
         endpoints = self._hosts.endpoints(reference, push=push)
-        sessions = [self._session(e, e.host if e.mirror else reference.domain, e.path) for e in endpoints]
+        sessions = []
+        for endpoint in endpoints:
+            # what proves who we are is for whom the user named, never for where the configuration leads instead
+            named = not endpoint.mirror and auth_key(endpoint.host) == auth_key(reference.domain)
+            domain = reference.domain if named else endpoint.host
+            sessions.append(self._session(endpoint, domain, endpoint.path, self._given if named else None))
         return Repository(reference, sessions)
 
     def registry(self, domain: str, credential: Credential | None = None) -> Registry:
@@ -109,6 +114,7 @@ class RegistryClient:
             domain: As users write it, such as ``localhost:5000``.
             credential: Instead of the stored one.
         """
+        credential = credential or self._given
         session = self._session(self._hosts.endpoint(domain), domain, "", credential)
         search = session
         if domain == HUB:
@@ -119,7 +125,7 @@ class RegistryClient:
         """Close every connection and end every wait."""
         self.stopper.stop()
 
-    def _session(self, endpoint: Endpoint, domain: str, path: str, credential: Credential | None = None) -> Session:
+    def _session(self, endpoint: Endpoint, domain: str, path: str, credential: Credential | None) -> Session:
         # tokens are kept for each session; repositories of one registry share it
         key = (endpoint._replace(path=""), credential)
         with self._lock:
@@ -135,10 +141,8 @@ class RegistryClient:
     def _authorizer(self, endpoint: Endpoint, domain: str, path: str, credential: Credential | None) -> Authorizer:
         from scow.distribution.tokens import Authorizer
 
-        given = credential or (self._given if not endpoint.mirror else None)
-
         def load() -> Credential | None:
-            return given or self.credentials.get(domain, path)
+            return credential or self.credentials.get(domain, path)
 
         return Authorizer(self._transport, load, plain=endpoint.insecure)
 

@@ -16,12 +16,11 @@ from urllib.parse import urlsplit
 
 from scow.distribution.proxies import in_network, is_loopback
 from scow.errors import DeniedError, InvalidArgumentError
+from scow.oci.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from urllib.parse import SplitResult
-
-    from scow.oci.reference import Reference
 
 HUB = "docker.io"
 HUB_HOST = "registry-1.docker.io"
@@ -112,13 +111,13 @@ class Hosts:
         if rule is not None:
             if rule.blocked:
                 raise BlockedRegistryError(f"the registry of {reference.familiar!r} is blocked in registries.conf")
-            rest = location[len(rule.prefix) :] if not rule.prefix.startswith("*.") else ""
+            rest = location[_matched(rule.prefix, reference.canonical) :]
             for mirror in rule.mirrors if not push else ():
                 only = "digest-only" if rule.digest_only else mirror.pull
                 if (only == "digest-only" and not reference.digest) or (only == "tag-only" and reference.digest):
                     continue
                 found.append(self._endpoint(mirror.location + rest, insecure=mirror.insecure, mirror=True))
-            if rule.location and not rule.prefix.startswith("*."):
+            if rule.location:
                 location = rule.location + rest
         if not found and not push:
             found += self._from_hosts_toml(reference) or self._from_daemon(reference)
@@ -126,8 +125,17 @@ class Hosts:
         return tuple(found)
 
     def endpoint(self, domain: str) -> Endpoint:
-        """The registry itself, for what concerns no repository: login, search, catalog."""
-        return self._endpoint(domain, insecure=False, mirror=False)
+        """The registry itself, for what concerns no repository: login, search, catalog.
+
+        A rewritten prefix does not count here: credentials are for the registry that the user named.
+
+        Raises:
+            BlockedRegistryError: The configuration forbids it.
+        """
+        rule = self._rule(Reference(domain, "*"))
+        if rule is not None and rule.blocked:
+            raise BlockedRegistryError(f"the registry {domain!r} is blocked in registries.conf")
+        return self._endpoint(domain, insecure=rule is not None and rule.insecure, mirror=False)
 
     def is_insecure(self, host: str) -> bool:
         """Whether ``host[:port]`` may be spoken to without a checked certificate or without TLS at all."""
@@ -154,7 +162,9 @@ class Hosts:
             self._rules = _read_rules(self._conf)
         best: _Rule | None = None
         for rule in self._rules:
-            if _applies(rule.prefix, reference) and (best is None or len(rule.prefix) > len(best.prefix)):
+            if _matched(rule.prefix, reference.canonical) >= 0 and (
+                best is None or len(rule.prefix) > len(best.prefix)
+            ):
                 best = rule
         return best
 
@@ -209,11 +219,20 @@ def _name(host: str) -> str:
     return host.partition(":")[0] if host.count(":") == 1 else host
 
 
-def _applies(prefix: str, reference: Reference) -> bool:
+def _matched(prefix: str, full: str) -> int:
+    """How many characters of a reference a prefix stands for; -1 when it does not apply.
+
+    Source: containers-registries.conf(5), "prefix": ``*.example.com`` stands for any number of subdomains.
+    """
+    end = len(prefix)
     if prefix.startswith("*."):
-        return reference.domain.partition(":")[0].endswith(prefix[1:])
-    full = reference.canonical
-    return full == prefix or (full.startswith(prefix) and full[len(prefix)] in "/:@")
+        start = full.find(prefix[1:])
+        if start < 1 or "/" in full[:start]:
+            return -1
+        end = start + len(prefix) - 1
+    elif not full.startswith(prefix):
+        return -1
+    return end if end == len(full) or full[end] in "/:@" else -1
 
 
 def _bytes(path: str) -> bytes:

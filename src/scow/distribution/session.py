@@ -166,9 +166,9 @@ class Session:
                     plain_on_tls = scheme == "http" and response.status == 400 and b"HTTPS" in body.upper()
                     if not plain_on_tls:
                         return base
-                failure = ConnectionLostError(f"{endpoint.host} wants TLS")
             except ConnectionLostError as error:
-                if failure is None or not error.refused:
+                # that what speaks no HTTP in time speaks no TLS either says nothing more
+                if failure is None or (scheme == "http" and not error.refused):
                     failure = error
                 if error.refused and is_loopback(host):
                     break

@@ -83,6 +83,37 @@ def test_blocked_and_insecure(hosts):
     assert not hosts.endpoints(Reference.parse("wild.example/app"))[0].insecure
 
 
+def test_a_prefix_with_a_wildcard_keeps_the_rest_of_the_name(tmp_path):
+    path = tmp_path / "registries.conf"
+    path.write_text(
+        """
+[[registry]]
+prefix = "*.wild.example"
+location = "one.example/base"
+[[registry.mirror]]
+location = "near.example/copy"
+[[registry]]
+prefix = "*.port.example"
+location = "two.example"
+"""
+    )
+    hosts = Hosts([str(path)])
+    expected = [("near.example", "copy/team/app"), ("one.example", "base/team/app")]
+    assert where(hosts, "a.b.wild.example/team/app:1") == expected
+    assert where(hosts, "a.port.example:5000/team/app:1") == [("two.example:5000", "team/app")]
+    assert where(hosts, "a.wild.example.org/app:1") == [("a.wild.example.org", "app")]
+    assert where(hosts, "other.example/x.wild.example/app:1") == [("other.example", "x.wild.example/app")]
+
+
+def test_what_is_asked_of_a_registry_itself_obeys_the_same_rules(hosts):
+    assert hosts.endpoint("plain.example:5000").insecure
+    assert hosts.endpoint("a.wild.example").insecure
+    assert not hosts.endpoint("example.org").insecure
+    assert hosts.endpoint("old.example").host == "old.example"
+    with pytest.raises(BlockedRegistryError, match=r"blocked\.example"):
+        hosts.endpoint("blocked.example")
+
+
 def test_this_machine_is_always_insecure():
     hosts = Hosts()
     for name in ("localhost:5000/a", "localhost/a", "127.0.0.1:5000/a", "127.9.9.9/a", "[::1]:5000/a"):

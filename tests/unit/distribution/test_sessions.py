@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import http.server
+import json
 import threading
 import time
 
@@ -13,6 +16,7 @@ from fakes.imaging import QUICK
 from fakes.registry import FakeRegistry, Fault
 from scow.distribution import spec
 from scow.distribution.client import ClientOptions, RegistryClient
+from scow.distribution.repository import DigestMismatchError
 from scow.distribution.transport import RedirectError, _check_redirect
 from scow.distribution.wire import ConnectionLostError, Timeouts
 from scow.errors import CancelledError, LimitError, RateLimitError, ScowError, UnauthenticatedError
@@ -188,6 +192,48 @@ def test_a_redirect_takes_no_credentials_along(tmp_path):
     assert "Authorization" not in seen[0]
 
 
+def test_an_address_elsewhere_that_the_registry_gives_gets_no_credentials(tmp_path):
+    seen = []
+
+    def handle(handler):
+        seen.append(dict(handler.headers.items()))
+        handler.send_response(401)
+        handler.send_header("WWW-Authenticate", "Basic realm=mine")
+        handler.end_headers()
+
+    other = other_server(handle)
+    with FakeRegistry(auth="user:pass") as registry:
+        repo = repository(registry, tmp_path, options=ClientOptions(creds="user:pass"))
+        repo.tags()
+        place = f"http://127.0.0.1:{other.server_address[1]}/upload?sig=1"
+        with pytest.raises(UnauthenticatedError):
+            repo.origin.request("push a/b", "GET", place)
+    other.shutdown()
+    assert len(seen) == 1
+    assert "Authorization" not in seen[0]
+
+
+def test_where_the_configuration_leads_instead_gets_no_credentials_of_the_named_registry(tmp_path):
+    with FakeRegistry(auth="user:pass") as registry:
+        registry.put_manifest("moved/b", b'{"schemaVersion":2}', MANIFEST, "v1")
+        conf = tmp_path / "registries.conf"
+        conf.write_text(f'[[registry]]\nprefix = "was.example/a"\nlocation = "{registry.address}/moved"\n')
+        named = Reference.parse("was.example/a/b:v1")
+        where = {"CONTAINERS_REGISTRIES_CONF": str(conf)}
+        for creds in ("", "user:pass"):
+            repo = client(tmp_path, where, options=ClientOptions(creds=creds)).repository(named)
+            with pytest.raises(UnauthenticatedError):
+                repo.manifest("v1")
+        secret = base64.b64encode(b"user:pass").decode()
+        auths = {"auths": {"was.example": {"auth": secret}}}
+        (tmp_path / "config.json").write_text(json.dumps(auths))
+        with pytest.raises(UnauthenticatedError):
+            client(tmp_path, where).repository(named).manifest("v1")
+        auths["auths"][registry.address] = {"auth": secret}
+        (tmp_path / "config.json").write_text(json.dumps(auths))
+        assert client(tmp_path, where).repository(named).manifest("v1").descriptor.size == 19
+
+
 def digest_type(text):
     from scow.oci.digest import Digest
 
@@ -346,6 +392,42 @@ def test_what_is_no_registry_at_all(tmp_path):
         )
         with pytest.raises(ConnectionLostError):
             repo.resolve("v1")
+
+
+def test_headers_that_come_byte_by_byte_are_given_up(tmp_path):
+    import socket
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def dribble():
+            sock, _ = server.accept()
+            with sock:
+                sock.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+                while not over.wait(0.001):
+                    try:
+                        sock.sendall(b"x")
+                    except OSError:
+                        return
+
+        for _ in range(2):  # plain, and then TLS
+            threading.Thread(target=dribble, daemon=True).start()
+        repo = client(tmp_path, timeouts=Timeouts(connect=1, read=5, headers=0.3)).repository(
+            Reference.parse(f"127.0.0.1:{server.getsockname()[1]}/a/b")
+        )
+        began = time.monotonic()
+        with pytest.raises(ConnectionLostError, match="in time"):
+            repo.origin.request("pull a/b", "GET", "/v2/", attempts=1)
+        over.set()
+    assert time.monotonic() - began < 4
+
+
+def test_a_manifest_of_another_size_than_its_parent_says(registry, tmp_path):
+    repo = repository(registry, tmp_path)
+    desc = repo.resolve("v1")
+    assert repo.manifest(desc.digest, desc).raw == b'{"schemaVersion":2}'
+    with pytest.raises(DigestMismatchError, match="has 19 bytes instead of 20"):
+        repo.manifest(desc.digest, dataclasses.replace(desc, size=20))
 
 
 # -------------------------------------------------------------------------------------------------------- mirrors
