@@ -99,6 +99,20 @@ class Scow:
             self.run("rm", "-fv", identity)
 
 
+def processes(scow):
+    """Processes of the store, ``(pid, command)``: by what they were called with."""
+    needle, found = os.fsencode(scow.root), []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as words, open(f"/proc/{pid}/environ", "rb") as environ:
+                command = words.read()
+                if needle in command or (b"SCOW_ROOT=" + needle in environ.read() and b"pytest" not in command):
+                    found.append((int(pid), command.replace(bytes(1), b" ").decode()))
+        except OSError:
+            continue
+    return found
+
+
 def traces(scow):
     """What containers of this store left on the machine: processes, mounts, cgroups, files."""
     found = []

@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from fakes.busybox import IMAGE, Scow, layer, need
+from fakes.busybox import IMAGE, Scow, layer, need, processes
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
 COUNT = int(os.environ.get("SCOW_LEAKS", "28"))
@@ -178,20 +178,6 @@ def groups(known):
     return found
 
 
-def processes(scow):
-    """Processes of the store: by what they were called with."""
-    needle, found = os.fsencode(scow.root), []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as words, open(f"/proc/{pid}/environ", "rb") as environ:
-                command = words.read()
-                if needle in command or (b"SCOW_ROOT=" + needle in environ.read() and b"pytest" not in command):
-                    found.append(f"{pid} {command.replace(bytes(1), b' ').decode()}")
-        except OSError:
-            continue
-    return found
-
-
 def mounts(scow):
     """Mounts below the store, in whatever mount namespace some process still has."""
     found = set()
@@ -225,7 +211,7 @@ def network(scow):
 
 
 def left(scow, before, known):
-    found = [f"process {text}" for text in processes(scow)]
+    found = [f"process {pid} {command}" for pid, command in processes(scow)]
     found += [f"mount {text}" for text in mounts(scow)]
     found += [f"group {text}" for text in groups(known)]
     found += [f"network {text}" for text in network(scow)]
@@ -239,11 +225,11 @@ def nothing_is_left(scow, before, known):
     while found := left(scow, before, known):
         assert time.monotonic() < end, "\n".join(found[:40])
         time.sleep(0.2)
-        top = f"{scow.root}/containers"
-        rows = set(scow("ps", "-aq", "--no-trunc").split())
-        for name in os.listdir(top):
-            if name not in rows:
-                os.utime(f"{top}/{name}", (0, 0))
+        rows = {*scow("ps", "-aq", "--no-trunc").split(), *scow("volume", "ls", "-q").split()}
+        for top in (f"{scow.root}/containers", f"{scow.root}/volumes"):
+            for name in os.listdir(top):
+                if name not in rows:
+                    os.utime(f"{top}/{name}", (0, 0))
         scow("ps")
     assert scow("ps", "-aq") == ""
     assert scow("volume", "ls", "-q") == ""

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 
 import pytest
 
 from fakes.busybox import IMAGE, layer, make_scow
+from scow.base.files import remove_tree
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
 EVIL = "localhost/test/evil:1"
@@ -184,3 +186,24 @@ def test_no_code_is_loaded_from_a_container(scow, secret):
 def test_names_are_no_paths(scow, name):
     assert scow.run("create", "--name", name, "--network", "none", IMAGE, "true").returncode != 0
     assert scow.run("volume", "create", name).returncode != 0
+
+
+def test_nothing_that_is_mounted_in_a_tree_goes_with_it(scow, tmp_path):
+    """A host's directory bound below a tree of the store, by whatever accident, stays as it is."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "precious").write_text("kept")
+    for name in ("tree", "a tree"):
+        tree = tmp_path / name / "deep"
+        tree.mkdir(parents=True)
+        (tmp_path / name / "file").write_text("x")
+        subprocess.run(["mount", "--bind", str(other), str(tree)], check=True)
+        try:
+            with pytest.raises(OSError, match="something is mounted in it"):
+                remove_tree(str(tmp_path / name))
+        finally:
+            subprocess.run(["umount", str(tree)], check=True)
+        assert (other / "precious").read_text() == "kept"
+        assert (tmp_path / name / "file").exists(), "all or nothing"
+        remove_tree(str(tmp_path / name))
+        assert not (tmp_path / name).exists()

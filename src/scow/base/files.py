@@ -7,6 +7,7 @@ whatever a container left behind.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from scow.errors import ScowError
 
 _DEEPEST = 64
+_ESCAPES = ((b"\\", b"\\134"), (b" ", b"\\040"), (b"\t", b"\\011"), (b"\n", b"\\012"))
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -116,15 +118,19 @@ def remove_tree(path: str) -> None:
     """Remove a file or a whole tree, whatever modes and depth it has; what is absent already is no error.
 
     Links are removed, never followed; every step is taken relative to an open directory. Trees deeper than the
-    number of files a process may open are flattened on the way.
+    number of files a process may open are flattened on the way. A tree with something mounted in it is left alone as a
+    whole: what is mounted there belongs to somebody else, perhaps it is the host's own directory.
 
     Args:
-        path: What to remove; must not be on the way of a mount.
+        path: What to remove.
 
     Raises:
-        OSError: Something could not be removed, for instance a mount point.
+        OSError: Something could not be removed, or is mounted in it (EBUSY).
     """
     parent, name = os.path.split(os.path.abspath(path))
+    point = _mounted_in(os.path.join(os.path.realpath(parent), name))
+    if point:
+        raise OSError(errno.EBUSY, "something is mounted in it", point)
     try:
         parent_fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -134,6 +140,22 @@ def remove_tree(path: str) -> None:
             pass
     finally:
         os.close(parent_fd)
+
+
+def _mounted_in(path: str) -> str:
+    """The first mount at or below a path that the calling thread sees, ``""`` for none."""
+    wanted = os.fsencode(path)
+    for char, escaped in _ESCAPES:  # as the list writes them
+        wanted = wanted.replace(char, escaped)
+    try:
+        with open("/proc/thread-self/mountinfo", "rb", buffering=0) as file:
+            data = file.readall()
+    except OSError:
+        return ""  # no such file system, or no mounts: not Linux
+    if b" " + wanted not in data:
+        return ""
+    points = [line.split(b" ", 5)[4] for line in data.splitlines()]
+    return next((os.fsdecode(point) for point in points if point == wanted or point.startswith(wanted + b"/")), "")
 
 
 def _remove_at(fd: int, name: str, top: int, top_name: str, depth: int) -> bool:

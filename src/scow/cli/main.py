@@ -127,6 +127,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "network ls": ("network:ls", "List networks", ""),
     "network prune": ("network:prune", "Remove all unused networks", ""),
     "network rm": ("network:rm", "Remove one or more networks", ""),
+    "system boot": (
+        "system:boot",
+        "Start the containers whose restart policy asks for it, after the machine has started",
+        "",
+    ),
     "system df": ("system:df", "Show disk usage", ""),
     "system events": ("events", "Get real time events from the store", ""),
     "system fsck": ("system:fsck", "Check every digest and every link of the store", ""),

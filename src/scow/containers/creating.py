@@ -57,6 +57,9 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
     image = service.images.resolve(request["Image"])
     config = merge.merge(request, service.images.run_config(image.id))
     service.warnings += check_host(config, host)
+    for wish in host.get("Mounts") or ():
+        if wish.get("Type") == "image":
+            service.unpacked(service.images.resolve(wish.get("Source") or ""))
     if host.get("Links"):
         from scow.containers.extras import check_links
 
@@ -65,29 +68,28 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
     if not config.get("Hostname") and host.get("NetworkMode") != "host" and not host.get("UTSMode"):
         config["Hostname"] = _shared_hostname(service, host) or identity[:12]
     chain = service.unpacked(image)
-    container = Container(
-        id=identity,
-        name=plain or service.store.free_name(friendly_name),
-        image=image.id,
-        image_name=request["Image"],
-        created=time.time(),
-        config=config,
-        host=host,
-        network={"Endpoints": (request.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}},
-        mounts=_mounts(service, identity, config, host),
-        status=CREATED,
-        monitor=f"run {process.self_mark()}" if service.dedicated and host.get("AutoRemove") else "",
-        auto_remove=int(bool(host.get("AutoRemove"))),
-    )
     directory = service.directory(identity)
     make_dir(os.path.join(directory, "rootfs"), 0o711)
     try:
-        _enter(service, container, image, chain)
+        # Volumes that are made for it appear together with it, or not at all.
+        with service.db.write():
+            container = Container(
+                id=identity,
+                name=plain or service.store.free_name(friendly_name),
+                image=image.id,
+                image_name=request["Image"],
+                created=time.time(),
+                config=config,
+                host=host,
+                network={"Endpoints": (request.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}},
+                mounts=_mounts(service, identity, config, host),
+                status=CREATED,
+                monitor=f"run {process.self_mark()}" if service.dedicated and host.get("AutoRemove") else "",
+                auto_remove=int(bool(host.get("AutoRemove"))),
+            )
+            _enter(service, container, image, chain)
     except BaseException:
         remove_tree(directory)
-        from scow.containers.ending import drop_anonymous
-
-        drop_anonymous(service, container)
         raise
     return container
 
@@ -121,23 +123,25 @@ def _mounts(
 
 
 def _enter(service: Containers, container: Container, image: ImageRecord, chain: str | None) -> None:
-    images = [
-        (mount["View"], found)
-        for mount in container.mounts
-        if mount["Type"] == "image" and (found := service.images.resolve(mount["Image"]))
-    ]
-    chains = {view: service.unpacked(found) for view, found in images}
-    with service.db.write():
-        for view, found in images:
-            parent = chains[view]
-            service.leases.link(container.owner, "image", found.id)
-            service.leases.link(container.owner, "snapshot", view)
-            service.snapshots.view(view, parent) if parent else service.snapshots.prepare(view)
-        service.store.insert(container)
-        service.leases.link(container.owner, "image", image.id)
-        service.leases.link(container.owner, "snapshot", container.id)
-        service.snapshots.prepare(container.id, chain, volatile=bool(container.auto_remove))
-        service.note("create", container)
+    """Make the row, and what keeps image and snapshot alive; within a transaction."""
+    for mount in container.mounts:
+        if mount["Type"] == "image":
+            _enter_view(service, container, mount)
+    service.store.insert(container)
+    service.leases.link(container.owner, "image", image.id)
+    service.leases.link(container.owner, "snapshot", container.id)
+    service.snapshots.prepare(container.id, chain, volatile=bool(container.auto_remove))
+    service.note("create", container)
+
+
+def _enter_view(service: Containers, container: Container, mount: Mapping[str, Any]) -> None:
+    found = service.images.resolve(mount["Image"])
+    service.leases.link(container.owner, "image", found.id)
+    service.leases.link(container.owner, "snapshot", mount["View"])
+    if found.chain is None:
+        service.snapshots.prepare(mount["View"])
+    else:
+        service.snapshots.view(mount["View"], found.chain)
 
 
 def _others(service: Containers, text: str) -> tuple[list[dict[str, Any]], bool]:

@@ -8,7 +8,7 @@ import sys
 import time
 
 from scow.containers import bundle, ending
-from scow.containers.store import RUNNING
+from scow.containers.store import RESTARTING, RUNNING
 from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
 from scow.runtime import monitor
@@ -38,7 +38,16 @@ def start(service: Containers, container: Container, before: Callable[[Container
     Raises:
         StartError: Its command could not be started; the record says why.
         UnsupportedError: runc or conmon is missing.
+        ContainerNotFoundError: It has been removed meanwhile.
     """
+    with service.alone(container):
+        current = service.find(service.still(container).id)
+        if current.is_alive or (container.status == RESTARTING and current.status != RESTARTING):
+            return current  # another process was faster
+        return _start(service, current, before)
+
+
+def _start(service: Containers, container: Container, before: Callable[[Container], None] | None) -> Container:
     directory = service.directory(container.id)
     monitor.forget(directory, container.id)
     service.runtime.delete(container.id)

@@ -115,11 +115,12 @@ def forget(service: Containers, container: Container, *, volumes: bool) -> None:
         service.leases.unlink(container.owner)
         for name in (container.id, *(mount["View"] for mount in container.mounts if mount["Type"] == "image")):
             service.snapshots.remove(name, force=True)
-        service.db.after_commit(lambda: remove_tree(service.directory(container.id)))
         if volumes:
             drop_anonymous(service, container)
         if there:
             service.note("destroy", container)
+        # Last: while it is there, ``sweep`` knows that something may have been interrupted.
+        service.db.after_commit(lambda: remove_tree(service.directory(container.id)))
 
 
 def drop_anonymous(service: Containers, container: Container) -> None:

@@ -53,47 +53,56 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
         log = LogWriter(os.path.join(directory, "log"))
     pump = Pump(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr, log=log)
     with Deadman(_last_will(service, container)) as deadman:
-        try:
-            service.dedicated = True
-            attached = service.attach(container)
-            child, stubs = service.privately(lambda: _launch(service, container, pump, attached))
-        except BaseException as error:
-            from scow.containers import ending
-
-            ending.failed(service, container, str(error))
-            raise
-        # From here on the runtime works on the other processor: what is loaded now costs nothing.
-        from scow.containers import ending
-        from scow.runtime.signals import forward
-
-        try:
-            pid = _started(service, container, pump, child)
-            if attached:
-                attached.close()
-        except StartError as error:
-            ending.failed(service, container, error.message, status=error.status)
-            raise
+        with service.alone(container):
+            pid = _begin(service, service.still(container), pump, proxy=proxy)
         pidfd = os.pidfd_open(pid)
-        if proxy:
-            forward(pidfd)
-        with service.db.write():
-            service.store.update(
-                container.id,
-                status=RUNNING,
-                pid=pid,
-                pid_start=process.start_time(pid),
-                boot=process.boot_id(),
-                monitor=f"direct {process.self_mark()}",
-                started=time.time(),
-                **({"stubs": stubs} if stubs != container.stubs else {}),
-            )
-            service.note("start", container)
         pump.release()
         pump.until(pidfd, drain=True)
         status = process.exit_status(os.waitpid(pid, 0)[1])
+        from scow.containers import ending
+
         ending.ended(service, container, status)
         deadman.disarm(wait=False)
     return status
+
+
+def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool) -> int:
+    """Start a container's command; returns its first process."""
+    try:
+        service.dedicated = True
+        attached = service.attach(container)
+        child, stubs = service.privately(lambda: _launch(service, container, pump, attached))
+    except BaseException as error:
+        from scow.containers import ending
+
+        ending.failed(service, container, str(error))
+        raise
+    # From here on the runtime works on the other processor: what is loaded now costs nothing.
+    from scow.containers import ending
+    from scow.runtime.signals import forward
+
+    try:
+        pid = _started(service, container, pump, child)
+        if attached:
+            attached.close()
+    except StartError as error:
+        ending.failed(service, container, error.message, status=error.status)
+        raise
+    if proxy:
+        forward(os.pidfd_open(pid))
+    with service.db.write():
+        service.store.update(
+            container.id,
+            status=RUNNING,
+            pid=pid,
+            pid_start=process.start_time(pid),
+            boot=process.boot_id(),
+            monitor=f"direct {process.self_mark()}",
+            started=time.time(),
+            **({"stubs": stubs} if stubs != container.stubs else {}),
+        )
+        service.note("start", container)
+    return pid
 
 
 def _launch(service: Containers, container: Container, pump: Pump, attached: Attached | None) -> tuple[int, list[str]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import time
+from _thread import get_ident
 from contextlib import contextmanager
 
 from scow.base.files import remove_tree
 from scow.containers.events import Events
-from scow.containers.store import ContainerStore
+from scow.containers.store import ContainerNotFoundError, ContainerStore
 from scow.errors import ScowError, UnavailableError
 from scow.linux import cgroups, process
 from scow.linux.idmaps import in_user_namespace
@@ -81,6 +82,7 @@ class Containers:
         self.dedicated = False
         self.answerer: Answerer | None = None
         self.warnings: list[str] = []
+        self._holders: set[tuple[int, str]] = set()
         self._private = False
         self._volumes: Volumes | None = None
         self._networks: Networks | None = None
@@ -178,19 +180,39 @@ class Containers:
 
     @contextmanager
     def alone(self, container: Container) -> Iterator[None]:
-        """Take a container's end in hand alone; other processes wait."""
+        """Take a container's start, end or removal in hand alone; other processes and threads wait.
+
+        Blocks of one thread nest. One that was removed meanwhile is nobody's any more, and locks nothing.
+        """
         import fcntl
 
+        holder = (get_ident(), container.id)
+        if holder in self._holders:
+            yield
+            return
         try:
             fd = os.open(self.directory(container.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:  # removed meanwhile
+        except OSError:
             yield
             return
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
+            self._holders.add(holder)
             yield
         finally:
+            self._holders.discard(holder)
             os.close(fd)
+
+    def still(self, container: Container) -> Container:
+        """A container as it is now.
+
+        Raises:
+            ContainerNotFoundError: It has been removed meanwhile.
+        """
+        found = self.store.get(container.id)
+        if found is None:
+            raise ContainerNotFoundError(f"No such container: {container.id}")
+        return found
 
     def privately(self, work: Callable[[], T]) -> T:
         """Call something where mounts are seen by nobody else.
@@ -210,12 +232,25 @@ class Containers:
         """Take a container's root away again where this process has mounted it for itself."""
         if not self._private:
             return
+        if container.mounts or (container.host.get("IpcMode") or "").startswith("container:"):
+            self.unmount_all(container)
+            return
+        from scow.linux.mount import umount
+
+        try:
+            umount(f"{self.directory(container.id)}/rootfs", detach=True)
+        except ScowError:
+            return
+
+    def unmount_all(self, container: Container) -> None:
+        """Take away all that this process sees mounted for a container that has ended.
+
+        A monitor's exit command begins in the mount namespace of the run that is over: were its mounts left there, each
+        restart would add another layer of them.
+        """
         from scow.linux.mount import mount_points, umount
 
-        points = [f"{self.directory(container.id)}/rootfs"]
-        if container.mounts or (container.host.get("IpcMode") or "").startswith("container:"):
-            points = mount_points(self.directory(container.id))[::-1]
-        for point in points:
+        for point in mount_points(self.directory(container.id))[::-1]:
             try:
                 umount(point, detach=True)
             except ScowError:
@@ -228,7 +263,7 @@ class Containers:
             ContainerNotFoundError: Nothing matches.
         """
         container = self.store.find(text)
-        if not container.is_alive or (
+        if not (container.is_alive or container.status == "restarting") or (
             container.boot == process.boot_id() and process.is_alive(container.pid, container.pid_start)
         ):
             return container
@@ -286,15 +321,21 @@ class Containers:
         return int(event.attributes.get("exitCode", 0)) if event else 0
 
     def sweep(self) -> None:
-        """Remove directories of containers that never got a row, or lost it when a removal was interrupted."""
+        """Remove what never got a row, or lost it when a removal was interrupted."""
         top = f"{self.root}/containers"
         names = os.listdir(top) if os.path.isdir(top) else []
         known = self.store.ids() if names else set()
+        gone = False
         for name in names:
             path = f"{top}/{name}"
             # One that is being made has a directory first and a row a moment later.
             if name not in known and time.time() - os.stat(path).st_mtime > _YOUNG_SECONDS:
+                if not gone:
+                    self.snapshots.sweep_orphans()
+                gone = True
                 remove_tree(path)
+        if os.path.isdir(f"{self.root}/volumes"):
+            self.volumes.sweep(_YOUNG_SECONDS)
 
     # ------------------------------------------------------------------ verbs
 

@@ -27,6 +27,8 @@ def settle(service: Containers, container: Container) -> Container | None:
     Returns:
         Its record as it is now; ``None`` when it was to be removed at its end, and is.
     """
+    if container.status == RESTARTING:
+        return _still_restarting(service, container)
     if container.status not in ALIVE:
         return container
     same_boot = container.boot == process.boot_id()
@@ -46,6 +48,17 @@ def settle(service: Containers, container: Container) -> Container | None:
             return current
         ending.ended(service, container, status, finished=when)
         return service.store.get(container.id)
+
+
+def _still_restarting(service: Containers, container: Container) -> Container | None:
+    """A container between two runs; it has ended when the process that was to start it again is gone."""
+    kind, _, mark = container.monitor.partition(" ")
+    if kind == "restart" and container.boot == process.boot_id() and process.mark_lives(mark):
+        return container
+    current = service.store.get(container.id)
+    if current is not None and current.status == RESTARTING and current.monitor == container.monitor:
+        service.store.update(container.id, status=EXITED)
+    return service.store.get(container.id)
 
 
 def _watcher_lives(container: Container) -> bool:
@@ -116,10 +129,12 @@ def has_ended(service: Containers, identity: str) -> None:
     if container is None:
         return
     settled = settle(service, container)
+    service.unmount_all(container)
     if settled is None or settled.status != EXITED or not should_restart(settled):
         return
     pause = _pause(settled)
-    service.store.update(identity, status=RESTARTING, restarts=settled.restarts + 1)
+    mark = f"restart {process.self_mark()}"
+    service.store.update(identity, status=RESTARTING, restarts=settled.restarts + 1, monitor=mark)
     time.sleep(pause)
     current = service.store.get(identity)
     if current is None or current.status != RESTARTING:

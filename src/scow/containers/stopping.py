@@ -166,19 +166,27 @@ def remove(service: Containers, container: Container, *, force: bool = False, vo
 
     Raises:
         ConflictError: It runs, and ``force`` was not given.
+        ContainerNotFoundError: Another process has removed it meanwhile.
     """
-    if container.is_alive or container.status == "restarting":
-        if not force:
-            how = "Unpause and then stop" if container.status == PAUSED else "Stop"
-            raise ConflictError(
-                f'cannot remove container "{container.name}": container is {container.status}:'
-                f" {how} the container before removing or force remove"
-            )
+    _check_removal(container, force=force)
+    if force:
         service.store.update(container.id, stopped=1)
-        if container.is_alive:
-            kill_and_wait(service, container)
-    ending.clean(service, container)
-    ending.forget(service, container, volumes=volumes or bool(container.auto_remove))
+    with service.alone(container):
+        current = service.find(service.still(container).id)
+        _check_removal(current, force=force)
+        if current.is_alive:
+            kill_and_wait(service, current)
+        ending.clean(service, current)
+        ending.forget(service, current, volumes=volumes or bool(current.auto_remove))
+
+
+def _check_removal(container: Container, *, force: bool) -> None:
+    if not force and (container.is_alive or container.status == "restarting"):
+        how = "Unpause and then stop" if container.status == PAUSED else "Stop"
+        raise ConflictError(
+            f'cannot remove container "{container.name}": container is {container.status}:'
+            f" {how} the container before removing or force remove"
+        )
 
 
 def rename(service: Containers, container: Container, name: str) -> None:

@@ -178,6 +178,22 @@ class Volumes:
             connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
             self.db.after_commit(lambda: remove_tree(os.path.join(self._top, name)))
 
+    def sweep(self, seconds: float) -> None:
+        """Remove directories without a row: of containers whose making was interrupted.
+
+        Args:
+            seconds: Younger ones are left alone: theirs may come in a moment.
+        """
+        try:
+            names = os.listdir(self._top)
+        except FileNotFoundError:
+            return
+        known = {volume.name for volume in self.all()} if names else set()
+        for name in names:
+            path = os.path.join(self._top, name)
+            if name not in known and time.time() - os.stat(path).st_mtime > seconds:
+                remove_tree(path)
+
     def _volume(self, row: tuple[str, float, str, str, int, int]) -> Volume:
         name, created, labels, options, anonymous, filled = row
         path = os.path.join(self._top, name, "_data")

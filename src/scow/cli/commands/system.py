@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``scow system df``, ``prune`` and ``fsck``: what the store holds, freeing it, checking it."""
+"""``scow system df``, ``prune``, ``fsck`` and ``boot``: what the store holds, freeing it, checking it, its restart."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ FSCK = Command(
         Flag("format", kind="string", help="'json' or a Go TEMPLATE, one line for each finding"),
         Flag("repair", help="Take away what cannot be used and put counters right"),
     ),
+)
+BOOT = Command(
+    name="boot",
+    usage="",
+    summary="Start the containers whose restart policy asks for it, after the machine has started",
+    max_args=0,
 )
 PRUNE = Command(
     name="prune",
@@ -144,6 +150,25 @@ def _container_lines(scow: Engine) -> list[list[str]]:
             ]
         )
     return lines
+
+
+def boot(argv: list[str]) -> int:
+    """Start the containers and print their names."""
+    import sys
+
+    from scow.cli.context import engine
+    from scow.cli.report import report
+    from scow.containers.booting import start_again
+
+    parse(BOOT, argv)
+    status = 0
+    for container, error in start_again(engine().containers):
+        if error is None:
+            sys.stdout.write(f"{container.name}\n")
+            sys.stdout.flush()
+        else:
+            status = report(error)
+    return status
 
 
 def fsck(argv: list[str]) -> int:

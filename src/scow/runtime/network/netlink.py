@@ -30,6 +30,7 @@ _INET, _BRIDGE = 2, 7
 _BATCH_BEGIN, _BATCH_END, _TABLES = 16, 17, 10
 _GET_TABLE, _DEL_TABLE, _GET_CHAIN = 1, 2, 4
 _SIZE = 1 << 16
+_SO_RCVTIMEO, _ANSWER_SECONDS, _ATTEMPTS = 20, 5, 3
 
 
 def attribute(kind: int, data: bytes) -> bytes:
@@ -70,6 +71,8 @@ class Netlink:
     def __init__(self, family: int = _ROUTE) -> None:
         self._socket = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, family)
         self._socket.bind((0, 0))
+        # An answer that does not come must not hold up every other command of the host, which waits for this one.
+        self._socket.setsockopt(_socket.SOL_SOCKET, _SO_RCVTIMEO, struct.pack("ll", _ANSWER_SECONDS, 0))
         self._sequence = 0
 
     def __enter__(self) -> Self:
@@ -98,27 +101,35 @@ class Netlink:
         self._socket.send(self._message(kind, flags | _ACK, body))
         return self._answer(self._sequence)
 
-    def _answer(self, sequence: int) -> bytes:
+    def _answer(self, sequence: int, other: int = 0) -> bytes:
         found = b""
         while True:
-            for kind, own, body in _messages(self._socket.recv(_SIZE)):
-                if own != sequence:
+            for kind, own, body in _messages(self._receive()):
+                if own not in {sequence, other}:
                     continue
                 if kind == _ERROR:
                     code = struct.unpack_from("=i", body)[0]
                     if code:
                         raise OSError(-code, os.strerror(-code))
+                    if own == other:
+                        continue
                     return found
                 if kind == _DONE:
                     return found
                 found = found or body
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(_SIZE)
+        except BlockingIOError:
+            raise TimeoutError(110, "the kernel does not answer") from None
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
         """Ask for everything of one kind."""
         self._socket.send(self._message(kind, _DUMP, body))
         found: list[bytes] = []
         while True:
-            for answer, own, content in _messages(self._socket.recv(_SIZE)):
+            for answer, own, content in _messages(self._receive()):
                 if own != self._sequence:
                     continue
                 if answer in {_DONE, _ERROR}:
@@ -229,16 +240,27 @@ class PacketFilter(Netlink):
         return len(policy) == 4 and struct.unpack(">I", policy)[0] == 0
 
     def drop(self, table: str) -> None:
-        """Remove an IPv4 table with everything in it; one that is gone is fine."""
+        """Remove an IPv4 table with everything in it; one that is gone is fine.
+
+        Raises:
+            OSError: The kernel refused, three times.
+        """
         frame = struct.pack("=BB", 0, 0) + struct.pack(">H", _TABLES)
-        begin = self._message(_BATCH_BEGIN, 0, frame)
-        wanted = self._message(_TABLES << 8 | _DEL_TABLE, _ACK, _filter() + text(1, table))
-        sequence = self._sequence
-        self._socket.send(begin + wanted + self._message(_BATCH_END, 0, frame))
-        try:
-            self._answer(sequence)
-        except FileNotFoundError:
-            return
+        for attempt in range(_ATTEMPTS):
+            begin = self._message(_BATCH_BEGIN, 0, frame)
+            wanted = self._message(_TABLES << 8 | _DEL_TABLE, _ACK, _filter() + text(1, table))
+            sequence = self._sequence
+            self._socket.send(begin + wanted + self._message(_BATCH_END, 0, frame))
+            try:
+                # What is wrong with the whole batch is said of its begin.
+                self._answer(sequence, sequence - 1)
+            except FileNotFoundError:
+                return
+            except OSError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
