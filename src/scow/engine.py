@@ -239,6 +239,13 @@ class Engine:
         with self.transfers(progress=progress) as transfers:
             return transfers.ensure(name, policy, platform=platform)
 
+    def meant(self, name: str) -> str:
+        """The name of the image here that a name means: another one only when podman's short names are wanted."""
+        if not self.settings.environ.get("SCOW_SHORT_NAMES"):
+            return name
+        with self.transfers() as transfers:
+            return transfers.meant(name)
+
     @property
     def limits(self) -> Limits:
         """What one layer may be at most."""

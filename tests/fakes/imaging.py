@@ -103,7 +103,7 @@ def engine(root, **environ):
 
 def transfers(store, progress=None, options=None, retry=QUICK):
     """Transfers that lose no time with waiting."""
-    environ = {"HOME": store.settings.root, "SCOW_DAEMON_JSON": ""}
+    environ = {"SCOW_DAEMON_JSON": "", **store.settings.environ}
     client = RegistryClient(store.settings.config_dir, environ, options, retry=retry)
     return Transfers(
         store.images,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scow.distribution.credentials import CredentialStore, auth_key, parse_creds
 from scow.distribution.mirrors import HUB, Endpoint, Hosts
+from scow.distribution.registriesconf import config_files
 from scow.distribution.registry import Registry
 from scow.distribution.repository import Repository
 from scow.distribution.session import RetryPolicy, Session, Stopper
@@ -80,7 +81,7 @@ class RegistryClient:
         self._headers: dict[str, str] | None = None
         self._tls: TlsPolicy = TlsPolicy(_certs_dirs(config_dir, environ), self.options.ca)
         self._hosts = Hosts(
-            _registries_conf(environ),
+            config_files(environ),
             ("/etc/containerd/certs.d",),
             _daemon_json(environ),
             ("*",) if self.options.insecure else (),
@@ -166,15 +167,6 @@ def _certs_dirs(config_dir: str, environ: Mapping[str, str]) -> list[str]:
         "/etc/containers/certs.d",
         "/etc/docker/certs.d",
     ]
-
-
-def _registries_conf(environ: Mapping[str, str]) -> list[str]:
-    given = environ.get("CONTAINERS_REGISTRIES_CONF")
-    if given:
-        return [given]
-    system = ["/etc/containers/registries.conf", "/etc/containers/registries.conf.d"]
-    own = _home(environ, ".config", "containers", "registries.conf")
-    return [*system, *own, *(f"{path}.d" for path in own)]
 
 
 def _daemon_json(environ: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from scow.distribution.proxies import in_network, is_loopback
+from scow.distribution.registriesconf import documents, read_bytes, read_toml
 from scow.errors import DeniedError, InvalidArgumentError
 from scow.oci.reference import Reference
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 HUB = "docker.io"
 HUB_HOST = "registry-1.docker.io"
-_MAX_FILE = 4 << 20
 
 
 class BlockedRegistryError(DeniedError):
@@ -171,7 +171,7 @@ class Hosts:
     def _from_hosts_toml(self, reference: Reference) -> list[Endpoint]:
         for folder in self._hosts_dirs:
             for name in (reference.domain, "_default"):
-                document = _toml(
+                document = read_toml(
                     os.path.join(folder, name.replace(":", "_", 1) if os.name == "nt" else name, "hosts.toml")
                 )
                 if document:
@@ -194,7 +194,7 @@ class Hosts:
     def _load_daemon(self) -> dict[str, Any]:
         if self._daemon is None:
             self._daemon = {}
-            raw = _bytes(self._daemon_json) if self._daemon_json else b""
+            raw = read_bytes(self._daemon_json) if self._daemon_json else b""
             if raw:
                 try:
                     document = json.loads(raw)
@@ -235,38 +235,14 @@ def _matched(prefix: str, full: str) -> int:
     return end if end == len(full) or full[end] in "/:@" else -1
 
 
-def _bytes(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(_MAX_FILE)
-    except OSError:
-        return b""
-
-
-def _toml(path: str) -> dict[str, Any]:
-    raw = _bytes(path)
-    if not raw:
-        return {}
-    import tomllib
-
-    try:
-        return tomllib.loads(raw.decode())
-    except (ValueError, RecursionError) as error:
-        raise InvalidArgumentError(f"cannot read {path!r}: {error}") from error
-
-
 def _read_rules(paths: Sequence[str]) -> list[_Rule]:
     rules: dict[str, _Rule] = {}
-    for path in paths:
-        files = [path]
-        if os.path.isdir(path):
-            files = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(".conf")]
-        for file in files:
-            entries = _toml(file).get("registry")
-            for entry in entries if isinstance(entries, list) else ():
-                rule = _rule(entry) if isinstance(entry, dict) else None
-                if rule is not None:
-                    rules[rule.prefix] = rule
+    for document in documents(paths):
+        entries = document.get("registry")
+        for entry in entries if isinstance(entries, list) else ():
+            rule = _rule(entry) if isinstance(entry, dict) else None
+            if rule is not None:
+                rules[rule.prefix] = rule
     return list(rules.values())
 
 

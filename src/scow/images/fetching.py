@@ -119,13 +119,16 @@ def _named(error: ScowError, desc: Descriptor) -> ScowError:
 def first_failure() -> Iterator[None]:
     """Let the first failure of a task group stand for the others, which mostly follow from it.
 
+    Who waits for another task may see its end before the group does, and say only that it was stopped.
+
     Raises:
         BaseException: The first of several, from the group that has them all.
     """
     try:
         yield
     except ExceptionGroup as several:
-        raise several.exceptions[0] from several
+        causes = [error for error in several.exceptions if not isinstance(error, CancelledError)]
+        raise (causes or several.exceptions)[0] from several
 
 
 class Fetch:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.progress import silent
 from scow.distribution.client import RegistryClient
-from scow.errors import InvalidArgumentError, NotFoundError
+from scow.distribution.shortnames import VARIABLE, meanings
+from scow.errors import InvalidArgumentError, NotFoundError, ScowError
 from scow.images.store import ImageNotFoundError
 from scow.images.wholes import find_whole, index_of, keep_whole
 from scow.layer.changeset import Limits
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from scow.distribution.client import ClientOptions
     from scow.distribution.credentials import Credential
     from scow.distribution.registry import Found
+    from scow.distribution.repository import Repository
     from scow.images.packing import Compression
     from scow.images.pulling import Pulled, Puller, PullPlan
     from scow.images.sending import Pushed
@@ -136,10 +138,25 @@ class Transfers:
             UnavailableError: It cannot be reached.
             CorruptError: What came is not what was promised.
         """
-        reference = Reference.parse(name).with_default_tag()
-        repository = self.client.repository(reference)
+        reference, repository = self._find(name)
         wanted = self.platform(platform)
         return self.puller().pull(repository, reference, wanted, strict=bool(platform))
+
+    def _find(self, name: str) -> tuple[Reference, Repository]:
+        """The image a name means, and where it is; of several meanings the first that is there."""
+        wanted = [meaning.with_default_tag() for meaning in meanings(name, self.settings.environ)]
+        failures = []
+        for reference in wanted:
+            repository = self.client.repository(reference)
+            if len(wanted) == 1:
+                return reference, repository
+            try:
+                repository.resolve(reference.digest or reference.tag or "latest")
+            except ScowError as error:
+                failures.append(f"{reference.familiar} ({error})")
+            else:
+                return reference, repository
+        raise NotFoundError(f"{name} was found nowhere: {'; '.join(failures)}")
 
     def pull_all(self, name: str, *, platform: str = "", each: Callable[[Pulled], None]) -> list[Pulled]:
         """Bring every tag of a repository here.
@@ -152,7 +169,7 @@ class Transfers:
         Raises:
             InvalidArgumentError: ``name`` has a tag or a digest.
         """
-        reference = Reference.parse(name)
+        reference = meanings(name, self.settings.environ)[0]
         if reference.tag or reference.digest:
             raise InvalidArgumentError("tag can't be used with --all-tags/-a")
         repository = self.client.repository(reference)
@@ -178,10 +195,9 @@ class Transfers:
         from scow.oci.decode import decode_index
         from scow.oci.mediatype import is_index, is_manifest
 
-        reference = Reference.parse(name).with_default_tag()
         if platform:
             return [self.pull(name, platform=platform).record]
-        repository = self.client.repository(reference)
+        reference, repository = self._find(name)
         top = repository.manifest(reference.digest or reference.tag or "latest")
         records = []
         if is_index(top.descriptor.media_type):
@@ -189,7 +205,7 @@ class Transfers:
                 if is_manifest(entry.media_type) and (entry.platform is None or entry.platform.os != "unknown"):
                     by_digest = reference.with_digest(entry.digest)
                     records.append(self.puller().pull(repository, by_digest, entry.platform or self.platform()).record)
-        chosen = self.pull(name).record
+        chosen = self.puller().pull(repository, reference, self.platform()).record
         if is_index(top.descriptor.media_type) and reference.tag and not reference.digest:
             with self.images.db.write():
                 keep_whole(self.leases, chosen, top.descriptor.digest, records)
@@ -198,8 +214,7 @@ class Transfers:
 
     def plan(self, name: str, *, platform: str = "") -> PullPlan:
         """Say what a pull would do, and fetch no layer."""
-        reference = Reference.parse(name).with_default_tag()
-        repository = self.client.repository(reference)
+        reference, repository = self._find(name)
         with self.leases.hold(f"plan {reference.familiar}") as lease:
             wanted = self.platform(platform)
             return self.puller().plan(repository, reference, wanted, strict=bool(platform), lease=lease)
@@ -223,7 +238,7 @@ class Transfers:
             )
         if policy != "always":
             try:
-                record = self.images.resolve(name)
+                record = self.images.resolve(self.meant(name))
             except ImageNotFoundError:
                 if policy == "never":
                     raise
@@ -231,6 +246,21 @@ class Transfers:
                 if policy == "never" or not platform or self._fits(record, platform):
                     return record
         return self.pull(name, platform=platform).record
+
+    def meant(self, name: str) -> str:
+        """The name of the image here that a name means, which is another one only for podman's short names."""
+        if self.settings.environ.get(VARIABLE) and not self._is_here(name):
+            for meaning in meanings(name, self.settings.environ):
+                if self._is_here(meaning.canonical):
+                    return meaning.familiar
+        return name
+
+    def _is_here(self, name: str) -> bool:
+        try:
+            self.images.resolve(name)
+        except ImageNotFoundError:
+            return False
+        return True
 
     def _fits(self, record: ImageRecord, platform: str) -> bool:
         from scow.oci.model import Platform

@@ -83,6 +83,20 @@ def test_pull_all_tags_and_plans(registry, capsys):
     assert "tag can't be used with --all-tags/-a" in err
 
 
+def test_podmans_short_names_when_they_are_wanted(registry, capsys, world, monkeypatch):
+    (world / "registries.conf").write_text(f'[aliases]\napp = "{registry.address}/team/app"\n')
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(world / "registries.conf"))
+    monkeypatch.setenv("SCOW_SHORT_NAMES", "podman")
+    Made([{"a": b"1"}]).put(registry, "team/app", "latest")
+    full = f"{registry.address}/team/app"
+    for pull in ("missing", "never", "always"):
+        out, err = scow(capsys, "create", "--pull", pull, "app", "true")
+        assert len(out) == 65
+        assert ("Unable to find image 'app:latest' locally" in err) == (pull == "missing")
+        assert scow(capsys, "inspect", "-f", "{{.Config.Image}}", out.strip())[0] == f"{full}\n"
+    assert scow(capsys, "pull", "-q", "app")[0] == f"{full}:latest\n"
+
+
 def test_progress_as_json(registry, capsys):
     Made([{"a": b"1"}]).put(registry, "app", "v1")
     out, _ = scow(capsys, "pull", "--progress=rawjson", f"{registry.address}/app:v1")

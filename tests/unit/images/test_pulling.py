@@ -305,3 +305,46 @@ def test_ensure(registry, store):
         assert registry.log
         with pytest.raises(ScowError, match="invalid pull option"):
             moving.ensure(name, "sometimes")
+
+
+# ---------------------------------------------------------------------------------------------------- short names
+
+
+@pytest.fixture
+def short(tmp_path):
+    """A store whose user wants podman's short names, and what writes their file."""
+    conf = tmp_path / "registries.conf"
+    environ = {"SCOW_SHORT_NAMES": "podman", "CONTAINERS_REGISTRIES_CONF": str(conf)}
+    return engine(tmp_path / "store", **environ), conf.write_text
+
+
+def test_an_alias_is_pulled_under_its_full_name(registry, short):
+    store, configure = short
+    configure(f'[aliases]\n"app" = "{registry.address}/team/app"\n')
+    Made([{"a": b"1"}]).put(registry, "team/app", "v1")
+    full = f"{registry.address}/team/app:v1"
+    with transfers(store) as moving:
+        assert moving.pull("app:v1").reference.familiar == full
+        registry.clear()
+        # it is here: nobody is asked again, and the name is told under which it is
+        assert moving.ensure("app:v1").id == store.images.resolve(full).id
+        assert moving.meant("app:v1") == full
+        assert moving.meant("other:v1") == "other:v1"
+        assert not registry.log
+        assert moving.plan("app:v1").current
+    assert store.meant("app:v1") == full
+
+
+def test_the_first_registry_that_has_it_is_taken(registry, short):
+    store, configure = short
+    with FakeRegistry() as second:
+        configure(f'unqualified-search-registries = ["{registry.address}", "{second.address}"]\n')
+        Made([{"a": b"2"}]).put(second, "team/app", "latest")
+        with transfers(store) as moving:
+            assert moving.pull("team/app").reference.familiar == f"{second.address}/team/app:latest"
+            Made([{"a": b"1"}]).put(registry, "team/app", "latest")
+            assert moving.pull("team/app").reference.familiar == f"{registry.address}/team/app:latest"
+            with pytest.raises(NotFoundError) as caught:
+                moving.pull("none")
+    assert registry.address in str(caught.value)
+    assert second.address in str(caught.value)

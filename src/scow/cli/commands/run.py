@@ -104,19 +104,20 @@ def create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
     policy = options.pull
     if policy not in {"always", "missing", "never"}:
         raise CommandError(f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"')
+    body["Image"] = engine.meant(body["Image"])
     if policy == "always" or (options.platform and _is_another(engine, body["Image"], options.platform)):
         if policy == "never":
             raise NotFoundError(f"No such image: {body['Image']} for {options.platform}")
         if policy == "missing":
             _note_missing(body["Image"])
-        _pull(engine, options, body["Image"])
+        body["Image"] = _pull(engine, options, body["Image"])
     try:
         container = engine.containers.create(body, options.name)
     except NotFoundError as error:
         if error.code != "image-not-found" or policy == "never":
             raise
         _note_missing(body["Image"])
-        _pull(engine, options, body["Image"])
+        body["Image"] = _pull(engine, options, body["Image"])
         container = engine.containers.create(body, options.name)
     while engine.containers.warnings:
         sys.stderr.write(f"WARNING: {engine.containers.warnings.pop(0)}\n")
@@ -164,10 +165,11 @@ def _note_missing(image: str) -> None:
     sys.stderr.flush()
 
 
-def _pull(engine: Engine, options: Parsed, image: str) -> None:
+def _pull(engine: Engine, options: Parsed, image: str) -> str:
     from scow.cli.registryflags import show_pull
 
     show_pull(engine, image, options.platform, quiet=options.quiet)
+    return engine.meant(image)
 
 
 def _foreground(containers: Containers, container: Container, body: dict[str, Any], *, proxy: bool) -> int:
