@@ -5,7 +5,8 @@ A tree is made of layers by :func:`flatten`, with a list of what it consisted of
 done to the tree later is found by comparing with that list (:func:`harvest`): an entry is as it was when it is the same
 inode with the same time of change, which nobody can set.
 
-The list is a file: for each entry inode, change time in nanoseconds and path, with blanks between, then a zero byte.
+The list is a file: for each entry inode, change time, modification time, mode, user, group and path, times in
+nanoseconds, with blanks between, then a zero byte.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scow.linux.syscalls import explain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Stock = dict[str, tuple[int, int]]
+    Stock = dict[str, tuple[int, ...]]
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -117,7 +118,7 @@ def take_stock(tree: str, path: str) -> None:
                 with os.scandir(directory) as scan:
                     for item in scan:
                         found = item.stat(follow_symlinks=False)
-                        out.write(b"%d %d %s\0" % (found.st_ino, found.st_ctime_ns, os.fsencode(prefix + item.name)))
+                        out.write(b"%d %d %d %d %d %d " % _state(found) + os.fsencode(prefix + item.name) + b"\0")
                         if stat.S_ISDIR(found.st_mode):
                             stack.append((f"{prefix}{item.name}/", item.path))
     except OSError as error:
@@ -129,12 +130,17 @@ def _read_stock(path: str) -> Stock:
     with open(path, "rb") as file:
         for line in file.read().split(b"\0"):
             if line:
-                inode, time, name = line.split(b" ", 2)
-                stock[os.fsdecode(name)] = (int(inode), int(time))
+                *numbers, name = line.split(b" ", 6)
+                stock[os.fsdecode(name)] = tuple(map(int, numbers))
     return stock
 
 
-def harvest(tree: str, stock: str, goal: str, *, user_xattrs: bool = False) -> None:
+def _state(found: os.stat_result) -> tuple[int, int, int, int, int, int]:
+    """What tells whether an entry is as it was; the first two alone do, where nobody but its user works."""
+    return found.st_ino, found.st_ctime_ns, found.st_mtime_ns, found.st_mode, found.st_uid, found.st_gid
+
+
+def harvest(tree: str, stock: str, goal: str, *, user_xattrs: bool = False, skip: frozenset[str] = frozenset()) -> None:
     """Make a layer in overlayfs's form of what was done to a tree. Files are linked, not copied.
 
     Args:
@@ -142,6 +148,7 @@ def harvest(tree: str, stock: str, goal: str, *, user_xattrs: bool = False) -> N
         stock: The list from before.
         goal: An empty directory on the same file system.
         user_xattrs: Mark opaque directories for mounts with ``userxattr``.
+        skip: Paths where something else stood for a while; they are as they were, whatever their times say.
 
     Raises:
         ScowError: Something cannot be read or written.
@@ -151,7 +158,7 @@ def harvest(tree: str, stock: str, goal: str, *, user_xattrs: bool = False) -> N
         try:
             into = os.open(goal, _OPEN)
             try:
-                harvester = _Harvester(_read_stock(stock), Cloner(into), user_xattrs=user_xattrs)
+                harvester = _Harvester(_read_stock(stock), Cloner(into), skip, user_xattrs=user_xattrs)
                 harvester.merged(source, into, "")
                 harvester.cloner.metadata(source, into)
             finally:
@@ -165,8 +172,10 @@ def harvest(tree: str, stock: str, goal: str, *, user_xattrs: bool = False) -> N
 class _Harvester:
     """One comparison."""
 
-    def __init__(self, stock: Stock, cloner: Cloner, *, user_xattrs: bool) -> None:
+    def __init__(self, stock: Stock, cloner: Cloner, skip: frozenset[str], *, user_xattrs: bool) -> None:
         self._stock = stock
+        self._skip = skip
+        self._touched = {path.rpartition("/")[0] for path in skip}
         self.cloner = cloner
         self._user_xattrs = user_xattrs
         self._names: dict[str, set[str]] = {}
@@ -185,15 +194,19 @@ class _Harvester:
         changed = False
         present = set(os.listdir(source))
         for name in self._names.get(path, set()) - present:
+            if path + name in self._skip:
+                continue
             os.mknod(name, stat.S_IFCHR, 0, dir_fd=goal)
             changed = True
         for name in present:
+            if path + name in self._skip:
+                continue
             found = os.stat(name, dir_fd=source, follow_symlinks=False)
             before = self._stock.get(path + name)
             if stat.S_ISDIR(found.st_mode):
                 same = before is not None and before[0] == found.st_ino
                 changed = self._directory(source, name, goal, path, found, before, same=same) or changed
-            elif before != (found.st_ino, found.st_ctime_ns) and not stat.S_ISSOCK(found.st_mode):
+            elif (before or ())[:2] != _state(found)[:2] and not stat.S_ISSOCK(found.st_mode):
                 os.link(name, name, src_dir_fd=source, dst_dir_fd=goal, follow_symlinks=False)
                 changed = True
         return changed
@@ -205,7 +218,7 @@ class _Harvester:
         goal: int,
         path: str,
         found: os.stat_result,
-        before: tuple[int, int] | None,
+        before: tuple[int, ...] | None,
         *,
         same: bool,
     ) -> bool:
@@ -213,7 +226,7 @@ class _Harvester:
         try:
             if same:
                 changed = self.merged(below, above, f"{path}{name}/")
-                if not changed and before is not None and before[1] == found.st_ctime_ns:
+                if not changed and before is not None and self._is_as_before(f"{path}{name}", found, before):
                     os.rmdir(name, dir_fd=goal)
                     return False
             else:
@@ -225,6 +238,11 @@ class _Harvester:
             os.close(below)
             os.close(above)
         return True
+
+    def _is_as_before(self, path: str, found: os.stat_result, before: tuple[int, ...]) -> bool:
+        """Whether a directory itself was left alone; what stood in it for a while does not count."""
+        now = _state(found)
+        return now[2:] == before[2:] if path in self._touched else now[1] == before[1]
 
     def _new(self, source: int, goal: int) -> None:
         """Take over a directory that was not there, with all that is in it."""

@@ -13,7 +13,7 @@ import os
 
 from scow.errors import DeniedError, NotFoundError, UnavailableError, UnsupportedError
 from scow.linux import kernel
-from scow.linux.mount import set_propagation
+from scow.linux.mount import may_mount, set_propagation
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,9 +48,13 @@ FLAGS = {
 def private_mounts() -> None:
     """Give the calling thread mounts of its own: it still sees what the host mounts later, the host sees nothing.
 
+    Who may not mount at all has nothing to keep to itself: then nothing happens.
+
     Raises:
-        DeniedError: The caller may not (CAP_SYS_ADMIN).
+        UnavailableError: Too many namespaces exist.
     """
+    if not may_mount():
+        return
     unshare("mnt")
     set_propagation("/", "rslave")
 

@@ -7,7 +7,8 @@
     ├── full/     an active snapshot or view: the whole tree, copied; blocks are shared where the file system can
     ├── stock     what was in it at the beginning
     ├── fs/       its differences in overlayfs form, made when somebody asks for them; all that a committed one keeps
-    └── made      empty: somebody has asked
+    ├── made      empty: somebody has asked
+    └── placed    paths where ``runtime.chroot`` put something for a while, each with a zero byte after it
 
 Layers are kept as ``trees`` does, so that a stack is the same list of directories as elsewhere. A view of a single
 layer is that layer's own directory.
@@ -96,7 +97,12 @@ def differences(snapshots: Snapshots, record: Record) -> None:
         os.mkdir(f"{directory}/fs", 0o755)
     except OSError as error:
         raise storage_error(error, directory) from error
-    harvest(f"{directory}/full", f"{directory}/stock", f"{directory}/fs", user_xattrs=in_user_namespace())
+    skip: frozenset[str] = frozenset()
+    if os.path.exists(f"{directory}/placed"):
+        with open(f"{directory}/placed", encoding="utf-8", errors="surrogateescape") as file:
+            skip = frozenset(path.strip("/") for path in file.read().split("\0") if path)
+    user_xattrs = in_user_namespace()
+    harvest(f"{directory}/full", f"{directory}/stock", f"{directory}/fs", user_xattrs=user_xattrs, skip=skip)
     os.close(os.open(f"{directory}/made", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
@@ -109,7 +115,7 @@ def finish(snapshots: Snapshots, record: Record) -> tuple[str, ...]:
     directory = snapshots.records.directory(record.id)
     if not os.path.exists(f"{directory}/made"):
         differences(snapshots, record)
-    return f"{directory}/full", f"{directory}/stock", f"{directory}/made"
+    return tuple(f"{directory}/{name}" for name in ("full", "stock", "made", "placed"))
 
 
 def _single(record: Record) -> bool:
