@@ -160,6 +160,40 @@ def effective_capabilities() -> int:
     return int(sets[0]) | int(sets[3]) << 32
 
 
+def set_capabilities(mask: int) -> None:
+    """Let the calling thread hold these capabilities and no others, and pass none of the others on.
+
+    Args:
+        mask: Capabilities by number; those it does not hold are left out.
+
+    Raises:
+        OSError: It failed.
+    """
+    for number in range(64):
+        # PR_CAPBSET_READ, PR_CAPBSET_DROP. Without CAP_SETPCAP what cannot be dropped stays in the bounding set.
+        if not mask >> number & 1 and _LIBC.prctl(23, number, 0, 0, 0) == 1:
+            _LIBC.prctl(24, number, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    if _LIBC.capget(header, sets) != 0:
+        raise _failed()
+    for half in (0, 3):
+        held = sets[half + 1] & (mask >> (32 if half else 0)) & 0xFFFFFFFF
+        sets[half], sets[half + 1], sets[half + 2] = held, held, 0
+    if _LIBC.capset(header, sets) != 0:
+        raise _failed()
+
+
+def no_new_privileges() -> None:
+    """Let the calling thread gain nothing by executing programs.
+
+    Raises:
+        OSError: It failed.
+    """
+    if _LIBC.prctl(38, 1, 0, 0, 0) != 0:
+        raise _failed()
+
+
 def syncfs(fd: int) -> None:
     """The syncfs call: write the file system of a descriptor to the disk.
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 import os
 
 from scow.errors import ScowError, UnsupportedError
-from scow.linux import process
+from scow.linux import kernel, process
+from scow.linux.mount import may_mount
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Any
 
+_CAP_SYS_CHROOT = 18
 NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 125
 
 
@@ -65,11 +67,13 @@ class OciRuntime:
 
     @property
     def program(self) -> str:
-        """Absolute path of the runtime.
+        """Absolute path of the runtime: runc or crun, or where they cannot work our own.
 
         Raises:
             UnsupportedError: None is installed.
         """
+        if not self._program and not may_mount():
+            self._program = _last_resort(os.path.dirname(self.state))
         if not self._program:
             self._program = process.find_program("runc") or process.find_program("crun")
             if not self._program:
@@ -128,6 +132,35 @@ class OciRuntime:
         """Kill what is left of a container and forget it; an unknown one is fine."""
         if self.knows(identity):
             process.run(self.words("delete", "--force", identity))
+
+
+def _last_resort(run_root: str) -> str:
+    """A program that starts ``runtime.chroot``, made when missing.
+
+    Raises:
+        UnsupportedError: Only root may change the root.
+    """
+    import sys
+
+    if not kernel.effective_capabilities() >> _CAP_SYS_CHROOT & 1:
+        raise UnsupportedError(
+            "this process may neither make namespaces nor change its root, so it can run nothing in an image",
+            hint="'scow info' says what would allow it.",
+        )
+    path = os.path.join(run_root, "chroot-runtime")
+    text = f'#!/bin/sh\nexec {sys.executable} -I -m scow.cli.chrooted "$@"\n'
+    try:
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return path
+    except FileNotFoundError:
+        pass
+    os.makedirs(run_root, mode=0o700, exist_ok=True)
+    with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o700)
+        file.write(text)
+    os.rename(file.name, path)
+    return path
 
 
 def start_error(text: str) -> StartError:

@@ -324,15 +324,27 @@ def _source(mount: StepMount, place: str) -> str:
         if not os.path.exists(mount.source):
             raise NotFoundError(f"{mount.source!r} is not there to be mounted on {mount.target!r}")
         return mount.source
-    from scow.linux.mount import mount_all
+    from scow.linux.mount import may_mount, mount_all
 
     os.makedirs(place, mode=0o700)
-    mount_all(mount.tree, place)
+    if mount.tree[-1].type == "overlay" and not may_mount():
+        _copy_overlay(mount.tree[-1], place)
+    else:
+        mount_all(mount.tree, place)
     with inside.Root(place) as tree:
         path = tree.resolve(mount.source or "/")
         if not tree.exists(path):
             raise NotFoundError(f"{mount.source!r} is not there to be mounted on {mount.target!r}")
     return place + path
+
+
+def _copy_overlay(mount: Mount, place: str) -> None:
+    """What an overlay would show, as copies."""
+    from scow.layer.flatten import flatten
+
+    upper = [option.removeprefix("upperdir=") for option in mount.options if option.startswith("upperdir=")]
+    lowers = [option.removeprefix("lowerdir+=") for option in mount.options if option.startswith("lowerdir+=")]
+    flatten([*upper, *lowers], place)
 
 
 def _step_spec(

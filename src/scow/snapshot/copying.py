@@ -115,7 +115,7 @@ def finish(snapshots: Snapshots, record: Record) -> tuple[str, ...]:
     directory = snapshots.records.directory(record.id)
     if not os.path.exists(f"{directory}/made"):
         differences(snapshots, record)
-    return tuple(f"{directory}/{name}" for name in ("full", "stock", "made", "placed"))
+    return tuple(f"{directory}/{name}" for name in ("full", "stock", "made", "placed", "saved"))
 
 
 def _single(record: Record) -> bool:
