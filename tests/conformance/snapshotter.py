@@ -115,7 +115,7 @@ class Store:
 
 def listing(top: str) -> dict[str, tuple[object, ...]]:
     found: dict[str, tuple[object, ...]] = {}
-    inodes: dict[int, str] = {}
+    inodes: dict[int, list[str]] = {}
     for path, directories, files in os.walk(top):
         directories.sort()
         for name in sorted([*directories, *files]):
@@ -126,11 +126,13 @@ def listing(top: str) -> dict[str, tuple[object, ...]]:
             if stat.S_ISREG(info.st_mode):
                 with open(full, "rb") as file:
                     what = file.read()
-                if info.st_nlink > 1:
-                    what = (what, inodes.setdefault(info.st_ino, short))
+                inodes.setdefault(info.st_ino, []).append(short)
             elif stat.S_ISLNK(info.st_mode):
                 what = os.readlink(full)
             found[short] = (oct(info.st_mode), info.st_uid, info.st_gid, int(info.st_mtime), what)
+    for linked in inodes.values():
+        if len(linked) > 1:  # names outside of the tree may lead to the file, too: they do not count
+            found |= {short: (*found[short][:4], (found[short][4], linked[0])) for short in linked}
     return found
 
 

@@ -6,6 +6,7 @@ What overlayfs keeps for itself in attributes stays behind: a copy is a plain tr
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -25,10 +26,12 @@ class Cloner:
 
     Args:
         goal: Descriptor of the directory that the copies' paths begin at.
+        link: Make links instead of copies of what is not a directory.
     """
 
-    def __init__(self, goal: int) -> None:
+    def __init__(self, goal: int, *, link: bool = False) -> None:
         self._goal = goal
+        self._link = link
         self._ids: Owners = owners.here()
         self._seen: dict[tuple[int, int], str] = {}
 
@@ -71,6 +74,13 @@ class Cloner:
         """
         if stat.S_ISSOCK(found.st_mode):
             return
+        if self._link:
+            try:
+                os.link(name, name, src_dir_fd=source, dst_dir_fd=goal, follow_symlinks=False)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EMLINK, errno.EXDEV, errno.EPERM):
+                    raise
         if found.st_nlink > 1:
             first = self._seen.setdefault((found.st_dev, found.st_ino), path + name)
             if first != path + name:

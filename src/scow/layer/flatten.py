@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def flatten(layers: Sequence[str], goal: str) -> None:
+def flatten(layers: Sequence[str], goal: str, *, link: bool = False) -> None:
     """Copy what a stack of layers shows into a directory; blocks are shared where the file system can.
 
     Args:
         layers: Their directories, the top one first; nobody may be changing them.
         goal: An empty directory.
+        link: Files are links to those of the layers: nobody may change the result.
 
     Raises:
         ScowError: Something cannot be read or written.
@@ -46,7 +47,7 @@ def flatten(layers: Sequence[str], goal: str) -> None:
             if is_opaque(fd):
                 del tops[index + 1 :]
                 break
-        _merge(Cloner(fds[0]), tops, fds[0], "")
+        _merge(Cloner(fds[0], link=link), tops, fds[0], "")
     except OSError as error:
         raise explain(error, f"cannot copy an image into {goal!r}") from error
     finally:
@@ -98,6 +99,45 @@ def _below(layers: Sequence[int], name: str) -> list[int]:
             os.close(fd)
         raise
     return found
+
+
+def catch_up(changes: str, tree: str) -> None:
+    """Let a tree have nothing in common with a layer that was harvested from it, and the times that this one got since.
+
+    Args:
+        changes: The layer's directory.
+        tree: The tree.
+
+    Raises:
+        ScowError: Something cannot be read or written.
+    """
+    try:
+        source, goal = os.open(changes, _OPEN), os.open(tree, _OPEN)
+        try:
+            _catch_up(Cloner(goal), source, goal, "")
+        finally:
+            os.close(source)
+            os.close(goal)
+    except OSError as error:
+        raise explain(error, f"cannot copy what changed in {tree!r}") from error
+
+
+def _catch_up(cloner: Cloner, source: int, goal: int, path: str) -> None:
+    for name in os.listdir(source):
+        found = os.stat(name, dir_fd=source, follow_symlinks=False)
+        if is_whiteout(found):
+            continue
+        if not stat.S_ISDIR(found.st_mode):
+            os.unlink(name, dir_fd=goal)
+            cloner.node(source, name, found, goal, path)
+            continue
+        below, above = open_directory(name, source), open_directory(name, goal)
+        try:
+            _catch_up(cloner, below, above, f"{path}{name}/")
+        finally:
+            os.close(below)
+            os.close(above)
+    cloner.metadata(source, goal)
 
 
 def take_stock(tree: str, path: str) -> None:
@@ -175,7 +215,9 @@ class _Harvester:
     def __init__(self, stock: Stock, cloner: Cloner, skip: frozenset[str], *, user_xattrs: bool) -> None:
         self._stock = stock
         self._skip = skip
-        self._touched = {path.rpartition("/")[0] for path in skip}
+        # Where nothing had stood before, overlayfs would have copied the directory, too: as elsewhere, it comes along.
+        there, new = ({_above(path) for path in skip if (path in stock) == known} for known in (True, False))
+        self._touched = there - new
         self.cloner = cloner
         self._user_xattrs = user_xattrs
         self._names: dict[str, set[str]] = {}
@@ -258,3 +300,7 @@ class _Harvester:
                     os.close(above)
             elif not stat.S_ISSOCK(found.st_mode):
                 os.link(name, name, src_dir_fd=source, dst_dir_fd=goal, follow_symlinks=False)
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0]

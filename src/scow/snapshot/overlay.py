@@ -199,11 +199,10 @@ class Snapshots:
     def commit(self, name: str, key: str, *, lease: Lease | None = None) -> None:
         """Make an active snapshot a committed one; see the protocol."""
         record = self.records.get(key, "active")
-        left: tuple[str, ...] = (f"{self.records.directory(record.id)}/work",)
         if record.form == "copy":
             from scow.snapshot import copying
 
-            left = copying.finish(self, record)
+            copying.finish(self, record)
         with self._db.write() as connection:
             record = self.records.get(key, "active")
             if self.records.find(name) is not None:
@@ -217,7 +216,12 @@ class Snapshots:
                 self._leases.link(f"snapshot:{name}", "snapshot", record.parent)
             self.records.hand_over(key, name)
             self.records.keep(name, lease)
-        self.records.sweep_later(*left)
+        if record.form == "copy":
+            from scow.snapshot import copying
+
+            copying.leave(self, record)
+        else:
+            self.records.sweep_later(f"{self.records.directory(record.id)}/work")
 
     # ------------------------------------------------------------------ layers
 

@@ -44,13 +44,11 @@ class Place(NamedTuple):
         path: Absolute, inside the tree, free of links.
         saved: Where that waits which stood there, or ``""``.
         home: Where it came from and returns to, or ``""`` when it is thrown away.
-        times: Access and modification time of the directory above it, nanoseconds.
     """
 
     path: str
     saved: str
     home: str
-    times: tuple[int, int]
 
 
 class Places:
@@ -65,6 +63,7 @@ class Places:
         self._tree = tree
         self._list = os.path.join(state, "places.json")
         self._places: list[Place] = []
+        self._times: dict[str, os.stat_result] = {}
 
     def fill(self, mounts: Sequence[Mapping[str, Any]]) -> None:
         """Put everything into its place.
@@ -85,13 +84,16 @@ class Places:
                     self._directory(target, mount["options"])
                 elif mount["type"] not in _LEFT_OUT:
                     self._bind(target, mount)
+        for path, found in self._times.items():
+            if not os.path.isdir(path) or os.path.islink(path):
+                continue
+            os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def _devices(self) -> None:
+        """A directory with the devices that every program expects."""
+        self._directory("/dev", ["mode=755"])
         for name, major, minor in _DEVICES:
             path = f"{self._tree}/dev/{name}"
-            if os.path.lexists(path):
-                continue
-            self._open(f"/dev/{name}")
             try:
                 os.mknod(path, stat.S_IFCHR | _DEVICE_MODE, os.makedev(major, minor))
             except PermissionError:
@@ -142,13 +144,13 @@ class Places:
     def _open(self, target: str, home: str = "") -> None:
         """Make room at a place, and write down what will be there."""
         above, name = os.path.split(self._tree + target)
-        found = os.stat(above)
+        self._times.setdefault(above, os.stat(above))
         beside = os.path.dirname(self._tree)
         saved = ""
         if os.path.lexists(self._tree + target):
             os.makedirs(f"{beside}/saved", mode=0o700, exist_ok=True)
             saved = f"{beside}/saved/{len(self._places)}"
-        self._places.append(Place(target, saved, home, (found.st_atime_ns, found.st_mtime_ns)))
+        self._places.append(Place(target, saved, home))
         with open(f"{self._list}.new", "w", encoding="utf-8", errors="surrogateescape") as file:
             json.dump(self._places, file)
         os.rename(f"{self._list}.new", self._list)
@@ -171,7 +173,7 @@ def undo(tree: str, state: str) -> None:
     path = os.path.join(state, "places.json")
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            places = [Place(place[0], place[1], place[2], tuple(place[3])) for place in json.load(file)]
+            places = [Place(*place) for place in json.load(file)]
     except FileNotFoundError:
         return
     with Root(tree) as root:
@@ -188,6 +190,7 @@ def _undo(root: Root, tree: str, place: Place) -> None:
     except OSError:
         return
     here = f"{tree}{above}/{name}"
+    before = os.stat(f"{tree}{above}/")
     if place.home and not os.path.lexists(place.home):
         if os.path.isdir(here) and not os.path.islink(here):
             os.rename(here, place.home)
@@ -197,4 +200,4 @@ def _undo(root: Root, tree: str, place: Place) -> None:
         remove_tree(here)
     if place.saved and os.path.lexists(place.saved):
         os.rename(place.saved, here)
-    os.utime(f"{tree}{above}", ns=place.times)
+    os.utime(f"{tree}{above}/", ns=(before.st_atime_ns, before.st_mtime_ns))
