@@ -17,6 +17,7 @@ from scow.containers.store import CREATED, Container, check_name
 from scow.errors import InvalidArgumentError, ScowError
 from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
+from scow.linux.mount import may_mount
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
         from scow.containers.limits import discard
 
         service.warnings += discard(host)
+    if not may_mount():
+        from scow.containers.unmounted import adapt
+
+        service.warnings += adapt(host)
     plain = check_name(name) if name else ""
     image = service.images.resolve(request["Image"])
     config = merge.merge(request, service.images.run_config(image.id))

@@ -15,6 +15,7 @@ from scow.containers.store import CREATED, EXITED
 from scow.errors import ScowError
 from scow.linux import cgroups, process
 from scow.linux.idmaps import in_user_namespace
+from scow.linux.mount import may_mount
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def clean(service: Containers, container: Container, *, networks: bool = True) -
     if leaving is not None:
         leaving.finish()
     state = os.path.join(service.runtime.state, container.id)
-    if cgroups.remove(service.cgroup_of(container)) and not _first_process_lives(service, container):
+    # Where nothing can be mounted, the runtime has put things into the tree, and must take them out again.
+    alone = may_mount() and cgroups.remove(service.cgroup_of(container))
+    if alone and not _first_process_lives(service, container):
         if os.path.isdir(state):
             remove_tree(state)
     else:

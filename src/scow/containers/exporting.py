@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scow.containers.roots import in_difference, in_root
+from scow.containers.roots import in_difference, whole_tree
 from scow.layer import compare, diff
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def export(service: Containers, container: Container, out: Writable) -> Applied:
         container: Running or not.
         out: Takes the archive.
     """
-    return in_root(service, container, lambda: diff.tar_tree("/", out), mounts=False)
+    return whole_tree(service, container, lambda path: diff.tar_tree(path, out))
 
 
 def differences(service: Containers, container: Container) -> list[diff.Change]:

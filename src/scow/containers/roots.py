@@ -14,8 +14,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from scow.errors import UnsupportedError
 from scow.linux import kernel, namespaces
-from scow.linux.mount import bind, mount_all, umount
+from scow.linux.mount import bind, may_mount, mount_all, umount
+from scow.linux.standin import NEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,6 +68,8 @@ def in_root(service: Containers, container: Container, work: Callable[[], T], *,
     Returns:
         What it returned; what it raised is raised.
     """
+    if not may_mount():
+        raise UnsupportedError("files of a container cannot be copied in and out here", hint=NEEDS)
     if container.is_alive:
         return namespaces.run_inside(container.pid, ("mnt",), lambda: _in_running(work, mounts=mounts))
     return namespaces.run_private(lambda: _in_stopped(service, container, work, mounts=mounts))
@@ -148,7 +152,38 @@ def in_difference(
         What it returned; what it raised is raised.
     """
     with _halted(service, container) if frozen else _nothing():
+        if not may_mount():
+            return _in_copies(service, container, work)
         return namespaces.run_private(lambda: _in_stage(service, container, work))
+
+
+def _in_copies(service: Containers, container: Container, work: Callable[[str, str | None], T]) -> T:
+    """As :func:`_in_stage`, where trees are copies: they are looked at where they are, and links never followed."""
+    parent = service.snapshots.stat(container.id).parent
+    view = f"view:{container.id}:{os.urandom(4).hex()}"
+    with service.leases.hold(f"differences of {container.id}") as lease:
+        lower = service.snapshots.view(view, parent, lease=lease)[0].source if parent is not None else None
+        try:
+            return work(service.snapshots.upper(container.id), lower)
+        finally:
+            if parent is not None:
+                service.snapshots.remove(view, force=True)
+
+
+def whole_tree(service: Containers, container: Container, work: Callable[[str], T]) -> T:
+    """Call something with the path of a container's tree, without volumes and other mounts.
+
+    Args:
+        service: The room.
+        container: Running or not.
+        work: What to call; it must not follow links. Everything it needs must be imported already.
+
+    Returns:
+        What it returned; what it raised is raised.
+    """
+    if not may_mount():
+        return work(service.snapshots.mounts(container.id)[0].source)
+    return in_root(service, container, lambda: work("/"), mounts=False)
 
 
 def _in_stage(service: Containers, container: Container, work: Callable[[str, str | None], T]) -> T:

@@ -160,6 +160,16 @@ def effective_capabilities() -> int:
     return int(sets[0]) | int(sets[3]) << 32
 
 
+def exchange(one: str, other: str) -> None:
+    """Let two paths of one file system change places at once. Source: renameat2(2), RENAME_EXCHANGE.
+
+    Raises:
+        OSError: It failed.
+    """
+    if _LIBC.renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), 2) != 0:
+        raise _failed(other)
+
+
 def set_capabilities(mask: int) -> None:
     """Let the calling thread hold these capabilities and no others, and pass none of the others on.
 

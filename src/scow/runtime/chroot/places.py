@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a container's mounts show, put into its tree for a while: nothing can be mounted here.
 
-Files and read-only directories are copied, directories to write to (caches, volumes) are moved into the tree and back
-out of it. What stood in their place waits beside the tree, and returns. Each move is written down before it is made,
-so that whoever finds the list can undo it, whatever was killed; what was placed is also noted for the snapshot, which
-must not take it for a change (``snapshot.copying``).
+Everything is copied into the tree; nothing of the host's is ever moved or removed. Directories that are written to must
+be the store's own (caches, volumes): when the container has ended they are copied back beside the old ones and change
+places with them in one step. What stood in the tree where something is placed waits beside the tree, and returns. Each
+place is written down before it is made, so that whoever finds the list can undo it, whatever was killed; it is also
+noted for the snapshot, which must not take it for a change (``snapshot.copying``).
 
 ::
 
@@ -15,7 +16,6 @@ must not take it for a change (``snapshot.copying``).
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import stat
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from scow.base.files import remove_tree
 from scow.errors import UnsupportedError
 from scow.layer.clone import Cloner
+from scow.linux import kernel
 from scow.linux.standin import NEEDS
 from scow.runtime.inside import Root
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+_CHUNK = 1 << 20
 _DEVICE_MODE = 0o666
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LEFT_OUT = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts"})
@@ -43,7 +45,7 @@ class Place(NamedTuple):
     Attributes:
         path: Absolute, inside the tree, free of links.
         saved: Where that waits which stood there, or ``""``.
-        home: Where it came from and returns to, or ``""`` when it is thrown away.
+        home: The store's directory that gets what it is in the end, or ``""`` when it is thrown away.
     """
 
     path: str
@@ -55,12 +57,13 @@ class Places:
     """The places of one container.
 
     Args:
-        tree: Its tree, itself no link.
+        tree: Its tree, itself no link: ``<store>/snapshots/<n>/full``.
         state: A directory for the list.
     """
 
     def __init__(self, tree: str, state: str) -> None:
         self._tree = tree
+        self._own = _own_directories(tree)
         self._list = os.path.join(state, "places.json")
         self._places: list[Place] = []
         self._times: dict[str, os.stat_result] = {}
@@ -108,38 +111,27 @@ class Places:
         os.chmod(self._tree + target, mode)
 
     def _bind(self, target: str, mount: Mapping[str, Any]) -> None:
-        source = mount["source"]
-        if not os.path.isdir(source):
-            self._open(target)
-            with open(source, "rb") as reader, open(self._tree + target, "wb") as writer:
-                writer.write(reader.read())
-                found = os.fstat(reader.fileno())
-                os.fchown(writer.fileno(), found.st_uid, found.st_gid)
-                os.fchmod(writer.fileno(), stat.S_IMODE(found.st_mode))
-        elif "ro" in mount["options"]:
-            self._open(target)
-            os.mkdir(self._tree + target)
-            reader_fd, writer_fd = (os.open(path, _OPEN) for path in (source, self._tree + target))
-            try:
-                Cloner(writer_fd).tree(reader_fd, writer_fd)
-            finally:
-                os.close(reader_fd)
-                os.close(writer_fd)
-        else:
-            self._move(target, source)
-
-    def _move(self, target: str, source: str) -> None:
-        """Bring a directory into the tree; it returns."""
-        self._open(target, home=source)
-        try:
-            os.rename(source, self._tree + target)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EBUSY):
-                raise
+        source, readonly = os.path.realpath(mount["source"]), "ro" in mount["options"]
+        if not readonly and not source.startswith(self._own):
             raise UnsupportedError(
-                f"{source!r} cannot be shown at {target!r}: it is in another file system, and nothing can be mounted",
-                hint=NEEDS,
-            ) from None
+                f"{source!r} cannot be written to at {target!r}: nothing can be mounted here, only copied",
+                hint=f"Add ':ro' for a copy, or use a volume. {NEEDS}",
+            )
+        if os.path.isdir(source):
+            self._open(target, home="" if readonly else source)
+            os.mkdir(self._tree + target)
+            _copy_tree(source, self._tree + target)
+            return
+        self._open(target)
+        if not os.path.isfile(source):
+            os.link(source, self._tree + target)
+            return
+        with open(source, "rb") as reader, open(self._tree + target, "xb") as writer:
+            while data := reader.read(_CHUNK):
+                writer.write(data)
+            found = os.fstat(reader.fileno())
+            os.fchown(writer.fileno(), found.st_uid, found.st_gid)
+            os.fchmod(writer.fileno(), stat.S_IMODE(found.st_mode))
 
     def _open(self, target: str, home: str = "") -> None:
         """Make room at a place, and write down what will be there."""
@@ -158,6 +150,15 @@ class Places:
             file.write(target + "\0")
         if saved:
             os.rename(f"{above}/{name}", saved)
+
+
+def _own_directories(tree: str) -> tuple[str, ...]:
+    """The directories that scow keeps what is written to in, of the store that a tree is in."""
+    snapshots = os.path.dirname(os.path.dirname(tree))
+    if os.path.basename(snapshots) != "snapshots":
+        return ()
+    store = os.path.realpath(os.path.dirname(snapshots))
+    return tuple(f"{store}/{name}/" for name in ("cache-mounts", "containers", "tmp", "volumes"))
 
 
 def undo(tree: str, state: str) -> None:
@@ -191,13 +192,28 @@ def _undo(root: Root, tree: str, place: Place) -> None:
         return
     here = f"{tree}{above}/{name}"
     before = os.stat(f"{tree}{above}/")
-    if place.home and not os.path.lexists(place.home):
-        if os.path.isdir(here) and not os.path.islink(here):
-            os.rename(here, place.home)
-        else:
-            os.mkdir(place.home, 0o755)
-    elif not place.saved or os.path.lexists(place.saved):
+    if not place.saved or os.path.lexists(place.saved):  # else nothing was placed yet
+        if place.home and os.path.isdir(here) and not os.path.islink(here):
+            _return(here, place.home)
         remove_tree(here)
     if place.saved and os.path.lexists(place.saved):
         os.rename(place.saved, here)
     os.utime(f"{tree}{above}/", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _return(here: str, home: str) -> None:
+    """Let a directory of the store have what became of its copy."""
+    new = f"{home}.{os.urandom(8).hex()}"
+    os.mkdir(new, 0o700)
+    _copy_tree(here, new)
+    kernel.exchange(new, home)
+    remove_tree(new)
+
+
+def _copy_tree(source: str, goal: str) -> None:
+    reader, writer = os.open(source, _OPEN), os.open(goal, _OPEN)
+    try:
+        Cloner(writer).tree(reader, writer)
+    finally:
+        os.close(reader)
+        os.close(writer)
