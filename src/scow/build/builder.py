@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.events import Ledger, quiet
@@ -172,8 +173,7 @@ class Builder:
             try:
                 return self._build(shop, options, ledger, stdin, check)
             finally:
-                if shop.networks is not None:
-                    shop.networks.close()
+                shop.closers.close()
                 if self.cache.evicted:
                     self.collect()
 
@@ -230,6 +230,9 @@ class Builder:
             lend = networks.lend if networks is not None else None
             return Steps(OciRuntime(state), os.path.join(places.path, "bundles"), lend)
 
+        closers = ExitStack()
+        if networks is not None:
+            closers.callback(networks.close)
         return Workshop(
             db=rooms.db,
             leases=rooms.leases,
@@ -243,6 +246,7 @@ class Builder:
             options=options,
             epoch=options.epoch,
             networks=networks,
+            closers=closers,
         )
 
     def _plan(
@@ -302,6 +306,7 @@ class Builder:
         opened, resolver, plan, stages = self._plan(shop, options, ledger, stdin, check)
         problems = _check(stages, options, resolver, opened)
         solver = Solver(shop, self.cache, ledger)
+        shop.closers.callback(solver.finish)
         if options.cache_from:
             import_caches(options, self._rooms.repository, solver, ledger)
         diary = Diary(shop.db, self.cache, opened.place, options, plan, solver)

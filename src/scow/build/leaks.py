@@ -10,12 +10,16 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, NamedTuple
 
+from scow.build.ops.values import RunOp
+from scow.build.secrets import secret_name, secret_value
 from scow.errors import DeniedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 
+    from scow.build.graph import Op
+    from scow.build.options import BuildOptions
     from scow.layer.changeset import Writable
 
 _SHORTEST = 6
@@ -40,6 +44,34 @@ class Needle(NamedTuple):
     secret: str
     form: str
     data: bytes
+
+
+def may_leak(op: Op, options: BuildOptions) -> bool:
+    """Whether a step's layer is not searched for a secret that it was given, so that no later build may take it unseen.
+
+    Args:
+        op: The step's operation.
+        options: Of the build.
+    """
+    mounts = op.mounts if isinstance(op, RunOp) else ()
+    return any(mount.mount.type == "secret" and secret_name(mount.mount) in options.allow_leaks for mount in mounts)
+
+
+def given_secrets(op: Op, options: BuildOptions) -> dict[str, bytes]:
+    """The secrets that a step was given, as far as they must not be in its layer.
+
+    Args:
+        op: The step's operation.
+        options: Of the build.
+    """
+    secrets: dict[str, bytes] = {}
+    for mount in op.mounts if isinstance(op, RunOp) else ():
+        if mount.mount.type == "secret":
+            name = secret_name(mount.mount)
+            value = None if name in options.allow_leaks else secret_value(options, name)
+            if value is not None:
+                secrets[name] = value
+    return secrets
 
 
 def needles(secrets: Mapping[str, bytes]) -> list[Needle]:

@@ -19,9 +19,8 @@ from scow.build.copying import Filter, fingerprint, matches
 from scow.build.emulation import is_foreign
 from scow.build.failures import StepFailedError
 from scow.build.graph import LayerRef, Solved, content_key, definition_key, digest_of, result_key
-from scow.build.leaks import needles, place_of, refuse
+from scow.build.leaks import given_secrets, may_leak, needles, place_of, refuse
 from scow.build.ops.values import BaseOp, CopyOp, MkdirOp, RunOp
-from scow.build.secrets import secret_name, secret_value
 from scow.build.sources import DirTree
 from scow.build.trees import Story, Tree
 from scow.errors import CancelledError, ScowError
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from scow.build.cacheremote import RemoteCache
     from scow.build.events import Ledger
     from scow.build.graph import Vertex
-    from scow.build.leaks import Needle
     from scow.build.workshop import Workshop
 
 _LATER = (
@@ -74,6 +72,7 @@ class Solver:
         self._told: set[Vertex] = set()
         self._writers = threading.Semaphore(_WRITERS)
         self._uppers: list[str] = []
+        self._dropping: threading.Thread | None = None
         self._later: tuple[str, ...] = _LATER
         self.stories: list[Story] = []
         self.remotes: list[RemoteCache] = []
@@ -145,7 +144,13 @@ class Solver:
                 raise failure or CancelledError("the build did not begin")
             return task.result().result()
         finally:
-            self._drop_uppers()
+            self._dropping = threading.Thread(target=self._drop_uppers, daemon=True)
+            self._dropping.start()
+
+    def finish(self) -> None:
+        """Wait until nothing is left of what steps worked in; the image can be made meanwhile."""
+        if self._dropping is not None:
+            self._dropping.join()
 
     def _missing(self, target: Vertex) -> set[Vertex]:
         """The vertices that a target needs and whose results no definition key finds: each will be flown."""
@@ -398,34 +403,17 @@ class Solver:
         """Make the layer of a RUN from what it left, and enter it."""
         shop = self._shop
         with self._writers:
-            diff, size, usage, leak = shop.keep_upper(shop.snapshots.upper(name), self._needles(vertex))
+            diff, size, usage, leak = shop.keep_upper(
+                shop.snapshots.upper(name), needles(given_secrets(vertex.op, shop.options))
+            )
             if leak is not None:
                 with shop.content.open(diff) as tar:
                     raise refuse(leak, place_of(tar, leak[1]), vertex.title)
         solved = shop.place(below, LayerRef(diff, size, usage, when))
         second = result_key(definition, str(below.chain), [str(read.result().chain) for read in reads])
-        if not self._may_leak(vertex):
+        if not may_leak(vertex.op, shop.options):
             self._cache.put([self.keys[vertex], second], solved, vertex.op.kind, vertex.title)
         return solved
-
-    def _may_leak(self, vertex: Vertex) -> bool:
-        """Whether a layer was not searched for secrets, so that no later build may take it unseen."""
-        mounts = vertex.op.mounts if isinstance(vertex.op, RunOp) else ()
-        allowed = self._shop.options.allow_leaks
-        return any(mount.mount.type == "secret" and secret_name(mount.mount) in allowed for mount in mounts)
-
-    def _needles(self, vertex: Vertex) -> list[Needle]:
-        """The secrets that a RUN was given, as far as they must not be in its layer."""
-        options = self._shop.options
-        op = vertex.op
-        secrets: dict[str, bytes] = {}
-        for mount in op.mounts if isinstance(op, RunOp) else ():
-            if mount.mount.type == "secret":
-                name = secret_name(mount.mount)
-                value = None if name in options.allow_leaks else secret_value(options, name)
-                if value is not None:
-                    secrets[name] = value
-        return needles(secrets)
 
     def _second_key(self, vertex: Vertex, below: Solved, reads: Sequence[Solved]) -> LayerRef | None:
         key = result_key(self._definitions[vertex], str(below.chain), [str(read.chain) for read in reads])

@@ -51,6 +51,7 @@ class Workshop:
         options: Of the build.
         epoch: ``SOURCE_DATE_EPOCH``, or ``None``.
         networks: Places for steps on the default network; ``None`` when steps are on the host's.
+        closers: Closed when the build ends, however it does.
         bases: Makes the snapshot of a base image, by chain.
     """
 
@@ -66,6 +67,7 @@ class Workshop:
     options: BuildOptions
     epoch: int | None
     networks: StepNetworks | None = None
+    closers: ExitStack = field(default_factory=ExitStack)
     bases: dict[ChainID, Callable[[], object]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _snapshots: Snapshotter | None = None

@@ -261,6 +261,7 @@ def _pump(readers: list[int], watch: _Watch) -> bool:
     poll = select.poll()
     streams = {readers[0]: 1, readers[1]: 2}
     for fd in readers:
+        os.set_blocking(fd, False)
         poll.register(fd, select.POLLIN)
     meanwhile = watch.meanwhile
     while streams:
@@ -270,8 +271,12 @@ def _pump(readers: list[int], watch: _Watch) -> bool:
         if not ready and meanwhile is not None:
             meanwhile()
             meanwhile = None
-        for fd, _ in ready:
-            data = os.read(fd, 1 << 16)
+        # Both are read, the output first: what was written to it before a complaint is there when the complaint is.
+        for fd in list(streams) if ready else ():
+            try:
+                data = os.read(fd, 1 << 16)
+            except BlockingIOError:
+                continue
             if data:
                 watch.output(streams[fd], data)
             else:
