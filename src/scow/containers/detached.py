@@ -49,6 +49,10 @@ def start(service: Containers, container: Container, before: Callable[[Container
 
 def _start(service: Containers, container: Container, before: Callable[[Container], None] | None) -> Container:
     directory = service.directory(container.id)
+    if in_user_namespace():
+        from scow.linux.reentry import note_container
+
+        note_container(service.run_root, directory)
     monitor.forget(directory, container.id)
     service.runtime.delete(container.id)
     watch = Deadman(service.runtime.words("delete", "--force", container.id))
@@ -117,10 +121,6 @@ def _create(service: Containers, container: Container, attached: Attached | None
         environment={"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath},
         keep=attached.keep if attached else None,
     )
-    if in_user_namespace():
-        from scow.linux.reentry import note_container
-
-        note_container(service.run_root, watch.bundle)
     return monitor.create(service.runtime, watch), stubs
 
 

@@ -68,7 +68,9 @@ def enter(standing: Standing, run_root: str, meanwhile: Callable[[], object] | N
 
 
 def note_container(run_root: str, directory: str) -> None:
-    """Write down that a detached container is about to live in this namespace.
+    """Write down that a detached container is about to live in this namespace, and who starts it.
+
+    Who starts it may be the container's former monitor, whose number is no longer in the files there.
 
     Args:
         run_root: As for :func:`enter`; nothing happens where nobody ever entered.
@@ -76,6 +78,7 @@ def note_container(run_root: str, directory: str) -> None:
     """
     if os.path.exists(os.path.join(run_root, _MEMBERS)):
         with _Members(run_root) as members:
+            members.add(self_mark())
             members.add("@" + directory)
 
 
