@@ -56,6 +56,7 @@ class Engine:
 
     def __init__(self, root: str | None = None, *, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.from_env(os.environ, root=root or "")
+        self._standing: Standing | None = None
         self._db: Database | None = None
         self._leases: Leases | None = None
         self._content: LocalContentStore | None = None
@@ -89,7 +90,7 @@ class Engine:
             return None
         from scow.linux.standing import NOTHING, look
 
-        standing = look()
+        standing = self._standing = look()
         if standing.mode != NOTHING:
             from scow.linux.reentry import enter
 
@@ -404,8 +405,10 @@ class Engine:
         """The store and the host, in docker's members."""
         from scow import __version__
         from scow.containers.hostinfo import info
+        from scow.linux.standing import look
 
-        return info(self.containers, self.settings.environ, self.settings.snapshotter, __version__)
+        standing = self._standing or look()
+        return info(self.containers, self.settings.environ, self.settings.snapshotter, __version__, standing)
 
     def prune(
         self, *, every: bool = False, volumes: bool = False, filters: Sequence[tuple[str, str]] = ()

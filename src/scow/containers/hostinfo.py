@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ``scow info`` tells: the store, the host, and what of it scow uses or misses, in docker's members.
 
-Source: Docker Engine API v1.50, "SystemInfo"; scow's own members are ``Snapshotter``, ``OCIRuntime``, ``Monitor`` and
-``Missing``.
+Source: Docker Engine API v1.50, "SystemInfo"; scow's own members are ``Mode``, ``Snapshotter``, ``OCIRuntime``,
+``Monitor`` and ``Missing``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from scow.base.clock import now, rfc3339
+from scow.linux import cgroups
 from scow.linux.features import PROGRAMS, probe
+from scow.linux.standing import ROOT
+from scow.runtime.network.usermode import TUN, TUN_REMEDY
 from scow.snapshot.choose import describe
 
 if TYPE_CHECKING:
@@ -19,11 +22,14 @@ if TYPE_CHECKING:
 
     from scow.containers.service import Containers
     from scow.linux.features import Features
+    from scow.linux.standing import Standing
 
 _NEEDED = ("runc", "conmon", "nft")
 
 
-def info(service: Containers, environ: Mapping[str, str], snapshotter: str, version: str) -> dict[str, Any]:
+def info(
+    service: Containers, environ: Mapping[str, str], snapshotter: str, version: str, standing: Standing
+) -> dict[str, Any]:
     """Describe the store and the host.
 
     Args:
@@ -31,6 +37,7 @@ def info(service: Containers, environ: Mapping[str, str], snapshotter: str, vers
         environ: Where proxies are named.
         snapshotter: What the settings force, or ``""``.
         version: Of scow.
+        standing: What this user may do here, and why.
 
     Returns:
         Docker's members and scow's own.
@@ -39,7 +46,9 @@ def info(service: Containers, environ: Mapping[str, str], snapshotter: str, vers
     states = [container.status for container in service.all()]
     choice = describe(service.root, snapshotter)
     runtime = features.programs.get("runc") or features.programs.get("crun") or ""
-    missing = _missing(features)
+    rootless = standing.mode != ROOT
+    missing = _missing(features, rootless=rootless)
+    limits = bool(cgroups.home())
     return {
         "ID": _store_id(service),
         "Containers": len(states),
@@ -51,7 +60,7 @@ def info(service: Containers, environ: Mapping[str, str], snapshotter: str, vers
         "DriverStatus": [["Why", choice.reason], ["Backing Filesystem", _filesystem(service.root)]],
         "SystemTime": rfc3339(now()),
         "LoggingDriver": "json-file",
-        "CgroupDriver": "cgroupfs" if features.cgroups != "none" else "none",
+        "CgroupDriver": "cgroupfs" if features.cgroups != "none" and limits else "none",
         "CgroupVersion": "2" if features.cgroups == "v2" else "1",
         "KernelVersion": features.kernel,
         **_system(),
@@ -76,20 +85,32 @@ def info(service: Containers, environ: Mapping[str, str], snapshotter: str, vers
         "Runtimes": {os.path.basename(runtime): {"path": runtime}} if runtime else {},
         "DefaultRuntime": os.path.basename(runtime),
         "InitBinary": "",
-        "SecurityOptions": [f"name={name}" for name in features.security],
-        "Rootless": not features.root,
+        "SecurityOptions": [f"name={name}" for name in (*features.security, *(["rootless"] if rootless else []))],
+        "Rootless": rootless,
+        "Mode": {"Name": standing.mode, "Reason": standing.reason, "More": standing.more},
         "Snapshotter": {"Kind": choice.kind, "Reason": choice.reason},
         "OCIRuntime": runtime,
         "Monitor": features.programs.get("conmon", ""),
         "Missing": missing,
-        "Warnings": [f"{name} is not installed (Debian package: {package})" for name, package in missing.items()]
+        "Warnings": [
+            *(f"{name} is not installed (Debian package: {package})" for name, package in missing.items()),
+            *([] if limits else [f"Containers have no limits: {cgroups.WITHOUT}. {cgroups.remedy()}"]),
+            *(_carrying() if rootless and "pasta" not in missing else []),
+        ]
         or None,
     }
 
 
-def _missing(features: Features) -> dict[str, str]:
+def _carrying() -> list[str]:
+    """What keeps networks of the user's own from working."""
+    if os.access(TUN, os.R_OK | os.W_OK):
+        return []
+    return [f"Networks other than host and none do not work: {TUN} cannot be opened. As root: {TUN_REMEDY}."]
+
+
+def _missing(features: Features, *, rootless: bool) -> dict[str, str]:
     """The programs scow would use here and does not find, with the packages that have them."""
-    wanted = [*_NEEDED] if features.root else [*_NEEDED, "newuidmap", "pasta"]
+    wanted = [*_NEEDED, "newuidmap", "pasta"] if rootless else [*_NEEDED]
     found = features.programs
     alternatives = {"runc": "crun", "pasta": "slirp4netns"}
     return {name: PROGRAMS[name] for name in wanted if name not in found and alternatives.get(name, name) not in found}

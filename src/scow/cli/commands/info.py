@@ -68,7 +68,10 @@ def _page(value: dict[str, Any]) -> list[str]:
         f" ID: {value['ID']}",
         f" Root Dir: {value['DockerRootDir']}",
         f" Rootless: {str(value['Rootless']).lower()}",
+        f" Mode: {value['Mode']['Name']} ({value['Mode']['Reason']})",
     ]
+    if value["Mode"]["More"]:
+        lines.append(f"  {value['Mode']['More']}")
     for title, name in (("HTTP Proxy", "HttpProxy"), ("HTTPS Proxy", "HttpsProxy"), ("No Proxy", "NoProxy")):
         if value[name]:
             lines.append(f" {title}: {value[name]}")

@@ -2,8 +2,7 @@
 """Bridges of this host, and containers on them: made when the first container comes, gone with the last one.
 
 Everything is named after the network or the endpoint, so that a later process can take away what a killed one left.
-Changes are made under :func:`locked`, a lock on the host's network namespace itself: it leaves no file, and every
-store of the host shares it.
+Changes are made under :func:`locked`, which every store of the host shares.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 
 from scow.errors import UnavailableError
 from scow.linux import kernel
+from scow.linux.idmaps import in_user_namespace
 from scow.linux.namespaces import FLAGS
 from scow.runtime.network import firewall
 from scow.runtime.network.addresses import Subnet
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MTU = 1500
 _LOOPBACK = 1
+_LOCK = "/run/scow-networks.lock"
 
 
 class Bridge(NamedTuple):
@@ -71,8 +72,15 @@ class Port(NamedTuple):
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Change links and rules alone; other processes wait."""
-    fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    """Change links and rules alone; other processes wait.
+
+    The lock of root's is a file that nobody else can open, for whoever can open it can hold it for ever: the namespace
+    itself would do for a user's own, but the host's is open to all.
+    """
+    if in_user_namespace():
+        fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    else:
+        fd = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

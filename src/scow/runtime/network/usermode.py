@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 _NAMESPACE, _HOLD = 9, 10
 _LOOPBACK = 1
-_TUN = "/dev/net/tun"
+TUN = "/dev/net/tun"
+TUN_REMEDY = f"modprobe tun; chmod 666 {TUN}"
+"""What lets users make links whose packets a program carries; udev's rules do so everywhere."""
 _SECONDS = 10.0
 MTU = 65520
 """Bytes of a packet: a program carries them out, which is the faster the larger they are."""
@@ -202,10 +204,10 @@ def _start(directory: str) -> tuple[int, int]:
             "networks of an ordinary user need slirp4netns or pasta, and neither is installed",
             hint="As root: apt install slirp4netns. Without it, use --network host or --network none.",
         )
-    if not os.access(_TUN, os.R_OK | os.W_OK):
+    if not os.access(TUN, os.R_OK | os.W_OK):
         raise DeniedError(
-            f"{_TUN} cannot be opened, and networks of an ordinary user need it",
-            hint=f"As root: modprobe tun; chmod 666 {_TUN}. Without it, use --network host or --network none.",
+            f"{TUN} cannot be opened, and networks of an ordinary user need it",
+            hint=f"As root: {TUN_REMEDY}. Without it, use --network host or --network none.",
         )
     namespace = run_new("net", _furnish)
     reader = os.open(f"{directory}/hold", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
