@@ -174,6 +174,7 @@ class Engine:
         if self._builder is None:
             from scow.build.builder import Builder, Rooms
             from scow.linux.idmaps import in_user_namespace
+            from scow.linux.mount import may_mount
             from scow.oci.reference import Reference
 
             here = self.settings
@@ -189,7 +190,8 @@ class Engine:
                     ensure=self.ensure_image,
                     limits=self.limits,
                     cache_size=here.build_cache_size,
-                    network=None if in_user_namespace() else self._step_place,
+                    # without the right to make networks, steps are where scow is
+                    network=None if in_user_namespace() or not may_mount() else self._step_place,
                     repository=lambda name, push: self.transfers().client.repository(Reference.parse(name), push=push),
                 )
             )
