@@ -53,6 +53,7 @@ def run_attached(
     sessions: list[Session] = []
 
     def attach(running: Container) -> None:
+        containers.note("attach", running)
         bundle = containers.directory(running.id)
         sessions.append(
             Session(

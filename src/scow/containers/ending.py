@@ -16,6 +16,7 @@ from scow.errors import ScowError
 from scow.linux import cgroups, process
 from scow.linux.idmaps import in_user_namespace
 from scow.linux.mount import may_mount
+from scow.runtime.handover import release
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -123,7 +124,13 @@ def forget(service: Containers, container: Container, *, volumes: bool) -> None:
         if there:
             service.note("destroy", container)
         # Last: while it is there, ``sweep`` knows that something may have been interrupted.
-        service.db.after_commit(lambda: remove_tree(service.directory(container.id)))
+        service.db.after_commit(lambda: discard(service.directory(container.id)))
+
+
+def discard(directory: str) -> None:
+    """Remove a container's directory, whatever still waits in it."""
+    release(directory)
+    remove_tree(directory)
 
 
 def drop_anonymous(service: Containers, container: Container) -> None:

@@ -82,7 +82,7 @@ def run(service: Containers, container: Container, wish: Exec, streams: Streams)
     pidfd = os.pidfd_open(pid)
     pump.until(pidfd, drain=True)
     os.close(pidfd)
-    return process.exit_status(os.waitpid(pid, 0)[1])
+    return beginning.over(process.exit_status(os.waitpid(pid, 0)[1]))
 
 
 def probe(service: Containers, container: Container, wish: Exec, *, seconds: float, limit: int) -> tuple[int, str]:
@@ -115,7 +115,7 @@ def probe(service: Containers, container: Container, wish: Exec, *, seconds: flo
         gone = process.wait_gone(pid, process.start_time(pid), seconds)
         if not gone:
             os.kill(pid, _SIGKILL)
-        status = process.exit_status(os.waitpid(pid, 0)[1])
+        status = beginning.over(process.exit_status(os.waitpid(pid, 0)[1]))
         return status if gone else -1, said()
     finally:
         os.close(out)
@@ -172,7 +172,7 @@ def run_terminal(
             os.close(complaint)
             if os.path.lexists(path):
                 os.unlink(path)
-    return 0 if left else process.exit_status(os.waitpid(pid, 0)[1])
+    return 0 if left else beginning.over(process.exit_status(os.waitpid(pid, 0)[1]))
 
 
 class _Beginning:
@@ -187,6 +187,7 @@ class _Beginning:
 
     Attributes:
         pid: The runtime's process.
+        identity: What events call the new process.
     """
 
     def __init__(self, service: Containers, container: Container) -> None:
@@ -194,6 +195,7 @@ class _Beginning:
         self._container = container
         self._writer = -1
         self.pid = 0
+        self.identity = os.urandom(32).hex()
 
     def __enter__(self) -> Self:
         return self
@@ -231,6 +233,15 @@ class _Beginning:
         except BrokenPipeError:
             pass  # the runtime has ended, and said why
         self._close()
+        command = " ".join(wish.args)
+        with self._service.db.write():
+            self._service.note(f"exec_create: {command}", self._container, execID=self.identity)
+            self._service.note(f"exec_start: {command}", self._container, execID=self.identity)
+
+    def over(self, status: int) -> int:
+        """Note that the process has ended, and how."""
+        self._service.note("exec_die", self._container, execID=self.identity, exitCode=str(status))
+        return status
 
     def ended(self, said: Callable[[], str]) -> None:
         """Wait for the runtime.

@@ -101,6 +101,7 @@ def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool
             started=time.time(),
             **({"stubs": stubs} if stubs != container.stubs else {}),
         )
+        service.note("attach", container)
         service.note("start", container)
     return pid
 

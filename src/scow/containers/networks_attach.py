@@ -254,6 +254,8 @@ def _reserve(
             "Ports": _describe_ports(published),
         }
         service.store.update(container.id, network=document)
+        for network, _ in placed:
+            note(service, "connect", network, container=container.id)
     return placed, published
 
 
@@ -369,10 +371,20 @@ class Leaving:
             self._lock = None
             if self._done is not None:
                 self._done.acquire()
-            self._service.networks.release(self._container.id)
+            with self._service.db.write():
+                for endpoint in self._service.networks.endpoints(container=self._container.id):
+                    network = self._service.networks.get(endpoint.network)
+                    if network is not None:
+                        note(self._service, "disconnect", network, container=self._container.id)
+                self._service.networks.release(self._container.id)
             networks_names.refresh(self._service, self._left)
         self._service.wiring.left()
         forget_names(self._service, self._container.id)
+
+
+def note(service: Containers, action: str, network: Network, **attributes: str) -> None:
+    """Write an event down for ``scow events``."""
+    service.events.add("network", action, network.id, {"name": network.name, "type": network.driver, **attributes})
 
 
 def forget_names(service: Containers, container: str) -> None:

@@ -78,7 +78,7 @@ def create(service: Containers, request: Mapping[str, Any]) -> Network:
     made = service.networks.create(wish)
     if not subnet:
         made = networks_attach.settle(service, made)
-    note(service, "create", made)
+    networks_attach.note(service, "create", made)
     return made
 
 
@@ -126,7 +126,7 @@ def remove(service: Containers, network: Network) -> None:
             if (container := service.store.get(endpoint.container)) is not None
         ]
         raise NetworkInUseError(f"{error.message} ({', '.join(on_it)})") from None
-    note(service, "destroy", network)
+    networks_attach.note(service, "destroy", network)
 
 
 def prune(service: Containers, filters: Iterable[tuple[str, str]] = ()) -> list[str]:
@@ -152,11 +152,6 @@ def used(service: Containers) -> set[str]:
         if service.uses_networks(container):
             found |= networks_attach.wanted(container).keys()
     return found
-
-
-def note(service: Containers, action: str, network: Network, **attributes: str) -> None:
-    """Write an event down for ``scow events``."""
-    service.events.add("network", action, network.id, {"name": network.name, "type": network.driver, **attributes})
 
 
 # ------------------------------------------------------------------ look
@@ -312,7 +307,7 @@ def connect(service: Containers, network: Network, container: Container, config:
         _remember(service, container, {name: {"NetworkID": ""} for name in [*current, network.name]}, network, wish)
     else:
         service.wiring.call(lambda: _plug_in(service, network, container, wish), make=True)
-    note(service, "connect", network, container=container.id)
+    networks_attach.note(service, "connect", network, container=container.id)
 
 
 def _remember(
@@ -383,7 +378,7 @@ def disconnect(service: Containers, network: Network, container: Container) -> N
         if network.id == _publishing(container):
             document["Ports"] = {}
     service.store.update(container.id, network=document)
-    note(service, "disconnect", network, container=container.id)
+    networks_attach.note(service, "disconnect", network, container=container.id)
 
 
 def _unplug(service: Containers, network: Network, container: Container) -> None:

@@ -12,7 +12,6 @@ import time
 from _thread import get_ident
 from contextlib import contextmanager
 
-from scow.base.files import remove_tree
 from scow.containers.events import Events
 from scow.containers.store import ContainerNotFoundError, ContainerStore
 from scow.errors import ScowError, UnavailableError
@@ -322,6 +321,8 @@ class Containers:
 
     def sweep(self) -> None:
         """Remove what never got a row, or lost it when a removal was interrupted."""
+        from scow.containers.ending import discard
+
         top = f"{self.root}/containers"
         names = os.listdir(top) if os.path.isdir(top) else []
         known = self.store.ids() if names else set()
@@ -333,7 +334,7 @@ class Containers:
                 if not gone:
                     self.snapshots.sweep_orphans()
                 gone = True
-                remove_tree(path)
+                discard(path)
         if os.path.isdir(f"{self.root}/volumes"):
             self.volumes.sweep(_YOUNG_SECONDS)
 
@@ -363,4 +364,6 @@ class Containers:
 
         stop(self, container, seconds, signal)
         current = self.store.get(container.id) or container
-        return self.start(current)
+        started = self.start(current)
+        self.note("restart", started)
+        return started

@@ -79,6 +79,7 @@ def stop(service: Containers, container: Container, seconds: int | None = None, 
     patience = container.config.get("StopTimeout") if seconds is None else seconds
     if patience is None:
         patience = _STOP_SECONDS
+    service.note("kill", container, signal=str(asked))
     send(container, asked)
     left = settling.wait_end(service, container, None if patience < 0 else float(patience))
     if left is not None and left.is_alive:
@@ -92,6 +93,7 @@ def kill_and_wait(service: Containers, container: Container) -> None:
     Raises:
         UnavailableError: They do not end: the kernel holds them.
     """
+    service.note("kill", container, signal=str(int(signal.SIGKILL)))
     if container.status == PAUSED:
         send(container, signal.SIGKILL)
         unpause(service, container)
@@ -118,10 +120,10 @@ def kill(service: Containers, container: Container, name: str) -> None:
         raise NotRunningError(f"Container {container.id} is not running")
     if number in {signal.SIGKILL, signal.SIGTERM, signal_number(container.config.get("StopSignal") or "TERM")}:
         service.store.update(container.id, stopped=1)
-    service.note("kill", container, signal=str(number))
     if number == signal.SIGKILL:
         kill_and_wait(service, container)
     else:
+        service.note("kill", container, signal=str(number))
         send(container, number)
 
 

@@ -9,6 +9,7 @@ beginning, so that a runtime whose starter was killed reads an end of file and g
 from __future__ import annotations
 
 import os
+import stat
 
 from scow.errors import UnavailableError
 from scow.typing import TYPE_CHECKING
@@ -34,6 +35,27 @@ def write_config(bundle: str, text: str) -> None:
     os.rename(f"{path}.new", path)
 
 
+def release(bundle: str) -> None:
+    """Let a runtime go that waits for a document nobody is going to give it: it finds it empty, and ends.
+
+    Before a bundle is removed or used again: a pipe that is only unlinked would keep its reader for ever.
+
+    Args:
+        bundle: The bundle's directory.
+    """
+    path = os.path.join(bundle, _NAME)
+    try:
+        if not stat.S_ISFIFO(os.lstat(path).st_mode):
+            return
+        pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        write_config(bundle, "")  # for a runtime that comes to it only now
+    finally:
+        os.close(pipe)
+
+
 class Handover:
     """A bundle's ``config.json`` that is still to come; use it in a ``with`` block around all of the waiting.
 
@@ -47,6 +69,7 @@ class Handover:
     def __init__(self, bundle: str) -> None:
         self._path = os.path.join(bundle, _NAME)
         try:
+            release(bundle)
             if os.path.lexists(self._path):
                 os.unlink(self._path)
             os.mkfifo(self._path, 0o600)

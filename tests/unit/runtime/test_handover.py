@@ -7,11 +7,12 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
-from scow.runtime.handover import Handover, write_config
+from scow.runtime.handover import Handover, release, write_config
 
 # As runc reads: until the document is complete, without waiting for an end of file.
 DECODE = """
@@ -104,3 +105,17 @@ def test_a_pipe_left_by_a_killed_command_is_replaced(tmp_path):
     os.mkfifo(tmp_path / "config.json")
     with Handover(str(tmp_path)):
         assert stat.S_ISFIFO(os.lstat(tmp_path / "config.json").st_mode)
+
+
+def test_whoever_waits_in_vain_is_let_go(tmp_path):
+    """A starter that was killed leaves its pipe; a reader that came later must not wait for ever."""
+    os.mkfifo(tmp_path / "config.json")
+    read, waiting = [], threading.Thread(target=lambda: read.append((tmp_path / "config.json").read_bytes()))
+    waiting.start()
+    time.sleep(0.05)
+    release(str(tmp_path))
+    waiting.join(10)
+    assert read == [b""]
+    assert (tmp_path / "config.json").read_bytes() == b"", "for those that come later still"
+    release(str(tmp_path))
+    release(str(tmp_path / "none"))

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from scow.cli.template.values import Struct
     from scow.containers.events import Event
 
 COMMAND = Command(
@@ -47,11 +48,12 @@ def main(argv: list[str]) -> int:
             raise InvalidArgumentError(f"Invalid filter '{key}'")
         wanted.setdefault(key, []).append(value)
     text = "{{json .}}" if options.format == "json" else options.format
+    as_json = text.replace(" ", "") == "{{json.}}"
     template = Template(text) if text else None
     events = engine(plain=True).containers.events
     for event in events.follow(since, lambda: until is None or time.time() < until):
         if (until is None or event.at <= until) and _matches(event, wanted):
-            line = template.render(document(event)) if template else show(event)
+            line = template.render(typed(event, as_json=as_json)) if template else show(event)
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
     return 0
@@ -96,6 +98,28 @@ def document(event: Event) -> dict[str, Any]:
         "time": whole // 10**9,
         "timeNano": whole,
     }
+
+
+def typed(event: Event, *, as_json: bool) -> Struct:
+    """An event as Go's struct: with the names of its JSON members, or with those of its fields."""
+    from scow.cli.template.values import Struct
+
+    found = document(event)
+    found["Actor"] = Struct([("ID", event.actor), ("Attributes", event.attributes)], "events.Actor")
+    if as_json:
+        return Struct(found.items(), "events.Message")
+    fields = {
+        "Status": found.get("status", ""),
+        "ID": found.get("id", ""),
+        "From": found.get("from", ""),
+        "Type": event.kind,
+        "Action": event.action,
+        "Actor": found["Actor"],
+        "Scope": found["scope"],
+        "Time": found["time"],
+        "TimeNano": found["timeNano"],
+    }
+    return Struct(fields.items(), "events.Message")
 
 
 def show(event: Event) -> str:
