@@ -173,8 +173,6 @@ class Engine:
         """Builds images from Dockerfiles."""
         if self._builder is None:
             from scow.build.builder import Builder, Rooms
-            from scow.linux.idmaps import in_user_namespace
-            from scow.linux.mount import may_mount
             from scow.oci.reference import Reference
 
             here = self.settings
@@ -190,8 +188,7 @@ class Engine:
                     ensure=self.ensure_image,
                     limits=self.limits,
                     cache_size=here.build_cache_size,
-                    # without the right to make networks, steps are where scow is
-                    network=None if in_user_namespace() or not may_mount() else self._step_place,
+                    network=self._step_place if _has_step_networks() else None,
                     repository=lambda name, push: self.transfers().client.repository(Reference.parse(name), push=push),
                 )
             )
@@ -426,6 +423,18 @@ class Engine:
         images = self.prune_images(every=every, filters=filters)
         total = size + volume_size + images.freed.size
         return PrunedAll(containers, networks, volume_names, images.removed, [record.id for record in cache], total)
+
+
+def _has_step_networks() -> bool:
+    """Whether build steps can be on a network of their own; else they are on the host's."""
+    from scow.linux.idmaps import in_user_namespace
+    from scow.linux.mount import may_mount
+
+    if not in_user_namespace():
+        return may_mount()
+    from scow.runtime.network.usermode import is_usable
+
+    return is_usable()
 
 
 def _own_store(root: str) -> None:

@@ -20,7 +20,9 @@ from scow.runtime.step import StepPlace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from scow.containers.networks import Endpoint, Network
     from scow.containers.service import Containers
+    from scow.containers.wiring import Loading
 
 
 @contextmanager
@@ -38,6 +40,28 @@ def step_place(service: Containers, identity: str) -> Iterator[StepPlace]:
         UnavailableError: All addresses are taken, or the kernel refused.
         UnsupportedError: nft is not installed.
     """
+    wiring = service.wiring
+    network, endpoint, namespace, loading = wiring.call(lambda: _place(service, identity), make=True)
+    try:
+        for each in [*loading, *wiring.pending()]:
+            each.wait()
+        yield StepPlace(
+            f"/proc/{os.getpid()}/fd/{namespace}",
+            to_text(endpoint.address),
+            wiring.hosts_address or network.gateway,
+            wiring.server,
+        )
+    finally:
+        os.close(namespace)
+        if wiring.goes_with(identity):
+            service.networks.release(identity)
+        else:
+            wiring.call(lambda: networks_attach.detach_row(service, endpoint, None))
+        wiring.left()
+
+
+def _place(service: Containers, identity: str) -> tuple[Network, Endpoint, int, list[Loading]]:
+    """A namespace that is on the default network, and rules being loaded."""
     network = service.networks.find("bridge")
     with bridge.locked():
         network = networks_attach.settled(service, network)
@@ -54,10 +78,4 @@ def step_place(service: Containers, identity: str) -> Iterator[StepPlace]:
                 os.close(namespace)
             service.networks.release(identity)
             raise
-    try:
-        if rules is not None:
-            rules.wait()
-        yield StepPlace(f"/proc/{os.getpid()}/fd/{namespace}", to_text(endpoint.address), network.gateway)
-    finally:
-        os.close(namespace)
-        networks_attach.detach_row(service, endpoint, None)
+    return network, endpoint, namespace, [rules] if rules is not None else []

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+from _thread import _local
 
 from scow.errors import DeniedError, UnavailableError, UnsupportedError
 from scow.linux import process
@@ -38,6 +40,18 @@ class _Started:
         """Not at all."""
 
 
+class _Visit(_local):
+    """What belongs to one thread's dealings with the network."""
+
+    home: Home | None = None
+    uplink: usermode.Uplink | None = None
+    lifeline = -1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sockets: dict[tuple[str, str, int], _socket.socket] = {}
+
+
 class UserWiring:
     """Bridges in a namespace of the user's own.
 
@@ -48,15 +62,13 @@ class UserWiring:
     def __init__(self, service: Containers) -> None:
         self._service = service
         self.mtu = usermode.MTU
-        self._uplink: usermode.Uplink | None = None
-        self._home: Home | None = None
-        self._sockets: dict[tuple[str, str, int], _socket.socket] = {}
-        self._lifeline = -1
+        self._visit = _Visit()
+        self._hold = -1
 
     @property
     def server(self) -> str:
         """The carrier's."""
-        return self._uplink.server if self._uplink else ""
+        return self._visit.uplink.server if self._visit.uplink else ""
 
     @property
     def hosts_address(self) -> str:
@@ -65,21 +77,23 @@ class UserWiring:
 
     def call(self, work: Callable[[], T], *, make: bool = False) -> T:
         """Call it in a thread that goes there."""
+        caller = self._visit.__dict__
 
         def there(home: Home) -> T:
-            self._home = home
+            # A thread of its own goes on with what its caller has begun.
+            self._visit.__dict__.update(caller, home=home)
             try:
                 return work()
             finally:
-                self._home = None
+                caller.update(self._visit.__dict__, home=None)
 
         if make:
-            self._uplink = usermode.open_uplink(self._service.run_root)
+            uplink = self._visit.uplink = usermode.open_uplink(self._service.run_root, self._hold)
+            self._hold = uplink.hold
             try:
-                return run_in(self._uplink.namespace, "net", there)
+                return run_in(uplink.namespace, "net", there)
             finally:
-                self._uplink.arrived()
-                os.close(self._uplink.namespace)
+                uplink.arrived()
         namespace = usermode.find_namespace(self._service.run_root)
         if namespace < 0:
             # Nothing is left of it, and that is what is found in an empty one.
@@ -94,11 +108,12 @@ class UserWiring:
         return self._at_home(bridge.taken_subnets)
 
     def _at_home(self, request: Callable[[], T]) -> T:
-        return request() if self._home is None else self._home(request)
+        home = self._visit.home
+        return request() if home is None else home(request)
 
     def pending(self) -> list[Loading]:
         """Packets must be carried out."""
-        return [self._uplink] if self._uplink else []
+        return [self._visit.uplink] if self._visit.uplink else []
 
     def is_free(self, protocol: str, host: str, port: int) -> bool:
         """Take the port for good; it is given back when this process ends, or when the container does."""
@@ -115,7 +130,7 @@ class UserWiring:
                 hint=f"Choose one above 1023, or as root: sysctl net.ipv4.ip_unprivileged_port_start={port}",
             ) from None
         if found is not None:
-            self._sockets[protocol, host, port] = found
+            self._visit.sockets[protocol, host, port] = found
         return found is not None
 
     def publish(self, container: str, ports: Sequence[Published]) -> Loading:
@@ -123,11 +138,12 @@ class UserWiring:
         from scow.runtime.network.forwarder import command_line
 
         reader, writer = os.pipe2(os.O_CLOEXEC)
+        sockets = self._visit.sockets
         try:
             keep = {}
             listed = []
             for number, port in enumerate(ports, _FIRST_SOCKET):
-                keep[number] = self._sockets[port.protocol, port.host, port.port].fileno()
+                keep[number] = sockets[port.protocol, port.host, port.port].fileno()
                 listed.append((number, port.protocol, port.inside))
             pid = process.spawn(command_line(ports[0].address, listed), stdin=reader, keep=keep, session=True)
         except BaseException:
@@ -135,10 +151,10 @@ class UserWiring:
             raise
         finally:
             os.close(reader)
-            for socket in self._sockets.values():
+            for socket in sockets.values():
                 socket.close()
-            self._sockets.clear()
-        self._lifeline = writer
+            sockets.clear()
+        self._visit.lifeline = writer
         with open(self._note(container), "w", encoding="ascii") as file:
             file.write(f"{pid} {process.start_time(pid)}")
         return _Started()
@@ -165,8 +181,12 @@ class UserWiring:
 
     def keep(self) -> dict[int, int]:
         """The carrier ends when nobody has the one, the forwarder when nobody has the other."""
-        found = {_HOLD: self._uplink.hold} if self._uplink else {}
-        return {**found, _LIFELINE: self._lifeline} if self._lifeline >= 0 else found
+        visit, found = self._visit, {}
+        if visit.uplink is not None:
+            found[_HOLD] = fcntl.fcntl(visit.uplink.hold, fcntl.F_DUPFD_CLOEXEC, _FIRST_SOCKET)
+        if visit.lifeline >= 0:
+            found[_LIFELINE], visit.lifeline = visit.lifeline, -1
+        return found
 
     def left(self) -> None:
         """End the carrier with the last one."""

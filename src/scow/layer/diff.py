@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scow.layer.changeset import Writable
+    from scow.linux.owners import Owners
 
 _REDIRECTS = ("trusted.overlay.redirect", "user.overlay.redirect", "trusted.overlay.metacopy", "user.overlay.metacopy")
 _NONE: frozenset[bytes] = frozenset()
@@ -189,7 +190,7 @@ def diff_trees(old: str, new: str, out: Writable, *, epoch: int | None = None) -
         ScowError: Something cannot be read.
     """
     layer = _Layer(out, epoch)
-    for kind, item in _differences(os.fsencode(old), os.fsencode(new)):
+    for kind, item in _differences(os.fsencode(old), os.fsencode(new), owners.here()):
         if kind == "D":
             above, slash, base = item.name.rpartition(b"/")
             layer.mark(above + slash + PREFIX + base)
@@ -198,12 +199,12 @@ def diff_trees(old: str, new: str, out: Writable, *, epoch: int | None = None) -
     return layer.close()
 
 
-def _differences(old: bytes, new: bytes, prefix: bytes = b"") -> Iterator[tuple[str, Item]]:
+def _differences(old: bytes, new: bytes, ids: Owners, prefix: bytes = b"") -> Iterator[tuple[str, Item]]:
     """Walk two trees side by side. A changed entry's directory is given before it, as ``C``."""
     names = sorted({*os.listdir(old), *os.listdir(new)})
     for name in names:
         before, after = old + b"/" + name, new + b"/" + name
-        was, now = _lstat(before), _lstat(after)
+        was, now = _lstat(ids, before), _lstat(ids, after)
         if now is None:
             if was is not None:
                 yield "D", Item(prefix + name, before, was)
@@ -214,7 +215,7 @@ def _differences(old: bytes, new: bytes, prefix: bytes = b"") -> Iterator[tuple[
             if stat.S_ISDIR(now.st_mode):
                 yield from (("A", below) for below in walk(after, prefix + name + b"/"))
         elif stat.S_ISDIR(now.st_mode) and stat.S_ISDIR(was.st_mode):
-            inner = _differences(before, after, prefix + name + b"/")
+            inner = _differences(before, after, ids, prefix + name + b"/")
             first = next(inner, None)
             if first is not None or not same(after, before):
                 yield "C", item
@@ -227,9 +228,9 @@ def _differences(old: bytes, new: bytes, prefix: bytes = b"") -> Iterator[tuple[
                 yield from (("A", below) for below in walk(after, prefix + name + b"/"))
 
 
-def _lstat(path: bytes) -> os.stat_result | None:
+def _lstat(ids: Owners, path: bytes) -> os.stat_result | None:
     try:
-        return owners.here().lstat(path)
+        return ids.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -248,28 +249,29 @@ def changes_upper(upper: str, lower: str | None) -> Iterator[Change]:
         ScowError: Something cannot be read.
     """
     below = os.fsencode(lower) if lower is not None else None
+    ids = owners.here()
     hidden: list[bytes] = []  # opaque directories the walk is in
     for item in walk(os.fsencode(upper)):
         while hidden and not item.name.startswith(hidden[-1]):
-            yield from _lost(hidden.pop(), os.fsencode(upper), below)
+            yield from _lost(ids, hidden.pop(), os.fsencode(upper), below)
         path = os.fsdecode(b"/" + item.name)
         if is_whiteout(item.status):
             yield Change("D", path)
             continue
-        was = _lstat(below + b"/" + item.name) if below is not None else None
+        was = _lstat(ids, below + b"/" + item.name) if below is not None else None
         yield Change("C" if was is not None else "A", path)
         if was is not None and stat.S_ISDIR(was.st_mode) and stat.S_ISDIR(item.status.st_mode) and is_opaque(item.path):
             hidden.append(item.name + b"/")
     while hidden:
-        yield from _lost(hidden.pop(), os.fsencode(upper), below)
+        yield from _lost(ids, hidden.pop(), os.fsencode(upper), below)
 
 
-def _lost(name: bytes, upper: bytes, below: bytes | None) -> Iterator[Change]:
+def _lost(ids: Owners, name: bytes, upper: bytes, below: bytes | None) -> Iterator[Change]:
     """What an opaque directory hides and does not have itself."""
     if below is None:
         return
     for base in sorted(os.listdir(below + b"/" + name)):
-        if _lstat(upper + b"/" + name + base) is None:
+        if _lstat(ids, upper + b"/" + name + base) is None:
             yield Change("D", os.fsdecode(b"/" + name + base))
 
 

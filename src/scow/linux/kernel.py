@@ -123,30 +123,6 @@ def filled(number: int, arguments: tuple[int | bytes, ...], size: int, after: tu
     return bytearray(buffer.raw)
 
 
-def setfsuid(uid: int) -> int:
-    """The setfsuid call for the calling thread; the C library knows no error for it.
-
-    Args:
-        uid: The user to reach files as.
-
-    Returns:
-        Whom it was before.
-    """
-    return int(_LIBC.setfsuid(ctypes.c_uint(uid))) & 0xFFFFFFFF
-
-
-def setfsgid(gid: int) -> int:
-    """The setfsgid call for the calling thread; the C library knows no error for it.
-
-    Args:
-        gid: The group to reach files as.
-
-    Returns:
-        Which it was before.
-    """
-    return int(_LIBC.setfsgid(ctypes.c_uint(gid))) & 0xFFFFFFFF
-
-
 def effective_capabilities() -> int:
     """What the calling thread may do now, as a mask. Source: capget(2), version 3.
 

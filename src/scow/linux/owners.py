@@ -21,11 +21,10 @@ import errno
 import os
 import stat
 
-from scow.linux import kernel
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import Self, TypeAlias
 
     Name: TypeAlias = str | bytes
 
@@ -36,7 +35,6 @@ _BASE = 1 << 33
 _IDS = 1 << 32
 _NANO = 1_000_000_000
 _KINDS = {"c": stat.S_IFCHR, "b": stat.S_IFBLK}
-_CHOWN = 1  # CAP_CHOWN is number 0
 _LAST = _IDS - 2  # exists in the host's own namespace only
 _NOBODY = 65534
 _SOMEBODY = 1  # the id of "daemon", which every map with more than one id has
@@ -205,9 +203,8 @@ class BoundedOwners(RecordedOwners):
     def _exists(self, number: int, *, group: bool = False) -> bool:
         key = (group, number)
         if key not in self._known:
-            change = kernel.setfsgid if group else kernel.setfsuid
-            before = change(number)
-            self._known[key] = change(before) == number
+            with _Probe() as probe:
+                self._known[key] = probe.takes(-1, number) if group else probe.takes(number, -1)
         return self._known[key]
 
     def _split(self, uid: int, gid: int) -> tuple[int, int, bool]:
@@ -354,15 +351,34 @@ def shown(found: os.stat_result, owner: Owner) -> os.stat_result:
 def here() -> Owners:
     """How this process can own files: for real where it may and the ids exist, else by records.
 
-    Asks the kernel, by becoming another user for a moment: it works in a root without /proc, too. Some microseconds.
+    Asks the kernel, by giving away a file that nobody sees: it works in a root without /proc, too. Some microseconds.
     """
-    own = kernel.setfsuid(_SOMEBODY)
-    changed = kernel.setfsuid(own) == _SOMEBODY
-    real = (changed or own == _SOMEBODY) and kernel.effective_capabilities() & _CHOWN
-    if not real:
-        return RecordedOwners()
-    own = kernel.setfsuid(_LAST)
-    return Owners() if kernel.setfsuid(own) == _LAST else BoundedOwners()
+    with _Probe() as probe:
+        if not probe.takes(_SOMEBODY, -1):
+            return RecordedOwners()
+        return Owners() if probe.takes(_LAST, -1) else BoundedOwners()
+
+
+class _Probe:
+    """A file in memory, to be given to others.
+
+    Becoming another user instead would make this process one that its peers may not look into (``PR_SET_DUMPABLE``).
+    """
+
+    def __enter__(self) -> Self:
+        self._fd = os.memfd_create("owner", os.MFD_CLOEXEC)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def takes(self, uid: int, gid: int) -> bool:
+        """Whether it can be given to them; -1 leaves one alone."""
+        try:
+            os.fchown(self._fd, uid, gid)
+        except OSError:
+            return False
+        return True
 
 
 def _has_attributes(mode: int) -> bool:

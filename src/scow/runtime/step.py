@@ -102,11 +102,13 @@ class StepPlace(NamedTuple):
         namespace: Path of the network namespace to join.
         address: Its address there.
         gateway: The host as it sees it.
+        relay: A name server that asks the host's, or ``""`` where it can ask those.
     """
 
     namespace: str
     address: str
     gateway: str
+    relay: str = ""
 
 
 class StepRunner(Protocol):
@@ -297,7 +299,14 @@ def _step_mounts(
         pass
     name = step.hostname or DEFAULT_HOSTNAME
     texts = (
-        ("resolv.conf", netfiles.resolv_conf(host_resolv, own_network=step.network == "none" or place is not None)),
+        (
+            "resolv.conf",
+            netfiles.resolv_conf(
+                host_resolv,
+                own_network=step.network == "none" or place is not None,
+                relay=place.relay if place else "",
+            ),
+        ),
         (
             "hosts",
             netfiles.hosts(

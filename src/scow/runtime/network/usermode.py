@@ -53,6 +53,7 @@ class Uplink(NamedTuple):
     Attributes:
         namespace: Descriptor of the namespace.
         hold: Descriptor that keeps the carrier running while any process has it.
+        lock: Descriptor that holds the lock of those who are about to come.
         carrier: The carrier's process id.
         watch: A socket into the namespace.
         server: A name server that asks the host's.
@@ -60,6 +61,7 @@ class Uplink(NamedTuple):
 
     namespace: int
     hold: int
+    lock: int
     carrier: int
     watch: Netlink
     server: str
@@ -78,15 +80,23 @@ class Uplink(NamedTuple):
         self.watch.close()
 
     def arrived(self) -> None:
-        """Whoever leaves may end the carrier again, if no rows tell of a container."""
-        fcntl.flock(self.hold, fcntl.LOCK_UN)
+        """Whoever leaves may end the carrier again, if no rows tell of a container; the namespace is closed."""
+        os.close(self.lock)
+        os.close(self.namespace)
 
 
-def open_uplink(run_root: str) -> Uplink:
+def is_usable() -> bool:
+    """Whether everything is there that networks of a user's own need."""
+    carried = any(process.find_program(name) for name in ("slirp4netns", "pasta"))
+    return carried and bool(process.find_program("nft")) and os.access(TUN, os.R_OK | os.W_OK)
+
+
+def open_uplink(run_root: str, hold: int = -1) -> Uplink:
     """Find the user's network, or make it; nobody ends it before :meth:`Uplink.arrived`.
 
     Args:
         run_root: Directory for what a reboot may lose.
+        hold: An earlier uplink's, of this process, to go on with.
 
     Raises:
         UnsupportedError: Neither slirp4netns nor pasta is installed.
@@ -96,8 +106,10 @@ def open_uplink(run_root: str) -> Uplink:
     directory = os.path.join(run_root, "network")
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        hold = _open_hold(directory)
-        fcntl.flock(hold, fcntl.LOCK_SH)
+        # The lock is of an open file, which others must not inherit.
+        lock = _open_hold(directory)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        hold = _open_hold(directory) if hold < 0 else hold
         with open(f"{directory}/carrier", "a+", encoding="ascii") as record:
             fcntl.flock(record, fcntl.LOCK_EX)
             found = _living(record.fileno())
@@ -110,7 +122,7 @@ def open_uplink(run_root: str) -> Uplink:
     except OSError as error:
         raise UnavailableError(f"cannot make a network of the user's own: {error.strerror}") from error
     server = SLIRP_SERVER if process.find_program("slirp4netns") else PASTA_SERVER
-    return Uplink(namespace, hold, found, watch, server)
+    return Uplink(namespace, hold, lock, found, watch, server)
 
 
 def find_namespace(run_root: str) -> int:
