@@ -73,29 +73,35 @@ class Engine:
     def enter(self, meanwhile: Callable[[], object] | None = None) -> Standing | None:
         """Go where this user may mount and give files to other users: call it before the first thread is started.
 
-        Root stays where it is. Any other user's process moves into the user namespace of the store; without this, it
-        can look at images, move and copy them, but not unpack, build or run them.
+        Root that may mount stays where it is. Any other process moves into the user namespace of the store, where the
+        host allows one; without this, it can look at images, move and copy them, but not unpack, build or run them.
 
         Args:
             meanwhile: Called when there is something to wait for: a moment to load modules.
 
         Returns:
-            The mode of working, and why; ``None`` for user 0.
+            The mode of working, and why; ``None`` for root that may mount.
 
         Raises:
-            DeniedError: The host does not allow it; the hint says what would.
+            DeniedError: The run root or the user's ids cannot be used; the hint says what would help.
             UnsupportedError: This process has several threads.
         """
-        if os.geteuid() == 0:
+        from scow.linux.mount import may_mount
+
+        if os.geteuid() == 0 and may_mount():
             return None
-        from scow.linux.standing import NOTHING, look
+        from scow.linux.standing import SINGLE, SUBIDS, decide, find_facts, lowest
 
-        standing = self._standing = look()
-        if standing.mode != NOTHING:
-            from scow.linux.reentry import enter
+        facts = find_facts()
+        self._standing = decide(facts)
+        if self._standing.mode in {SINGLE, SUBIDS}:
+            from scow.linux.reentry import NoNamespacesError, enter
 
-            enter(standing, self.settings.run_root, meanwhile)
-        return standing
+            try:
+                enter(self._standing, self.settings.run_root, meanwhile)
+            except NoNamespacesError as error:
+                self._standing = lowest(facts, error.message, error.hint)
+        return self._standing
 
     # ------------------------------------------------------------------ rooms
 

@@ -103,6 +103,12 @@ def own_directory(path: str) -> None:
         )
 
 
+class NoNamespacesError(DeniedError):
+    """This host does not let the user make user namespaces."""
+
+    code = "no-namespaces"
+
+
 class _Members:
     """The file of members, locked; use it in a ``with`` block."""
 
@@ -179,7 +185,7 @@ def make(standing: Standing, meanwhile: Callable[[], object] | None = None) -> N
     Raises:
         ScowError: As :func:`enter`.
     """
-    if not standing.helpers:
+    if not standing.helpers and sum(part.size for part in standing.uids) == 1:
         _unshare()
         write_id_maps(os.getpid(), standing.uids, standing.gids)
         return
@@ -210,10 +216,15 @@ def make(standing: Standing, meanwhile: Callable[[], object] | None = None) -> N
 
 
 def _map_parent(reader: int, complaint: int, standing: Standing) -> None:
-    """What the child does: let the helpers write the parent's maps, both at once; never returns."""
+    """What the child does: let the helpers write the parent's maps, both at once, or write them; never returns."""
     status = 1
     try:
-        if os.read(reader, 1):
+        if not os.read(reader, 1):
+            return
+        if not standing.helpers:
+            write_id_maps(os.getppid(), standing.uids, standing.gids)
+            status = 0
+        else:
             pid = str(os.getppid())
             running = [
                 spawn([helper, pid, *_numbers(maps)], stderr=complaint)
@@ -239,7 +250,7 @@ def _refusal(error: OSError) -> ScowError:
     what = f"cannot make a user namespace: {os.strerror(error.errno or 0)}"
     if error.errno in (errno.EPERM, errno.EACCES):
         remedy = what_forbids() or "run this container with a seccomp profile that allows unshare and clone"
-        return DeniedError(what, hint=f"What would allow it: {remedy}")
+        return NoNamespacesError(what, hint=f"What would allow it: {remedy}")
     if error.errno in (errno.ENOSPC, errno.EUSERS, errno.ENOMEM):
         return UnavailableError(what, hint="sysctl user.max_user_namespaces=65536 would allow more")
     if error.errno == errno.EINVAL and _threads() > 1:

@@ -9,7 +9,9 @@ mode        who                                           how commands work
             /etc/subgid, and newuidmap
 ``single``  any other user, where user namespaces are     in a user namespace that has the user's own id, as 0
             allowed
-``nothing`` where they are not                            without namespaces: images can be moved, not run
+            and root without CAP_SYS_ADMIN                with every id when it may map them, then as ``subids``
+``chroot``  such a root where they are not                trees are copies, commands run in a changed root
+``nothing`` anybody else where they are not               without namespaces: images can be moved, not run
 =========== ============================================= ==========================================================
 
 The decision is pure (:func:`decide`); :func:`look` finds out what it needs to know.
@@ -19,15 +21,17 @@ from __future__ import annotations
 
 import os
 
-from scow.linux.idmaps import IdMap
+from scow.linux.idmaps import IdMap, read_map
 from scow.linux.process import find_program
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROOT, SUBIDS, SINGLE, NOTHING = "root", "subids", "single", "nothing"
-_CAP_SYS_ADMIN = 21
+ROOT, SUBIDS, SINGLE, CHROOT, NOTHING = "root", "subids", "single", "chroot", "nothing"
+_CAP_SETGID, _CAP_SETUID, _CAP_SYS_CHROOT, _CAP_SYS_ADMIN = 6, 7, 18, 21
+_MOST_IDS = 1 << 31
+"""Ids that root maps into a namespace of its own; not all there are, so that it can be told from the one outside."""
 _SWITCHES = (
     ("/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=65536"),
     ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
@@ -38,6 +42,7 @@ _SWITCHES = (
     ),
 )
 """Settings that forbid user namespaces: file, forbidding value, what lifts it."""
+_MORE_ROOT = "More: start this container with --cap-add SYS_ADMIN or --privileged."
 
 
 class Facts(NamedTuple):
@@ -54,6 +59,7 @@ class Facts(NamedTuple):
         newuidmap: Its path, or ``""``.
         newgidmap: Likewise.
         forbidden: What would allow user namespaces that a setting forbids; ``""`` when none does.
+        ids: How many ids there are here, from 0 on.
     """
 
     uid: int
@@ -66,13 +72,18 @@ class Facts(NamedTuple):
     newuidmap: str = ""
     newgidmap: str = ""
     forbidden: str = ""
+    ids: int = 0
+
+    def holds(self, capability: int) -> bool:
+        """Whether a capability is effective, by its number."""
+        return bool(self.capabilities >> capability & 1)
 
 
 class Standing(NamedTuple):
     """The mode of working.
 
     Attributes:
-        mode: ``root``, ``subids``, ``single`` or ``nothing``.
+        mode: ``root``, ``subids``, ``single``, ``chroot`` or ``nothing``.
         reason: Why, as part of a sentence.
         more: What would give more, as a sentence; ``""`` when nothing would.
         uids: Users of the namespace to work in; empty where none is made.
@@ -94,11 +105,13 @@ def decide(facts: Facts) -> Standing:
     Args:
         facts: What was found out.
     """
-    if facts.uid == 0 and facts.capabilities & 1 << _CAP_SYS_ADMIN:
+    if facts.uid == 0 and facts.holds(_CAP_SYS_ADMIN):
         return Standing(ROOT, "this is root with CAP_SYS_ADMIN")
     if facts.forbidden:
-        reason = "user namespaces are forbidden on this host"
-        return Standing(NOTHING, reason, f"To allow them: {facts.forbidden}.")
+        return lowest(facts, "user namespaces are forbidden on this host", f"To allow them: {facts.forbidden}.")
+    if facts.uid == 0 and facts.ids > 1 and facts.holds(_CAP_SETUID) and facts.holds(_CAP_SETGID):
+        maps = (IdMap(0, 0, min(facts.ids, _MOST_IDS)),)
+        return Standing(SUBIDS, "root has no CAP_SYS_ADMIN here, but may map every id", _MORE_ROOT, maps, maps)
     missing = _missing(facts)
     own = (IdMap(0, facts.uid, 1),), (IdMap(0, facts.gid, 1),)
     if missing:
@@ -110,10 +123,21 @@ def decide(facts: Facts) -> Standing:
     return Standing(SUBIDS, reason, "", uids, gids, (facts.newuidmap, facts.newgidmap))
 
 
+def lowest(facts: Facts, reason: str, more: str) -> Standing:
+    """The mode where no user namespace can be made.
+
+    Args:
+        facts: What was found out.
+        reason: Why none can be made.
+        more: What would allow it.
+    """
+    return Standing(CHROOT if facts.uid == 0 and facts.holds(_CAP_SYS_CHROOT) else NOTHING, reason, more)
+
+
 def _missing(facts: Facts) -> tuple[str, str] | None:
     """What subordinate ids lack: why, and what would help."""
     if facts.uid == 0:
-        return "root has no CAP_SYS_ADMIN here", "More: start this container with --cap-add SYS_ADMIN or --privileged."
+        return "root has no CAP_SYS_ADMIN here", _MORE_ROOT
     for path, text, option in (
         ("/etc/subuid", facts.subuid, "--add-subuids"),
         ("/etc/subgid", facts.subgid, "--add-subgids"),
@@ -164,21 +188,26 @@ def subordinate_ids(text: str, user: str, uid: int) -> list[tuple[int, int]]:
 
 def look() -> Standing:
     """Find out how this process may work; takes less than a millisecond."""
+    return decide(find_facts())
+
+
+def find_facts() -> Facts:
+    """Find out what the decision depends on."""
     uid, gid = os.geteuid(), os.getegid()
     status = _status()
-    return decide(
-        Facts(
-            uid=uid,
-            gid=gid,
-            name=user_name(uid),
-            capabilities=int(status.get("CapEff", "0"), 16),
-            no_new_privileges=status.get("NoNewPrivs") == "1",
-            subuid=_read("/etc/subuid"),
-            subgid=_read("/etc/subgid"),
-            newuidmap=find_program("newuidmap"),
-            newgidmap=find_program("newgidmap"),
-            forbidden=what_forbids(),
-        )
+    first = next(iter(read_map("/proc/self/uid_map")), IdMap(0, 0, 0))
+    return Facts(
+        uid=uid,
+        gid=gid,
+        name=user_name(uid),
+        capabilities=int(status.get("CapEff", "0"), 16),
+        no_new_privileges=status.get("NoNewPrivs") == "1",
+        subuid=_read("/etc/subuid"),
+        subgid=_read("/etc/subgid"),
+        newuidmap=find_program("newuidmap"),
+        newgidmap=find_program("newgidmap"),
+        forbidden=what_forbids(),
+        ids=first.size if first.inside == 0 else 0,
     )
 
 
