@@ -279,6 +279,11 @@ def _place(
         network = _namespace(service, network, "net")
     elif network != "host":
         network = joined or "none"
+    ids, borrowed = mapped_groups(), frozenset[str]()
+    if ids:
+        from scow.runtime.confined import borrowed_here
+
+        borrowed = borrowed_here()
     return spec.Place(
         rootfs=rootfs,
         hostname="" if host.get("UTSMode") == "host" else container.hostname,
@@ -297,7 +302,8 @@ def _place(
         device_rules=tuple(rules),
         init_mount=init,
         nofile=process.most_files(),
-        ids=mapped_groups(),
+        ids=ids,
+        borrowed=borrowed,
     )
 
 

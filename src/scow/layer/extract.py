@@ -20,7 +20,7 @@ from scow.layer.names import clean, show
 from scow.layer.resolve import Look, resolve
 from scow.layer.tar import TarReader
 from scow.layer.tarformat import BLOCKDEV, CHAR, DIRECTORY, FIFO, LINK, REGULAR, SYMLINK
-from scow.layer.whiteout import PREFIX, accepted, hidden_name, is_marker, is_whiteout, make_opaque
+from scow.layer.whiteout import PREFIX, accepted, hidden_name, is_marker, is_whiteout, make_opaque, make_whiteout
 from scow.linux.beneath import Tree
 from scow.linux.syscalls import explain, fchmodat2
 from scow.oci.digest import DiffID
@@ -379,14 +379,13 @@ class Unpacker:
         """
         fd, base, name = self._place(name)
         try:
-            os.mknod(base, 0o020000, 0, dir_fd=fd)
+            make_whiteout(base, fd)
         except FileExistsError:
             status = os.stat(base, dir_fd=fd, follow_symlinks=False)
             if status.st_mode & 0o170000 == 0o040000:
                 make_opaque(self._tree.directory(name), user=self._user_xattrs)
                 self._implicit.pop(name, None)
         else:
-            os.utime(base, ns=(0, 0), dir_fd=fd, follow_symlinks=False)
             self._whiteouts[name] = None
 
 

@@ -16,7 +16,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from scow.layer.clone import Cloner, new_directory, open_directory
-from scow.layer.whiteout import is_opaque, is_whiteout, make_opaque
+from scow.layer.whiteout import is_opaque, is_whiteout, make_opaque, make_whiteout
 from scow.linux.syscalls import explain
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class _Harvester:
         for name in self._names.get(path, set()) - present:
             if path + name in self._skip:
                 continue
-            os.mknod(name, stat.S_IFCHR, 0, dir_fd=goal)
+            make_whiteout(name, goal)
             changed = True
         for name in present:
             if path + name in self._skip:

@@ -101,7 +101,29 @@ def exported(path: str | bytes | int) -> Pairs:
 
 def is_whiteout(status: os.stat_result) -> bool:
     """Whether an entry of an overlay directory stands for a removed one."""
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+    if stat.S_ISCHR(status.st_mode):
+        return status.st_rdev == 0
+    return status.st_mode == stat.S_IFSOCK and status.st_mtime_ns == 0
+
+
+def make_whiteout(name: str | bytes, dir_fd: int | None = None) -> None:
+    """Make an entry that stands for a removed one.
+
+    A store may itself lie on an overlay, which lets nobody make its whiteouts. Nothing can be laid over directories
+    there, so that only scow has to understand what it makes instead: a socket, which no layer has, from 1970.
+
+    Args:
+        name: The entry.
+        dir_fd: Its directory, when the name is not a path.
+
+    Raises:
+        OSError: It could not be made; ``EEXIST`` when something is there.
+    """
+    try:
+        os.mknod(name, stat.S_IFCHR, 0, dir_fd=dir_fd)
+    except PermissionError:
+        os.mknod(name, stat.S_IFSOCK, 0, dir_fd=dir_fd)
+    os.utime(name, ns=(0, 0), dir_fd=dir_fd, follow_symlinks=False)
 
 
 def is_opaque(path: str | bytes | int) -> bool:

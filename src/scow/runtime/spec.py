@@ -61,6 +61,7 @@ class Place(NamedTuple):
         init_mount: Host path of the init program, or ``""``.
         nofile: Open files a process may have, 0 to leave the runtime's own limit.
         ids: How many group ids there are in the user namespace around it; 0 on the host itself.
+        borrowed: Which of ``/proc`` and ``/sys`` cannot be mounted anew in that namespace.
     """
 
     rootfs: str
@@ -81,6 +82,7 @@ class Place(NamedTuple):
     init_mount: str = ""
     nofile: int = 0
     ids: int = 0
+    borrowed: frozenset[str] = frozenset()
 
 
 def make_spec(config: Mapping[str, Any], host: Mapping[str, Any], place: Place) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def make_spec(config: Mapping[str, Any], host: Mapping[str, Any], place: Place) 
     if place.ids:
         from scow.runtime.confined import confine
 
-        confine(spec, place.ids)
+        confine(spec, place.ids, place.borrowed)
     return spec
 
 

@@ -20,6 +20,7 @@ from scow.linux.cgroups import home as group_home
 from scow.linux.cgroups import is_unified
 from scow.linux.idmaps import mapped_groups
 from scow.runtime import inside, netfiles, users
+from scow.runtime.confined import borrowed_here
 from scow.runtime.deadman import Deadman
 from scow.runtime.oci import FAILED, logged_error, start_error
 from scow.runtime.spec import Place, make_spec
@@ -377,6 +378,7 @@ def _step_spec(
         root.ensure(cwd, directory=True, owner=(user.uid, user.gid))
     network = place.namespace if place else "none" if step.network == "none" else "host"
     home = group_home()
+    ids = mapped_groups()
     whole = Place(
         rootfs=rootfs,
         hostname=step.hostname or DEFAULT_HOSTNAME,
@@ -389,7 +391,8 @@ def _step_spec(
         capabilities=names,
         seccomp=None if step.insecure else seccomp.default_profile(names, machine),
         nofile=process.most_files(),
-        ids=mapped_groups(),
+        ids=ids,
+        borrowed=borrowed_here() if ids else frozenset(),
     )
     config = {"Env": [*step.proxies, *step.env], "WorkingDir": cwd}
     host = {

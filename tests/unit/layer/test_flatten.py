@@ -9,6 +9,7 @@ import stat
 import pytest
 
 from scow.layer.flatten import flatten, harvest, take_stock
+from scow.layer.whiteout import is_whiteout, make_whiteout
 
 
 def make(top, *entries):
@@ -144,3 +145,26 @@ def test_a_file_that_was_replaced_by_one_that_is_alike(tmp_path, worked):
         os.utime(f"{full}/a", ns=(before.st_atime_ns, before.st_mtime_ns))
 
     assert worked(make(tmp_path / "base", "a=1"), change) == {"a": "1"}
+
+
+def test_a_store_on_an_overlay_marks_removed_entries_in_its_own_way(tmp_path, monkeypatch):
+    def refused(*args, **kwargs):
+        if stat.S_ISCHR(args[1]):
+            raise PermissionError(1, "not here")
+        return mknod(*args, **kwargs)
+
+    mknod = os.mknod
+    monkeypatch.setattr(os, "mknod", refused)
+    top, base = make(tmp_path / "top", "a/"), make(tmp_path / "base", "a/", "a/b=1", "c=1")
+    fd = os.open(f"{top}/a", os.O_RDONLY)
+    try:
+        make_whiteout("b", fd)
+    finally:
+        os.close(fd)
+    assert is_whiteout(os.lstat(f"{top}/a/b"))
+    os.utime(f"{top}/a/b", (1, 1))
+    assert not is_whiteout(os.lstat(f"{top}/a/b")), "a socket of a program's"
+    os.utime(f"{top}/a/b", (0, 0))
+    goal = make(tmp_path / "goal")
+    flatten([top, base], goal)
+    assert seen(goal) == {"a": "/", "c": "1"}

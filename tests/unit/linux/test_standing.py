@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from scow.linux.idmaps import IdMap
-from scow.linux.standing import NOTHING, ROOT, SINGLE, SUBIDS, Facts, decide, look, subordinate_ids
+from scow.linux.standing import CHROOT, NOTHING, ROOT, SINGLE, SUBIDS, Facts, decide, look, lowest, subordinate_ids
 
 RANGE = "me:100000:65536\n"
 FULL = Facts(
@@ -70,3 +70,26 @@ def test_root_is_root_only_with_its_power() -> None:
 
 def test_this_host_is_looked_at() -> None:
     assert look().mode in {ROOT, SUBIDS, SINGLE, NOTHING}
+
+
+CONTAINER = Facts(uid=0, gid=0, capabilities=1 << 6 | 1 << 7 | 1 << 18, ids=4294967295)
+
+
+def test_root_of_a_container_maps_every_id_it_has() -> None:
+    standing = decide(CONTAINER)
+    assert standing.mode == SUBIDS
+    assert standing.uids == standing.gids == (IdMap(0, 0, 1 << 31),)
+    assert standing.helpers == ()
+    assert decide(CONTAINER._replace(ids=65536)).uids == (IdMap(0, 0, 65536),)
+    assert decide(CONTAINER._replace(capabilities=1 << 18)).mode == SINGLE
+
+
+@pytest.mark.parametrize(
+    ("facts", "mode"),
+    [(CONTAINER, CHROOT), (CONTAINER._replace(capabilities=0), NOTHING), (FULL, NOTHING)],
+)
+def test_without_namespaces_root_changes_its_root_and_others_move_images(facts, mode) -> None:
+    standing = decide(facts._replace(forbidden="sysctl a=b"))
+    assert standing.mode == mode
+    assert "sysctl a=b" in standing.more
+    assert lowest(facts, "why", "more") == (mode, "why", "more", (), (), ())

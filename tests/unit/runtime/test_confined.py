@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from scow.linux import capabilities
-from scow.runtime import spec
+from scow.runtime import confined, spec
 from scow.runtime.users import Identity
 
 IDS = 65537
@@ -43,6 +43,21 @@ def test_the_hosts_network_shows_the_hosts_sysfs_and_keeps_it_readonly():
 def test_the_hosts_processes_are_shown_by_the_hosts_proc():
     found = mount(make(pid="host"), "/proc")
     assert (found["type"], found["source"]) == ("bind", "/proc")
+
+
+def test_what_is_covered_in_the_container_around_is_borrowed():
+    docker = ["/proc", "/proc/kcore", "/proc/sys", "/sys", "/sys/fs/cgroup", "/sys/firmware"]
+    assert confined.covered(docker) == {"/proc", "/sys"}
+    host = ["/proc", "/proc/sys/fs/binfmt_misc", "/sys", "/sys/fs/cgroup", "/sys/kernel/debug"]
+    assert confined.covered(host) == frozenset()
+    document = make(borrowed=frozenset({"/proc", "/sys"}))
+    assert [mount(document, path)["type"] for path in ("/proc", "/sys")] == ["bind", "bind"]
+    assert {"type": "pid"} in document["linux"]["namespaces"]
+
+
+def test_ids_of_mounts_that_do_not_exist_are_left_out():
+    assert "gid=5" in mount(make(), "/dev/pts")["options"]
+    assert "gid=5" not in mount(make(ids=1), "/dev/pts")["options"]
 
 
 def test_without_a_control_group_there_are_no_limits_and_no_mount():

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from scow.build.context import ContextTree
 from scow.build.secrets import forward_agent, secret_name, secret_value
 from scow.build.sources import clean, parent_of
 from scow.errors import NotFoundError
+from scow.layer.whiteout import make_whiteout
 from scow.linux import owners
 from scow.linux.mount import Mount
 from scow.runtime.step import StepMount
@@ -130,7 +130,7 @@ class Mounting:
                 above += b"/" + part
                 if not os.path.isdir(above):
                     os.mkdir(above, 0o755)
-            os.mknod(os.fsencode(upper) + b"/" + path, stat.S_IFCHR | 0o600, 0)
+            make_whiteout(os.fsencode(upper) + b"/" + path)
         options = (f"lowerdir+={os.fsdecode(tree.root)}", f"upperdir={upper}", f"workdir={work}", "volatile")
         return (Mount("overlay", "scow", "", options),)
 
