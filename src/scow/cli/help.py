@@ -176,4 +176,5 @@ def _unknown(path: str, word: str) -> CommandError:
     rows = _members(path) if path else _group(table.COMMON) + _group(table.OTHER) + _group(table.MANAGEMENT)
     close = get_close_matches(word, [name for name, _ in rows], n=3)
     hint = "did you mean " + " or ".join(f"'{full} {name}'" for name in close) + "?" if close else ""
-    return CommandError(f"unknown command: {full} {word}", status=1, hint=hint)
+    usage = f"\n\nUsage:  {full}" if path else ""
+    return CommandError(f"unknown command: {full} {word}{usage}", status=1, hint=hint)

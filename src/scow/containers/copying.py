@@ -21,6 +21,7 @@ from scow.errors import InvalidArgumentError, NotFoundError
 from scow.layer.compression import open_stream
 from scow.layer.diff import tar_tree
 from scow.layer.extract import extract_plain
+from scow.linux.idmaps import in_user_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,10 +101,8 @@ def stream_out(service: Containers, container: Container, path: str, out: Binary
     in_root(service, container, work, mounts=True)
 
 
-def copy_in(
-    service: Containers, container: Container, source: str, path: str, *, follow: bool = False, keep: bool = False
-) -> int:
-    """Copy from the host to a container.
+def copy_in(service: Containers, container: Container, source: str, path: str, *, follow: bool = False) -> int:
+    """Copy from the host to a container; owners keep their numbers, where more than one can be had.
 
     Args:
         service: The room.
@@ -111,7 +110,6 @@ def copy_in(
         source: Path on the host.
         path: Absolute path inside.
         follow: Whether a link at the end of ``source`` is followed.
-        keep: Whether owners are kept; else all belongs to root.
 
     Returns:
         Bytes of the archive.
@@ -139,12 +137,13 @@ def copy_in(
         tar_tree(_real(source, follow=follow), out, prefix=target.name, include_root=bool(target.name))
 
     def read(stream: BinaryIO) -> int:
+        keep = not in_user_namespace()
         return in_root(service, container, lambda: _extract(stream, target.into, keep=keep), mounts=True)
 
     return _through_pipe(write, read)
 
 
-def stream_in(service: Containers, container: Container, stream: BinaryIO, path: str, *, keep: bool = False) -> None:
+def stream_in(service: Containers, container: Container, stream: BinaryIO, path: str) -> None:
     """Unpack an archive, compressed or not, into a directory of a container.
 
     Raises:
@@ -153,7 +152,7 @@ def stream_in(service: Containers, container: Container, stream: BinaryIO, path:
     plain = open_stream(stream)
     if in_root(service, container, lambda: _kind(path, follow=True), mounts=True) != "directory":
         raise NotFoundError(f"Could not find the directory {path} in container {container.name}")
-    in_root(service, container, lambda: _extract(plain, path, keep=keep), mounts=True)
+    in_root(service, container, lambda: _extract(plain, path, keep=True), mounts=True)
 
 
 def _extract(stream: Readable, into: str, *, keep: bool) -> int:

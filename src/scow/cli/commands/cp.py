@@ -102,7 +102,7 @@ def _in(path: str, name: str, goal: str, options: Parsed) -> int | None:
     containers = engine().containers
     container = containers.find(name)
     if path == "-":
-        stream_in(containers, container, sys.stdin.buffer, _absolute(goal), keep=True)
+        stream_in(containers, container, sys.stdin.buffer, _absolute(goal))
         return None
     follow = options["follow-link"]
-    return copy_in(containers, container, path, _absolute(goal), follow=follow, keep=options.archive)
+    return copy_in(containers, container, path, _absolute(goal), follow=follow)

@@ -7,8 +7,7 @@ import sys
 
 from scow.cli.containerflags import FLAGS
 from scow.cli.containerrequest import request
-from scow.cli.flags import Command, CommandError, Flag, parse
-from scow.errors import ScowError
+from scow.cli.flags import Command, Flag, parse
 
 COMMAND = Command(
     name="create",
@@ -32,11 +31,6 @@ def main(argv: list[str]) -> int:
     from scow.cli.context import engine
 
     options = parse(COMMAND, argv)
-    try:
-        container = create(engine(), options, request(options))
-    except CommandError:
-        raise
-    except ScowError as error:
-        raise CommandError(f"Error response from daemon: {error.message}", status=1, hint=error.hint) from error
+    container = create(engine(), options, request(options))
     sys.stdout.write(container.id + "\n")
     return 0
