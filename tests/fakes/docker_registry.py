@@ -85,7 +85,7 @@ class DockerRegistry:
 
 
 class Certificates:
-    """A certificate authority of our own, and a certificate for 127.0.0.1 and localhost."""
+    """A certificate authority of our own, and a certificate for 127.0.0.1, localhost and registry.example."""
 
     def __init__(self, folder):
         need("openssl")
@@ -100,7 +100,7 @@ class Certificates:
         )
         subprocess.run([*new, "-subj", "/CN=server", "-keyout", self.key, "-out", f"{folder}/server.csr"], **quiet)
         with open(f"{folder}/ext", "w") as file:
-            file.write("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+            file.write("subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:registry.example\n")
         subprocess.run(
             [
                 *("openssl", "x509", "-req", "-in", f"{folder}/server.csr", "-CA", self.ca, "-CAkey", self.ca_key),
@@ -108,6 +108,54 @@ class Certificates:
             ],
             **quiet,
         )
+
+
+class Tunnels:
+    """A proxy with a password that knows ``CONNECT`` only, and leads everybody to one address."""
+
+    def __init__(self, host, port, credentials):
+        outer = self
+        self.asked = []
+        wanted = "Basic " + base64.b64encode(credentials.encode()).decode()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_CONNECT(self):
+                outer.asked.append(self.path)
+                self.close_connection = True
+                if self.headers.get("Proxy-Authorization") != wanted:
+                    self.send_error(407)
+                    return
+                with socket.create_connection((host, port)) as there:
+                    self.send_response(200)
+                    self.end_headers()
+                    back = threading.Thread(target=outer._carry, args=(there, self.connection), daemon=True)
+                    back.start()
+                    outer._carry(self.connection, there)
+                    back.join()
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://{credentials}@127.0.0.1:{self.server.server_address[1]}"
+
+    @staticmethod
+    def _carry(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class TokenServer:

@@ -11,7 +11,7 @@ import stat
 
 import pytest
 
-from fakes.docker_registry import Certificates, DockerRegistry, TokenServer
+from fakes.docker_registry import Certificates, DockerRegistry, TokenServer, Tunnels
 from fakes.imaging import Made, digest_of, engine, index, transfers
 from fakes.registry import FakeRegistry
 from scow.distribution.client import ClientOptions
@@ -120,6 +120,29 @@ def test_a_foreign_authority_is_refused(store, tmp_path):
         with transfers(store, options=ClientOptions(ca=other.ca)) as moving, pytest.raises(UnavailableError) as caught:
             moving.pull(f"{registry.address}/x:1")
         assert "certificate" in str(caught.value).lower()
+
+
+def test_tls_through_a_proxy_with_a_password(image, store, tmp_path):
+    certificates = Certificates(tmp_path / "tls")
+    ca = ClientOptions(ca=certificates.ca)
+    with DockerRegistry(tmp_path / "r", tls=certificates) as registry:
+        there_and_back(image, store, registry.address, ca)
+        host, port = registry.address.split(":")
+        with Tunnels(host, int(port), "carl:pw") as proxy:
+            behind = engine(tmp_path / "s1", HTTPS_PROXY=proxy.url, no_proxy="other.example")
+            with transfers(behind, options=ca) as moving:
+                assert moving.pull("registry.example/team/app:v1").digest == image[2]
+                # the registry on this machine is asked without it
+                assert moving.pull(f"{registry.address}/team/app:v1").digest == image[2]
+            assert set(proxy.asked) == {"registry.example:443"}
+            without = engine(tmp_path / "s2", HTTPS_PROXY=proxy.url.replace("carl:pw@", ""))
+            with transfers(without, options=ca) as moving, pytest.raises(UnavailableError, match="407"):
+                moving.pull("registry.example/team/app:v1")
+            spared = engine(tmp_path / "s3", HTTPS_PROXY=proxy.url, no_proxy=".example")
+            asked = len(proxy.asked)
+            with transfers(spared, options=ca) as moving, pytest.raises(UnavailableError, match="no such host"):
+                moving.pull("registry.example/team/app:v1")
+            assert len(proxy.asked) == asked
 
 
 def test_htpasswd(image, store, tmp_path):

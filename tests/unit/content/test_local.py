@@ -163,6 +163,19 @@ def test_rewind_forgets_the_bytes(store):
         assert ingest.commit(lease=None).size == 5
 
 
+@pytest.mark.parametrize(
+    ("expected", "size", "told"),
+    [(b"other", 5, f"of {sha256_digest(b'other')} has the digest"), (b"bytes", 6, "has 5 bytes instead of 6")],
+)
+def test_other_bytes_than_expected_are_dropped(store, expected, size, told):
+    with store.ingest("k") as ingest:
+        ingest.write(b"bytes")
+        with pytest.raises(BlobMismatchError, match=told):
+            ingest.commit(sha256_digest(expected), size, lease=None)
+    assert files(store) == []
+    assert not store.ingest("k").offset
+
+
 def test_other_algorithms(store):
     import hashlib
 

@@ -90,5 +90,6 @@ def _show_plan(plan: PullPlan, *, as_json: bool) -> int:
     if plan.current:
         print(f"Status: Image is up to date for {plan.reference.familiar}")
     else:
-        print(f"Status: Would download {human_size(plan.missing, 3)} in {len(layers)} layers")
+        few = "1 layer" if len(layers) == 1 else f"{len(layers)} layers"
+        print(f"Status: Would download {human_size(plan.missing, 3)} in {few}")
     return 0
