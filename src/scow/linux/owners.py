@@ -12,7 +12,7 @@ take them along:
 
 What has no record belongs to root: ``runtime.oneid`` writes one when anybody else makes something. All other rooms
 ask :func:`here` once and use what it gives; where ids are real that is the plain system calls.
-Measured and compared with other places for records: docs/adr/0016-single-id.md.
+Measured and compared with other places for records: docs/adr/0017-single-id.md.
 """
 
 from __future__ import annotations
