@@ -18,12 +18,18 @@ if TYPE_CHECKING:
     from scow.containers.store import Container
 
 _LIMITS = {
-    "memory": ("Memory", "MemorySwap", "MemoryReservation", "KernelMemory", "OomKillDisable"),
-    "swappiness": ("MemorySwappiness",),
-    "CPU": ("CpuShares", "CpuPeriod", "CpuQuota", "CpuRealtimeRuntime", "CpuRealtimePeriod", "NanoCpus"),
-    "CPU set": ("CpusetCpus", "CpusetMems"),
-    "PIDs": ("PidsLimit",),
-    "block I/O": ("BlkioWeight", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps"),
+    "memory": ("Memory", "MemorySwap", "MemoryReservation", "KernelMemory", "OomKillDisable", "MemorySwappiness"),
+    "cpu": ("CpuShares", "CpuPeriod", "CpuQuota", "CpuRealtimeRuntime", "CpuRealtimePeriod", "NanoCpus"),
+    "cpuset": ("CpusetCpus", "CpusetMems"),
+    "pids": ("PidsLimit",),
+    "io": (
+        "BlkioWeight",
+        "BlkioWeightDevice",
+        "BlkioDeviceReadBps",
+        "BlkioDeviceWriteBps",
+        "BlkioDeviceReadIOps",
+        "BlkioDeviceWriteIOps",
+    ),
 }
 
 
@@ -36,16 +42,24 @@ def discard(host: dict[str, Any]) -> list[str]:
     Returns:
         A sentence for each kind of limit that was taken out.
     """
-    asked = {kind: [name for name in names if host.get(name)] for kind, names in _LIMITS.items()}
-    if host.get("MemorySwappiness") == -1 or (host.get("PidsLimit") or 0) < 0:
-        asked["swappiness"] = [name for name in asked["swappiness"] if host[name] != -1]
-        asked["PIDs"] = [name for name in asked["PIDs"] if host[name] > 0]
-    if not any(asked.values()) or cgroups.home():
+    asked = {kind: [name for name in names if _is_asked(host, name)] for kind, names in _LIMITS.items()}
+    if not any(asked.values()):
         return []
-    for names in asked.values():
-        for name in names:
-            del host[name]
-    return [f"Limitation discarded ({kind}): {cgroups.WITHOUT}" for kind, names in asked.items() if names]
+    kept = cgroups.controllers()
+    why = "no control group with it is delegated to this user" if cgroups.home() else cgroups.WITHOUT
+    said = []
+    for kind, names in asked.items():
+        if names and kind not in kept:
+            said.append(f"Limitation discarded ({kind}): {why}")
+            for name in names:
+                del host[name]
+    return said
+
+
+def _is_asked(host: Mapping[str, Any], name: str) -> bool:
+    """Whether a limit is one: -1 means none."""
+    value = host.get(name)
+    return bool(value) and value != -1
 
 
 def check_groups(service: Containers, container: Container, changes: Mapping[str, Any]) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOUNT = "/sys/fs/cgroup"
+ALL = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
+_LEAF = "scow-commands"
 WITHOUT = "no control group is delegated to this user"
 """What is said where :func:`home` finds none."""
 _CGROUP2_MAGIC_FILE = f"{MOUNT}/cgroup.controllers"
@@ -35,8 +37,56 @@ def home() -> str:
     """
     if not in_user_namespace():
         return "/scow"
-    own = _own_group() if is_unified() else ""
+    own = _own_group().removesuffix(f"/{_LEAF}") if is_unified() else ""
     return own if own and os.access(f"{MOUNT}{own}/cgroup.procs", os.W_OK) else ""
+
+
+def controllers() -> frozenset[str]:
+    """What can be limited in groups below :func:`home`, such as ``memory``; everything outside of user namespaces.
+
+    A group that is to have groups with limits may hold no processes itself, so this one goes into a group beside them;
+    where others are left in it, nothing can be limited.
+
+    Source: kernel documentation, cgroup-v2, "No Internal Process Constraint".
+    """
+    if not in_user_namespace():
+        return ALL
+    own = home()
+    if not own:
+        return frozenset()
+    top = MOUNT + own
+    missing = _words(f"{top}/cgroup.controllers") - _words(f"{top}/cgroup.subtree_control")
+    if missing and not _write(f"{top}/cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(missing))):
+        try:
+            os.makedirs(f"{top}/{_LEAF}", mode=0o755, exist_ok=True)
+        except OSError:
+            return frozenset()
+        _write(f"{top}/{_LEAF}/cgroup.procs", str(os.getpid()))
+        for name in missing:
+            _write(f"{top}/cgroup.subtree_control", f"+{name}")
+    return _words(f"{top}/cgroup.subtree_control")
+
+
+def _words(path: str) -> frozenset[str]:
+    try:
+        with open(path, encoding="ascii") as file:
+            return frozenset(file.read().split())
+    except OSError:
+        return frozenset()
+
+
+def _write(path: str, text: str) -> bool:
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(fd, text.encode())
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def remedy() -> str:

@@ -44,3 +44,23 @@ def test_no_group_has_nothing_and_loses_nothing(tmp_path, monkeypatch):
     assert cgroups.remove("")
     assert not cgroups.out_of_memory("")
     assert (tmp_path / "memory").is_dir()
+
+
+def test_limits_need_their_controllers(monkeypatch, inside, tmp_path):
+    monkeypatch.setattr(cgroups, "is_unified", lambda: True)
+    monkeypatch.setattr(cgroups, "MOUNT", str(tmp_path))
+    monkeypatch.setattr(cgroups, "_own_group", lambda: "/mine/scow-commands")
+    group = tmp_path / "mine"
+    group.mkdir()
+    (group / "cgroup.procs").write_text("")
+    (group / "cgroup.controllers").write_text("cpu memory\n")
+    (group / "cgroup.subtree_control").write_text("cpu memory\n")
+    assert cgroups.home() == "/mine", "a command that moved aside is still at home above"
+    assert cgroups.controllers() == {"cpu", "memory"}
+    monkeypatch.setattr(cgroups, "_own_group", lambda: "")
+    assert cgroups.controllers() == frozenset()
+
+
+def test_everything_can_be_limited_outside_of_user_namespaces(monkeypatch):
+    monkeypatch.setattr(cgroups, "in_user_namespace", lambda: False)
+    assert "memory" in cgroups.controllers()
