@@ -69,6 +69,7 @@ def test_hosts_memory_shm_and_limits(scow, ctx):
     assert scow.run("build", "-q", "--no-cache", where).returncode == 1
 
 
+@pytest.mark.host
 def test_limits_of_memory_and_processors(scow, ctx):
     where = write(
         ctx,

@@ -147,6 +147,7 @@ def outside():
     subprocess.run(["ip", "link", "del", name], check=False, stderr=-3)
 
 
+@pytest.mark.host
 def test_the_way_out_bears_the_host_s_address(scow, outside):
     shown = scow.out("run", "--rm", "bb:1", "ping", "-c", "1", "-W", "10", outside)
     assert "1 packets received" in shown  # it can only answer to the host
@@ -275,6 +276,7 @@ class _Upstream:
             self.udp.sendto(head + packet[12:end] + record, sender)
 
 
+@pytest.mark.host
 def test_other_names_are_asked_of_the_servers_that_were_given(scow, made):
     made += ["wb", "wi", "n-a", "n-in"]
     upstream = _Upstream("127.0.0.153")
@@ -308,6 +310,7 @@ def test_an_internal_network_has_no_way_out(scow, made):
     assert "default" not in scow.out("run", "--rm", "--network", "n-i", "bb:1", "ip", "route")
 
 
+@pytest.mark.host
 def test_published_ports(scow, made):
     made += ["pub"]
     scow.run("run", "-d", "--name", "pub", "-p", "80", "-p", "127.0.0.1::81", "bb:1", *_serve("published"))
@@ -352,6 +355,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
 """
 
 
+@pytest.mark.host
 def test_udp_and_ranges(scow, made):
     made += ["udp", "range"]
     scow.run("run", "-d", "--name", "udp", "-p", "127.0.0.1::5000/udp", "bb:1", "sleep", "300")
@@ -429,6 +433,7 @@ def _wait_clean(scow, names: list[str], seconds: float = 15.0) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.host
 def test_nothing_stays_behind(scow):
     for at in range(10):
         scow.run("run", "--rm", *(("-p", "80") if at % 2 else ()), "bb:1", "true")
@@ -437,6 +442,7 @@ def test_nothing_stays_behind(scow):
     assert not [name for name in names if name in host]  # at once, not some time later
 
 
+@pytest.mark.host
 def test_nothing_stays_behind_when_the_command_is_killed(scow):
     for _ in range(5):
         process = scow.start("run", "--rm", "--name", "victim", "-p", "80", "bb:1", "sleep", "300")
@@ -450,6 +456,7 @@ def test_nothing_stays_behind_when_the_command_is_killed(scow):
         assert not scow.out("ps", "-aq", "--filter", "name=victim")
 
 
+@pytest.mark.host
 def test_nothing_stays_behind_when_container_and_monitor_are_killed(scow, made):
     for _ in range(5):
         scow.run("run", "-d", "--name", "prey", "-p", "80", "bb:1", "sleep", "300")

@@ -56,6 +56,7 @@ def statuses(scow):
     return dict(line.split() for line in scow("ps", "-a", "--format", "{{.Names}} {{.State}}").splitlines())
 
 
+@pytest.mark.host
 def test_containers_are_found_again_with_the_right_state(scow):
     scow("run", "-d", "--name", "plain", "-v", "kept:/data", *SLEEP)
     scow("exec", "plain", "sh", "-c", "echo one > /written; echo two > /data/written")

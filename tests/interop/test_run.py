@@ -157,6 +157,7 @@ def test_without_rm_it_stays_with_its_log(scow):
     assert scow.run("start", "-a", "kept").returncode == 3
 
 
+@pytest.mark.host
 def test_memory_is_limited(scow):
     done = scow.run(*box("-m", "16m", "--memory-swap", "16m", IMAGE, "sh", "-c", "head -c 100m /dev/zero | tail -n1"))
     assert done.returncode != 0
@@ -223,6 +224,7 @@ def test_a_killed_monitor_leaves_nothing(scow):
     assert groups_of(identity) == []
 
 
+@pytest.mark.host
 def test_pause(scow):
     scow("run", "-d", "--name", "pp", "--network", "none", IMAGE, "sh", "-c", "while :; do echo x; sleep 0.05; done")
     scow("pause", "pp")

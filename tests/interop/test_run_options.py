@@ -97,6 +97,7 @@ def test_links(scow):
     assert b"could not get container for nosuch" in done.stderr
 
 
+@pytest.mark.host
 def test_names_of_the_machine(scow):
     words = ["--hostname", "foo.bar", "--domainname", "d.e"]
     said = inside(scow, *words, IMAGE, "sh", "-c", "hostname; cat /proc/sys/kernel/domainname")
@@ -104,6 +105,7 @@ def test_names_of_the_machine(scow):
 
 
 @pytest.mark.skipif(not os.path.isdir("/sys/fs/cgroup/blkio"), reason="needs the blkio controller of version 1")
+@pytest.mark.host
 def test_rates_of_devices(scow):
     disk = next(
         f"/dev/{name}"
@@ -114,6 +116,7 @@ def test_rates_of_devices(scow):
     assert inside(scow, *words).split()[1] == "1048576"
 
 
+@pytest.mark.host
 def test_rules_for_devices(scow):
     made = [IMAGE, "sh", "-c", "mknod /made c 42 7; cat /made"]
     allowed = scow.run("run", "--rm", "--network", "none", "--device-cgroup-rule", "c 42:* rwm", *made)

@@ -119,7 +119,7 @@ def describe(
         mounts = tuple(mount for mount, _ in wanted)
         place = _place(service, container, rootfs, identity, mounts, addresses.namespace)
         document = spec.make_spec(config, host, place)
-    if host.keys() & _BOUND:
+    if host.keys() & _BOUND and document["linux"]["resources"]:
         from scow.containers.extras import bound_devices
 
         bound_devices(host, document["linux"]["resources"])

@@ -72,6 +72,8 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
     identity = random_id()
     if not config.get("Hostname") and host.get("NetworkMode") != "host" and not host.get("UTSMode"):
         config["Hostname"] = _shared_hostname(service, host) or identity[:12]
+    if config.get("Domainname") and in_user_namespace():
+        service.warnings.append("Domain name discarded: only root can set it; it is in /etc/hosts")
     chain = service.unpacked(image)
     directory = service.directory(identity)
     make_dir(os.path.join(directory, "rootfs"), 0o711)

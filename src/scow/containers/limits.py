@@ -22,6 +22,7 @@ _LIMITS = {
     "cpu": ("CpuShares", "CpuPeriod", "CpuQuota", "CpuRealtimeRuntime", "CpuRealtimePeriod", "NanoCpus"),
     "cpuset": ("CpusetCpus", "CpusetMems"),
     "pids": ("PidsLimit",),
+    "devices": ("DeviceCgroupRules",),
     "io": (
         "BlkioWeight",
         "BlkioWeightDevice",

@@ -220,6 +220,7 @@ def test_bounds(tmp_path) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.host
 def test_owners_devices_and_capabilities(tmp_path) -> None:
     capability = bytes.fromhex("0100000200040000000000000000000000000000")
     data = tar(
@@ -245,6 +246,7 @@ def test_owners_can_be_mapped(tmp_path) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.host
 def test_whiteouts_become_devices(tmp_path) -> None:
     data = tar(
         file(".wh.a"), file("b"), file(".wh.b"), directory("d"), file(".wh.d"), file("e/.wh.f"), device("g", 0, 0)

@@ -54,6 +54,7 @@ def test_implied_directories_look_like_those_below(stack) -> None:
     assert stat.S_IMODE(os.stat(top / "other").st_mode) == 0o755
 
 
+@pytest.mark.host
 def test_what_a_whiteout_hid_is_not_looked_at(stack) -> None:
     stack(directory("d", 0o700), directory("e", 0o700), directory("e/f", 0o711))
     stack(file(".wh.d"), file("e/.wh..wh..opq"))

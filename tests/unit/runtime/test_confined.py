@@ -83,3 +83,12 @@ def test_nothing_changes_outside_of_user_namespaces():
     document = make(ids=0, cgroup="/scow/x", network="host")
     assert document["linux"]["cgroupsPath"] == "/scow/x"
     assert mount(document, "/sys")["type"] == "sysfs"
+
+
+def test_the_domain_name_is_left_out():
+    document = spec.make_spec(
+        {"Domainname": "d.e"}, {}, spec.Place("/r", "box", Identity(0, 0, (), "/root"), ("true",))
+    )
+    assert document["linux"]["sysctl"]["kernel.domainname"] == "d.e"
+    place = spec.Place("/r", "box", Identity(0, 0, (), "/root"), ("true",), ids=IDS)
+    assert "kernel.domainname" not in spec.make_spec({"Domainname": "d.e"}, {}, place)["linux"]["sysctl"]
