@@ -4,8 +4,8 @@
 The file systems ``proc`` and ``sysfs`` belong to a process or network namespace: where that is the host's, they cannot
 be mounted anew, and the host's own are shown instead. So they are in a container (docker, a pod) that has parts of them
 covered, since new ones would show those; processes then see numbers that are not their own. Ids beyond those mapped do
-not exist. Control groups can be made only below a group that was delegated to the user. The domain name is set through a
-file of root's.
+not exist. Control groups can be made only below a group that was delegated to the user. The domain name is set through
+a file of root's.
 
 Source: user_namespaces(7), "Effect of capabilities within a user namespace"; kernel, mount_too_revealing().
 """
