@@ -17,6 +17,7 @@ from scow.base.clock import now
 from scow.base.files import remove_tree, temporary_directory
 from scow.base.progress import Event, silent
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError, UnsupportedError
+from scow.linux.idmaps import in_user_namespace
 from scow.linux.process import find_program
 
 if TYPE_CHECKING:
@@ -159,8 +160,9 @@ def create_base(
     names: Sequence[Reference],
     *,
     progress: Progress = silent,
+    run_root: str = "",
 ) -> ImageRecord:
-    """Make a base image and name it. Needs root.
+    """Make a base image and name it. Needs root, in a user namespace at least.
 
     Args:
         images: Where it is entered.
@@ -168,6 +170,7 @@ def create_base(
         request: What is wanted.
         names: Tags for it.
         progress: Told every line the bootstrap program writes.
+        run_root: Where state lives that a reboot may lose; needed in a user namespace.
 
     Raises:
         UnsupportedError: No bootstrap program, keys or root.
@@ -182,7 +185,7 @@ def create_base(
     with leases.hold(request.command) as lease, temporary_directory(os.path.join(content.root, "tmp"), "base-") as top:
         os.chmod(top, 0o755)  # noqa: S103 (apt works as a user of its own)
         tree = os.path.join(top, "rootfs")
-        run_bootstrap(bootstrap_command(request, tree), request, top, progress)
+        run_bootstrap(bootstrap_command(request, tree), request, top, progress, run_root)
         epoch = tidy(tree, request.epoch)
         progress(Event("", "Packing"))
         with content.ingest() as ingest:
@@ -284,14 +287,17 @@ def _program(usr: str) -> str:
     return found
 
 
-def run_bootstrap(words: Sequence[str], request: BaseRequest, scratch: str, progress: Progress) -> None:
+def run_bootstrap(
+    words: Sequence[str], request: BaseRequest, scratch: str, progress: Progress, run_root: str = ""
+) -> None:
     """Run the bootstrap program, its mounts seen by nobody else.
 
     Args:
         words: Its command line.
         request: What is wanted, for times and proxies.
-        scratch: Directory for its temporary files.
+        scratch: Directory for its temporary files; the tree is ``rootfs`` in it.
         progress: Told every line it writes.
+        run_root: Where state lives that a reboot may lose; needed in a user namespace.
 
     Raises:
         BootstrapError: It failed; the message is its own.
@@ -312,22 +318,32 @@ def run_bootstrap(words: Sequence[str], request: BaseRequest, scratch: str, prog
     if request.epoch is not None:
         env["SOURCE_DATE_EPOCH"] = str(request.epoch)
 
-    def work() -> tuple[int, list[str]]:
+    tail: list[str] = []
+
+    def line(text: str) -> None:
+        text = text.strip()
+        if text:
+            tail.append(text)
+            del tail[:-40]
+            progress(Event("", text.removeprefix("I: ")))
+
+    def work() -> int:
         read, write = os.pipe()
         try:
             pid = spawn(words, stdout=write, stderr=write, env=env)
         finally:
             os.close(write)
-        tail: list[str] = []
         with open(read, encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                line = line.strip()
-                if line:
-                    tail = [*tail[-40:], line]
-                    progress(Event("", line.removeprefix("I: ")))
-        return wait_status(pid), tail
+            for text in lines:
+                line(text)
+        return wait_status(pid)
 
-    status, tail = run_private(work)
+    if run_root and in_user_namespace():
+        from scow.images.bootstrapping import run_as_step
+
+        status = run_as_step(words, env, os.path.join(scratch, "rootfs"), scratch, run_root, line)
+    else:
+        status = run_private(work)
     if status != 0:
         complaint = next((line for line in reversed(tail) if line.startswith("E:")), tail[-1] if tail else "no output")
         name = os.path.basename(words[0])
@@ -356,6 +372,9 @@ def tidy(tree: str, epoch: int | None) -> int:
     for directory, _, files in os.walk(os.path.join(tree, "var/log")):
         for name in files:
             os.unlink(os.path.join(directory, name))
+    for name in ("proc", "sys"):  # only who may mount there has changed them
+        if os.path.isdir(os.path.join(tree, name)):
+            os.utime(os.path.join(tree, name), (epoch, epoch))
     _clamp_shadow(os.path.join(tree, "etc/shadow"), epoch)
     _write(tree, "etc/machine-id", "", 0o444)
     _write(tree, "usr/sbin/policy-rc.d", _NO_SERVICES, 0o755)

@@ -232,3 +232,11 @@ def test_a_real_base_image_is_the_same_each_time(tmp_path) -> None:
         assert tree["etc/debian_version"][4].startswith(b"12")
         assert os.listdir(tmp_path / f"store{number}" / "tmp") == []
     assert len(seen) == 1
+
+
+def test_places_for_mounts_have_no_time_of_their_own(tmp_path):
+    """Bootstrapping with and without the right to mount leaves them at different times."""
+    for name in ("proc", "sys", "etc"):
+        (tmp_path / name).mkdir()
+    assert tidy(str(tmp_path), 1_500_000_000) == 1_500_000_000
+    assert [os.stat(tmp_path / name).st_mtime for name in ("proc", "sys")] == [1_500_000_000] * 2

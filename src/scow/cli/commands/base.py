@@ -48,6 +48,8 @@ def create(argv: list[str]) -> int:
     def show(event: Event, /) -> None:
         sys.stderr.write(f"{event.status}\n")
 
-    record = create_base(scow.images, scow.content, request, names, progress=silent if options.quiet else show)
+    progress = silent if options.quiet else show
+    run_root = scow.settings.run_root
+    record = create_base(scow.images, scow.content, request, names, progress=progress, run_root=run_root)
     print(record.id)
     return 0
