@@ -141,6 +141,18 @@ def test_the_answering_process_ends_with_the_container_whatever_is_killed(one):
     assert until(lambda: not any("oneid.server" in line for line in one.processes())), one.processes()
 
 
+def test_nothing_is_left_of_a_killed_build(one):
+    context = f"{one.place}/slow"
+    os.makedirs(context)
+    with open(f"{context}/Dockerfile", "w", encoding="ascii") as file:
+        file.write("FROM bb:1\nRUN chown 5:5 /far && (sleep 61 &) && sleep 60\n")
+    with one.start("build", "--network", "host", "--allow", "network.host", context, stdout=-1, stderr=-1) as child:
+        assert until(lambda: any("oneid.server" in line for line in one.processes()))
+        child.kill()
+    assert until(lambda: one.processes() == []), one.processes()
+    assert not any(one.place in line for line in open("/proc/self/mountinfo", encoding="utf-8"))  # noqa: SIM115
+
+
 HOSTILE = r"""
 for path in /proc/1/root/etc/passwd /proc/self/root/../../etc/passwd /proc/1/cwd/x /../../../../etc/passwd; do
   chown 4242:4242 $path 2>/dev/null; stat -c '%n %u' $path; mkdir $path/made 2>/dev/null; mknod ${path}node c 1 3 2>/dev/null

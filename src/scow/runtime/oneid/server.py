@@ -16,6 +16,7 @@ import json
 import os
 import select
 import socket
+import struct
 import sys
 from typing import TYPE_CHECKING
 
@@ -112,6 +113,9 @@ class Answers:
             return
         except OSError as error:
             listener.answer(call, error=error.errno or errno.EIO)
+            return
+        except (ValueError, OverflowError, struct.error):  # numbers that no call of ours takes
+            listener.answer(call, error=errno.EINVAL)
             return
         if value is None:
             listener.carry_on(call)
