@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scow.base.files import temporary_directory
@@ -21,9 +22,8 @@ from scow.base.streams import VerifiedReader
 from scow.content.layoutdir import LayoutDirectory
 from scow.errors import InvalidArgumentError, LimitError, NotFoundError
 from scow.images.copying import Tree, copy
-from scow.images.dockerarchives import pack_archive, spellings, unpack_archive
+from scow.images.dockerarchives import pack_archive, unpack_archive
 from scow.images.pulling import NoPlatformError, choose
-from scow.images.wholes import whole_of
 from scow.oci import layout
 from scow.oci.decode import MAX_CONFIG_SIZE, decode_config, decode_index, decode_manifest
 from scow.oci.mediatype import is_index
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from scow.content.target import Source, Target
-    from scow.images.archive import Loaded
     from scow.images.saving import Sink
-    from scow.images.store import ImageRecord
     from scow.images.transfer import Transfers
     from scow.oci.digest import Digest
     from scow.oci.model import Descriptor, Platform
@@ -93,9 +91,9 @@ class Copier:
     """
 
     def __init__(self, transfers: Transfers, platform: str = "", *, referrers: bool = True) -> None:
-        self._transfers = transfers
-        self._platform = platform
-        self._referrers = referrers
+        self.transfers = transfers
+        self.platform = platform
+        self.with_referrers = referrers
 
     def copy(self, source: Place, target: Place) -> Digest:
         """Copy.
@@ -107,29 +105,31 @@ class Copier:
             NoPlatformError: There is no image for the wanted platform.
             ScowError: Something is missing, wrong or refused.
         """
-        if source.kind == STORE:
-            return self._from_store(source, target)
-        if target.kind == STORE:
-            return self._to_store(source, target)
-        one = self._platform or target.kind == DOCKER_ARCHIVE
-        with self._source(source) as (origin, name), self._target(target) as (goal, new_name):
+        if STORE in {source.kind, target.kind}:
+            from scow.images.shelf import Shelf
+
+            shelf = Shelf(self)
+            return shelf.send(source, target) if source.kind == STORE else shelf.receive(source, target)
+        one = self.platform or target.kind == DOCKER_ARCHIVE
+        with self.source(source) as (origin, name), self.target(target) as (goal, new_name):
             return copy(
                 origin,
                 name,
                 goal,
                 new_name,
-                only=self._only(origin, source) if one else None,
+                only=self.only(origin, source) if one else None,
                 # docker's format has room for one image under a name, and for nothing that refers to it
-                referrers=self._referrers and target.kind != DOCKER_ARCHIVE,
-                progress=self._transfers.progress,
+                referrers=self.with_referrers and target.kind != DOCKER_ARCHIVE,
+                progress=self.transfers.progress,
             ).descriptor.digest
 
-    def _only(self, origin: Source, place: Place) -> Callable[[Descriptor], Descriptor]:
-        wanted = self._transfers.platform(self._platform)
+    def only(self, origin: Source, place: Place) -> Callable[[Descriptor], Descriptor]:
+        """What chooses one manifest of what a place has under a name: the one for the wanted platform."""
+        wanted = self.transfers.platform(self.platform)
         shown = Reference.parse(place.name) if place.kind == REGISTRY else Reference("localhost", place.name or "image")
 
         def chosen(top: Descriptor) -> Descriptor:
-            if self._platform and not is_index(top.media_type):
+            if self.platform and not is_index(top.media_type):
                 found = platform_of(origin, top)
                 if not score(wanted, found):
                     raise NoPlatformError(f"image {place.name or place.path} is for {found}, not for {wanted}")
@@ -143,163 +143,64 @@ class Copier:
     # ------------------------------------------------------------------ ends
 
     @contextmanager
-    def _source(self, place: Place) -> Iterator[tuple[Source, str]]:
+    def source(self, place: Place) -> Iterator[tuple[Source, str]]:
+        """Open a place, which is not the store, for reading; gives the image's name there too."""
         if place.kind == REGISTRY:
             reference = Reference.parse(place.name)
-            repository = self._transfers.client.repository(reference)
+            repository = self.transfers.client.repository(reference)
             yield repository, reference.digest or reference.tag or ""
         elif place.kind == OCI:
             yield LayoutDirectory(place.path), place.name
         elif place.kind == DOCKER_ARCHIVE:
-            with temporary_directory(self._scratch(), "copy-") as folder:
+            with temporary_directory(self.scratch(), "copy-") as folder:
                 inner = LayoutDirectory(os.path.join(folder, "layout"), create=True)
-                wanted, limits = self._transfers.platform(self._platform), self._transfers.settings.limits
+                wanted, limits = self.transfers.platform(self.platform), self.transfers.settings.limits
                 unpack_archive(place.path, place.name, inner, wanted, limits)
                 yield inner, ""
         else:
-            with temporary_directory(self._scratch(), "copy-") as folder:
+            with temporary_directory(self.scratch(), "copy-") as folder:
                 unpack_layout(place.path, folder)
                 yield LayoutDirectory(folder), place.name
 
     @contextmanager
-    def _target(self, place: Place) -> Iterator[tuple[Target, str]]:
+    def target(self, place: Place) -> Iterator[tuple[Target, str]]:
+        """Open a place, which is not the store, for writing; gives the image's name there too."""
         if place.kind == REGISTRY:
             reference = Reference.parse(place.name)
-            repository = self._transfers.client.repository(reference, push=True)
+            repository = self.transfers.client.repository(reference, push=True)
             yield repository, "" if reference.digest else reference.tag or ""
         elif place.kind == OCI:
             yield LayoutDirectory(place.path, create=True), place.name
         else:
-            with temporary_directory(self._scratch(), "copy-") as folder:
+            with temporary_directory(self.scratch(), "copy-") as folder:
                 inner = LayoutDirectory(os.path.join(folder, "layout"), create=True)
                 yield inner, place.name if place.kind == OCI_ARCHIVE else ""
-                with _replacing(place.path) as out:
+                with replacing(place.path) as out:
                     if place.kind == OCI_ARCHIVE:
                         pack_layout(inner.path, out)
                     else:
                         name = Reference.parse(place.name).with_default_tag() if place.name else None
                         pack_archive(inner, name, out)
 
-    def _scratch(self) -> str:
-        path = os.path.join(self._transfers.content.root, "tmp")
+    def scratch(self) -> str:
+        """A directory for temporary files, on the store's file system."""
+        path = os.path.join(self.transfers.content.root, "tmp")
         os.makedirs(path, mode=0o711, exist_ok=True)
         return path
 
-    # ------------------------------------------------------------------ the store
 
-    def _from_store(self, source: Place, target: Place) -> Digest:
-        transfers = self._transfers
-        record = transfers.images.resolve(source.name)
-        whole = whole_of(transfers.images, source.name, record)
-        if target.kind == REGISTRY:
-            goal = Reference.parse(target.name)
-            return transfers.push_record(record, goal, platform=self._platform, whole=whole).digest
-        if target.kind == STORE:
-            transfers.images.tag(Reference.parse(target.name), record.id, whole)
-            return whole or record.manifest
-        from scow.images.saving import save
-
-        with self._named(record, target.name) as name:
-            if target.kind in _ARCHIVES:
-                with _replacing(target.path) as out:
-                    form = "docker" if target.kind == DOCKER_ARCHIVE else "oci"
-                    save(transfers.images, transfers.content, [name], out, form=form)
-                return record.manifest
-            with temporary_directory(self._scratch(), "copy-") as folder:
-                tar = os.path.join(folder, "image.tar")
-                with open(tar, "wb") as file:
-                    save(transfers.images, transfers.content, [name], cast("Sink", file), form="oci")
-                inner = os.path.join(folder, "layout")
-                unpack_layout(tar, inner)
-                origin = LayoutDirectory(inner)
-                top = origin.index().manifests[0]
-                return copy(
-                    origin, top.digest, LayoutDirectory(target.path, create=True), target.name
-                ).descriptor.digest
-
-    @contextmanager
-    def _named(self, record: ImageRecord, name: str) -> Iterator[str]:
-        """A name under which ``save`` finds the image; one that is given just for that is taken away again."""
-        images = self._transfers.images
-        if not name:
-            yield record.id
-            return
-        reference = Reference.parse(name).with_default_tag()
-        had = reference in images.names(record.id)
-        if not had:
-            try:
-                images.resolve(reference.familiar)
-            except NotFoundError:
-                images.tag(reference, record.id)
-            else:
-                raise InvalidArgumentError(f"the name {reference.familiar!r} is another image's in the store")
-        try:
-            yield reference.familiar
-        finally:
-            if not had:
-                images.untag(reference)
-
-    def _to_store(self, source: Place, target: Place) -> Digest:
-        transfers = self._transfers
-        name = Reference.parse(target.name).with_default_tag() if target.name else None
-        if source.kind == REGISTRY:
-            record = transfers.pull_platforms(source.name, self._platform)[-1]
-            whole = whole_of(transfers.images, source.name, record)
-            if name is not None:
-                transfers.images.tag(name, record.id, whole)
-            return whole or record.manifest
-        with temporary_directory(self._scratch(), "copy-") as folder, self._loadable(source, folder) as opened:
-            loaded = self._load(opened)
-        named = source.name if source.kind == DOCKER_ARCHIVE else ""
-        wanted = [one for one in loaded if not named or named in spellings(one.names)]
-        if not wanted or (name is not None and len({one.record.id for one in wanted}) > 1):
-            few = "no such image" if not wanted else "more than one image"
-            raise NotFoundError(f"{source.path!r} has {few}", hint="Name one of its images after a colon.")
-        if name is not None:
-            transfers.images.tag(name, wanted[0].record.id)
-        return wanted[0].record.manifest
-
-    def _load(self, opened: int | str) -> list[Loaded]:
-        from scow.images.archive import load
-
-        transfers = self._transfers
-        return load(
-            transfers.images,
-            transfers.content,
-            transfers.snapshots,
-            opened,
-            limits=transfers.settings.limits,
-            platform=transfers.platform(self._platform),
-            progress=transfers.progress,
-        )
-
-    @contextmanager
-    def _loadable(self, place: Place, folder: str) -> Iterator[int | str]:
-        """What ``load`` reads: an archive, or a layout with nothing but the image that is meant."""
-        if place.kind != DOCKER_ARCHIVE:
-            with self._source(place) as (origin, name):
-                inner = LayoutDirectory(os.path.join(folder, "one"), create=True)
-                take_one(cast("LayoutDirectory", origin), name, inner)
-                yield inner.path
-            return
-        try:
-            fd = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise NotFoundError(f"cannot open {place.path!r}: {os.strerror(error.errno or 0).lower()}") from error
-        try:
-            yield fd
-        finally:
-            os.close(fd)
-
-
-def take_one(origin: LayoutDirectory, name: str, target: LayoutDirectory) -> None:
+def take_one(origin: LayoutDirectory, top: Descriptor, target: LayoutDirectory) -> None:
     """Put one image of a layout into another one, without copying bytes where the file system allows it.
 
     The bytes are not verified; whoever reads the target does that.
+
+    Args:
+        origin: The layout.
+        top: The image's manifest.
+        target: Where to.
     """
     import shutil
 
-    top = origin.resolve(name)
     tree = Tree(origin, referrers=False)
     tree.walk(top, 0)
     for digest in {*tree.blobs, *tree.manifests}:
@@ -312,11 +213,11 @@ def take_one(origin: LayoutDirectory, name: str, target: LayoutDirectory) -> Non
             continue  # a layer that may not be distributed need not be there
         except OSError:
             shutil.copyfile(source, goal, follow_symlinks=False)
-    target.tag(top, "")
+    target.tag(replace(top, annotations={}), "")
 
 
 @contextmanager
-def _replacing(path: str) -> Iterator[Sink]:
+def replacing(path: str) -> Iterator[Sink]:
     """A file that takes the place of another when all of it was written."""
     from scow.base.files import storage_error
 

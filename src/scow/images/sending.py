@@ -127,6 +127,12 @@ class Pusher:
             sending = _Sending(self, repository, lease, compression)
             for desc, record in whole.parts:
                 manifest = decode_manifest(self.content.read(desc), desc.media_type)
+                if record is None:
+                    for blob in (manifest.value.config, *manifest.value.layers):
+                        sending.blob(blob, "")
+                    repository.push_manifest(manifest.descriptor, manifest.raw)
+                    entries.append(desc)
+                    continue
                 sent = self._send(sending, reference, record, manifest, "").descriptor
                 entries.append(replace(desc, media_type=sent.media_type, digest=sent.digest, size=sent.size))
             document = whole.document

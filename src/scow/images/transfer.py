@@ -15,7 +15,7 @@ from scow.distribution.client import RegistryClient
 from scow.distribution.shortnames import VARIABLE, meanings
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError
 from scow.images.store import ImageNotFoundError
-from scow.images.wholes import find_whole, index_of, keep_whole
+from scow.images.wholes import find_whole, index_of
 from scow.layer.changeset import Limits
 from scow.oci.platform import host_platform, parse_platform
 from scow.oci.reference import Reference
@@ -182,36 +182,6 @@ class Transfers:
             raise NotFoundError(f"repository {reference.familiar} has no tags")
         return done
 
-    def pull_platforms(self, name: str, platform: str = "") -> list[ImageRecord]:
-        """Bring an image here for every platform it is offered for.
-
-        Args:
-            name: What the user typed.
-            platform: Only this one.
-
-        Returns:
-            The images; the one for this machine comes last, and has the name.
-        """
-        from scow.oci.decode import decode_index
-        from scow.oci.mediatype import is_index, is_manifest
-
-        if platform:
-            return [self.pull(name, platform=platform).record]
-        reference, repository = self._find(name)
-        top = repository.manifest(reference.digest or reference.tag or "latest")
-        records = []
-        if is_index(top.descriptor.media_type):
-            for entry in decode_index(top.raw, top.descriptor.media_type).value.manifests:
-                if is_manifest(entry.media_type) and (entry.platform is None or entry.platform.os != "unknown"):
-                    by_digest = reference.with_digest(entry.digest)
-                    records.append(self.puller().pull(repository, by_digest, entry.platform or self.platform()).record)
-        chosen = self.puller().pull(repository, reference, self.platform()).record
-        if is_index(top.descriptor.media_type) and reference.tag and not reference.digest:
-            with self.images.db.write():
-                keep_whole(self.leases, chosen, top.descriptor.digest, records)
-                self.images.tag(reference, chosen.id, top.descriptor.digest)
-        return [*records, chosen]
-
     def plan(self, name: str, *, platform: str = "") -> PullPlan:
         """Say what a pull would do, and fetch no layer."""
         reference, repository = self._find(name)
@@ -347,19 +317,33 @@ class Transfers:
         """
         from scow.images.sending import Pusher
 
-        found = find_whole(self.images, whole) if whole else None
-        if found is not None and platform:
-            fitting = [part.record for part in found.parts if self._fits(part.record, platform)]
-            record, found = (fitting or [record])[0], None
-        if platform and not self._fits(record, platform):
-            raise NotFoundError(
-                f"image {reference.familiar} is for {record.os}/{record.architecture}, not for {platform}"
-            )
+        record = self.fitting(record, whole, platform, reference.familiar)
+        found = find_whole(self.images, whole) if whole and not platform else None
         repository = self.client.repository(reference, push=True)
         pusher = Pusher(self.images, self.content, self.leases, self.client, self.progress)
         if found is not None:
             return pusher.push_whole(repository, reference, found, compression)
         return pusher.push(repository, reference, record, compression)
+
+    def fitting(self, record: ImageRecord, whole: Digest | None, platform: str, shown: str) -> ImageRecord:
+        """The image for a platform.
+
+        Args:
+            record: The image that a name means.
+            whole: The index that it stands for besides, with images for other platforms.
+            platform: Wanted; ``""`` for whatever the image is for.
+            shown: What the user calls it.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        if not platform:
+            return record
+        found = find_whole(self.images, whole) if whole else None
+        for candidate in [part.record for part in found.parts if part.record] if found else [record]:
+            if self._fits(candidate, platform):
+                return candidate
+        raise NotFoundError(f"image {shown} is for {record.os}/{record.architecture}, not for {platform}")
 
     # ------------------------------------------------------------------ registries
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from scow.errors import ScowError
 from scow.oci.decode import decode_index, decode_manifest
 from scow.oci.digest import Digest, ImageID
-from scow.oci.mediatype import is_manifest
 from scow.oci.reference import Reference
 
 if TYPE_CHECKING:
@@ -24,14 +23,19 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """One image of an index, and what the index says of it."""
+    """One entry of an index.
+
+    Attributes:
+        descriptor: What the index says of it.
+        record: The image; ``None`` for what is none, such as an attestation, whose blobs are kept as they came.
+    """
 
     descriptor: Descriptor
-    record: ImageRecord
+    record: ImageRecord | None
 
 
 class Whole(NamedTuple):
-    """An index with all its images."""
+    """An index with all that stands in it."""
 
     document: Document[Index]
     parts: tuple[Part, ...]
@@ -68,15 +72,25 @@ def find_whole(images: ImageStore, digest: Digest) -> Whole | None:
     """
     try:
         document = decode_index(images.content.read(digest))
-        parts = []
-        for desc in document.value.manifests:
-            if not is_manifest(desc.media_type):
-                return None
-            config = decode_manifest(images.content.read(desc), desc.media_type).value.config
-            parts.append(Part(desc, images.get(ImageID(config.digest))))
+        parts = [_part(images, desc) for desc in document.value.manifests]
     except ScowError:
         return None
     return Whole(document, tuple(parts))
+
+
+def _part(images: ImageStore, desc: Descriptor) -> Part:
+    """Find one entry of an index.
+
+    Raises:
+        ScowError: It is not here.
+    """
+    value = decode_manifest(images.content.read(desc), desc.media_type).value
+    identity = ImageID(value.config.digest)
+    if identity in images:
+        return Part(desc, images.get(identity))
+    for blob in (value.config, *value.layers):
+        images.content.stat(blob.digest)
+    return Part(desc, None)
 
 
 def keep_whole(leases: Leases, chosen: ImageRecord, index: Digest, others: Sequence[ImageRecord]) -> None:
