@@ -317,6 +317,49 @@ def own_address() -> str:
         return str(probe.getsockname()[0])
 
 
+def test_a_terminal_with_progress_does_not_keep_a_user_out(sub):
+    """What draws on a terminal has a thread; whoever has threads cannot enter a namespace."""
+    registry = shutil.which("docker-registry")
+    if registry is None:
+        pytest.skip("docker-registry is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    with open(f"{sub.place}/registry.yml", "w", encoding="ascii") as file:
+        file.write(
+            f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {sub.place}/registry\nhttp:\n  addr: {address}\n"
+        )
+    with subprocess.Popen([registry, "serve", file.name], stdout=-3, stderr=-3) as server:
+        try:
+            assert until(lambda: ask(int(address.rpartition(":")[2])) != b"")
+            sub.run("tag", "bb:1", f"{address}/bb:1")
+            for words in (["push"], ["pull"], ["build", "-t", "b:1", f"{sub.place}/ctx"]):
+                if words[0] == "build":
+                    os.makedirs(f"{sub.place}/ctx")
+                    with open(f"{sub.place}/ctx/Dockerfile", "w", encoding="ascii") as file:
+                        file.write(f"FROM {address}/bb:1\nRUN echo built\n")
+                else:
+                    words.append(f"{address}/bb:1")
+                assert on_terminal(sub, *words) == 0
+                sub.run("rmi", "-f", f"{address}/bb:1", check=words[0] != "build")
+        finally:
+            server.kill()
+
+
+def on_terminal(user: User, *args: str) -> int:
+    """Run a command with a terminal; what it draws is not looked at."""
+    ours, theirs = os.openpty()
+    with user.start(*args, stdin=theirs, stdout=theirs, stderr=theirs) as child:
+        os.close(theirs)
+        try:
+            while os.read(ours, 1 << 16):
+                pass
+        except OSError:
+            pass  # the other end is closed
+        os.close(ours)
+    return child.returncode
+
+
 def test_nothing_is_left_of_a_killed_run(sub):
     with sub.start("run", "--rm", "-p", "127.0.0.1::80", "bb:1", "sh", "-c", "sleep 601 & exec sleep 600") as child:
         assert until(lambda: sum("sleep 60" in line for line in sub.processes()) >= 2)

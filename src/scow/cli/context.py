@@ -21,7 +21,7 @@ def settings() -> Settings:
 
 
 def engine(*, plain: bool = False, meanwhile: Callable[[], object] | None = None) -> Engine:
-    """Open the library over the store that the environment names.
+    """Open the library over the store that the environment names; before anything that may start a thread.
 
     Args:
         plain: The command needs no ids but the user's own: it reads rows and moves blobs. Any other first goes where

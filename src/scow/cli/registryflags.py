@@ -44,6 +44,14 @@ def pulled_lines(pulled: Pulled) -> list[str]:
     return [f"Digest: {pulled.digest}", f"Status: {what} {shown.familiar}"]
 
 
+def load_transfers() -> None:
+    """Load what talks to registries: something to do while ids are mapped."""
+    from scow.distribution import client
+    from scow.images import pulling
+
+    del client, pulling
+
+
 def show_pull(engine: Engine, name: str, platform: str = "", *, quiet: bool = False) -> ImageRecord:
     """Pull the image that ``run``, ``create`` or ``build`` needs, before the eyes of the user, on stderr.
 

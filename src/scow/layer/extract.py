@@ -277,7 +277,7 @@ class Unpacker:
                 _write_sparse(file, entry, data)
             owner = (entry.uid, entry.gid) if self._owner is None else self._owner(entry.uid, entry.gid)
             if owner is not None:
-                self._tree.owners.own(file, *owner)
+                self._tree.owners.own(file, *owner, new=True)
             os.fchmod(file, entry.mode)
             for key, value in accepted(entry.xattrs):
                 _set_xattr(file, key, value)

@@ -113,12 +113,19 @@ class Owners:
         """
         return os.fstat(fd)
 
-    def own(self, fd: int, uid: int, gid: int) -> None:
+    def own(self, fd: int, uid: int, gid: int, *, new: bool = False) -> None:
         """Give an open file or directory to somebody.
+
+        Args:
+            fd: The file.
+            uid: Its user.
+            gid: Its group.
+            new: It was made a moment ago, so that no earlier owner is written down.
 
         Raises:
             OSError: As fchown(2).
         """
+        del new
         os.fchown(fd, uid, gid)
 
     def own_entry(self, path: Name, uid: int, gid: int, dir_fd: int | None = None) -> None:
@@ -162,9 +169,12 @@ class RecordedOwners(Owners):
         found = os.fstat(fd)
         return shown(found, recorded(found, fd) or Owner(0, 0))
 
-    def own(self, fd: int, uid: int, gid: int) -> None:
+    def own(self, fd: int, uid: int, gid: int, *, new: bool = False) -> None:
         """See :class:`Owners`."""
-        write(os.fstat(fd), fd, uid, gid)
+        if not new:
+            write(os.fstat(fd), fd, uid, gid)
+        elif (uid, gid) != (0, 0):
+            os.setxattr(fd, NAME, Owner(uid, gid).encode())
 
     def own_entry(self, path: Name, uid: int, gid: int, dir_fd: int | None = None) -> None:
         """See :class:`Owners`."""
@@ -232,11 +242,12 @@ class BoundedOwners(RecordedOwners):
         found = os.fstat(fd)
         return self._merged(found, recorded(found, fd))
 
-    def own(self, fd: int, uid: int, gid: int) -> None:
+    def own(self, fd: int, uid: int, gid: int, *, new: bool = False) -> None:
         """See :class:`Owners`."""
         real_uid, real_gid, whole = self._split(uid, gid)
         os.fchown(fd, real_uid, real_gid)
-        self._note(os.fstat(fd), fd, (uid, gid), whole=whole)
+        if not (new and whole):
+            self._note(os.fstat(fd), fd, (uid, gid), whole=whole)
 
     def own_entry(self, path: Name, uid: int, gid: int, dir_fd: int | None = None) -> None:
         """See :class:`Owners`."""

@@ -11,7 +11,7 @@ import os
 
 from scow.errors import InvalidArgumentError, ScowError, UnsupportedError
 from scow.linux.idmaps import in_user_namespace
-from scow.linux.mount import Mount, may_mount, mount_all
+from scow.linux.mount import Mount, may_make, may_mount, mount_all
 from scow.snapshot.overlay import COPIES, Snapshots
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -60,11 +60,15 @@ def choose(root: str) -> Choice:
     Args:
         root: The store's directory, in whose file system it is tried.
     """
+    from scow.linux.namespaces import run_private
+
     if not may_mount():
         if os.geteuid() == 0:
             return Choice("copying", "this process may not mount (CAP_SYS_ADMIN)")
         return Choice("tars", "this process may not mount, and is not root")
     try:
+        if in_user_namespace() and not run_private(lambda: may_make("erofs")):
+            raise UnsupportedError("only the host's root may mount it on this kernel")
         _try_erofs(root)
     except ScowError as error:
         reason = f"EROFS does not work here: {error.message}"

@@ -36,7 +36,15 @@ def main(argv: list[str]) -> int:
         from scow.cli.buildcalls import call
 
         return call("check" if flags.check else flags.call, flags, options)
-    return _build(engine(), flags, options)
+    return _build(engine(meanwhile=_load_next), flags, options)
+
+
+def _load_next() -> None:
+    """What every build needs first."""
+    from scow.base import sqlite
+    from scow.build import builder
+
+    del sqlite, builder
 
 
 def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:

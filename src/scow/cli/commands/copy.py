@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from scow.cli.flags import Command, Flag, parse
-from scow.cli.registryflags import PROGRESS_FLAG, REGISTRY_FLAGS, client_options
+from scow.cli.registryflags import PROGRESS_FLAG, REGISTRY_FLAGS, client_options, load_transfers
 
 COMMAND = Command(
     name="copy",
@@ -32,9 +32,10 @@ def main(argv: list[str]) -> int:
 
     options = parse(COMMAND, argv)
     source, target = parse_place(options.args[0]), parse_place(options.args[1])
+    scow = engine(meanwhile=load_transfers)
     with (
         bars.shown(options.progress, quiet=options.quiet, stream=sys.stderr) as progress,
-        engine().transfers(client_options(options), progress) as transfers,
+        scow.transfers(client_options(options), progress) as transfers,
     ):
         digest = Copier(transfers, options.platform, referrers=options.referrers).copy(source, target)
     print(digest)

@@ -4,7 +4,14 @@
 from __future__ import annotations
 
 from scow.cli.flags import Command, Flag, parse
-from scow.cli.registryflags import PROGRESS_FLAG, REGISTRY_FLAGS, TRUST_FLAG, client_options, pulled_lines
+from scow.cli.registryflags import (
+    PROGRESS_FLAG,
+    REGISTRY_FLAGS,
+    TRUST_FLAG,
+    client_options,
+    load_transfers,
+    pulled_lines,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,9 +48,10 @@ def main(argv: list[str]) -> int:
     name = options.args[0]
     reference = Reference.parse(name)
     rawjson = options.progress == "rawjson"
+    scow = engine(meanwhile=load_transfers)
     with (
         bars.shown(options.progress, quiet=options.quiet or options.dry_run, stream=sys.stdout) as progress,
-        engine().transfers(client_options(options), progress) as transfers,
+        scow.transfers(client_options(options), progress) as transfers,
     ):
         if options.dry_run:
             return _show_plan(transfers.plan(name, platform=options.platform), as_json=rawjson)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from scow.cli.flags import Command, Flag, parse
-from scow.cli.registryflags import PROGRESS_FLAG, REGISTRY_FLAGS, client_options
+from scow.cli.registryflags import PROGRESS_FLAG, REGISTRY_FLAGS, client_options, load_transfers
 from scow.errors import InvalidArgumentError
 
 TYPE_CHECKING = False
@@ -50,9 +50,10 @@ def main(argv: list[str]) -> int:
         raise InvalidArgumentError("tag can't be used with --all-tags/-a")
     if reference.digest:
         raise InvalidArgumentError("cannot push a digest reference")
+    scow = engine(meanwhile=load_transfers)
     with (
         bars.shown(options.progress, quiet=options.quiet, stream=sys.stdout) as progress,
-        engine().transfers(client_options(options), progress) as transfers,
+        scow.transfers(client_options(options), progress) as transfers,
     ):
         if not (reference.tag or options.all_tags):
             progress.line("Using default tag: latest")
