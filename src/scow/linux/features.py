@@ -35,6 +35,7 @@ PROGRAMS = {
 }
 """Programs scow can use, and the Debian packages that have them."""
 _FORMAT = 1
+_CREATE = 6  # FSCONFIG_CMD_CREATE
 
 
 class Features(NamedTuple):
@@ -88,6 +89,28 @@ def has_filesystem(name: str) -> bool:
             return False
         return name in known_filesystems(_read("/proc/filesystems"))
     return True
+
+
+def may_make(kind: str) -> bool:
+    """Whether file systems of a kind may be made here; asks without making one. In a user namespace few may be.
+
+    Ask where mounts may be made, such as in ``namespaces.run_private``.
+
+    Args:
+        kind: Such as ``erofs``.
+    """
+    try:
+        context = kernel.call(kernel.FSOPEN, kind.encode(), 1)
+    except OSError as error:
+        return error.errno == errno.ENOSYS  # an older kernel, which has to be asked by doing it
+    try:
+        kernel.call(kernel.FSCONFIG, context, _CREATE, None, None, 0)
+    except OSError as error:
+        return error.errno not in (errno.EPERM, errno.EACCES)
+    else:
+        return True
+    finally:
+        os.close(context)
 
 
 def known_filesystems(text: str) -> frozenset[str]:

@@ -70,28 +70,6 @@ class Mount(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-def may_make(kind: str) -> bool:
-    """Whether file systems of a kind may be made here; asks without making one. In a user namespace few may be.
-
-    Ask where mounts may be made, such as in ``namespaces.run_private``.
-
-    Args:
-        kind: Such as ``erofs``.
-    """
-    try:
-        context = kernel.call(kernel.FSOPEN, kind.encode(), 1)
-    except OSError as error:
-        return error.errno == errno.ENOSYS  # an older kernel, which has to be asked by doing it
-    try:
-        kernel.call(kernel.FSCONFIG, context, _CREATE, None, None, 0)
-    except OSError as error:
-        return error.errno not in (errno.EPERM, errno.EACCES)
-    else:
-        return True
-    finally:
-        os.close(context)
-
-
 def may_mount() -> bool:
     """Whether this thread may mount anything (CAP_SYS_ADMIN)."""
     return bool(kernel.effective_capabilities() >> 21 & 1)

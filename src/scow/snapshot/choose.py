@@ -11,7 +11,7 @@ import os
 
 from scow.errors import InvalidArgumentError, ScowError, UnsupportedError
 from scow.linux.idmaps import in_user_namespace
-from scow.linux.mount import Mount, may_make, may_mount, mount_all
+from scow.linux.mount import Mount, may_mount, mount_all
 from scow.snapshot.overlay import COPIES, Snapshots
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -60,6 +60,7 @@ def choose(root: str) -> Choice:
     Args:
         root: The store's directory, in whose file system it is tried.
     """
+    from scow.linux.features import may_make
     from scow.linux.namespaces import run_private
 
     if not may_mount():

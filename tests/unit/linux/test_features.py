@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
 from scow.linux import features
-from scow.linux.features import cgroup_mode, kernel_version, known_filesystems
+from scow.linux.features import cgroup_mode, kernel_version, known_filesystems, may_make
+from scow.linux.namespaces import unshare
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,19 @@ def test_what_was_found_is_noted_until_the_next_boot(tmp_path, monkeypatch) -> N
 def test_what_the_kernel_has() -> None:
     assert not features.has_filesystem("nonsensefs")
     assert features.has_filesystem("proc")
+
+
+@pytest.mark.root
+def test_what_may_be_made_is_asked_without_making_it() -> None:
+    assert may_make("erofs")
+    assert may_make("tmpfs")
+    assert not may_make("no-such-file-system")
+    pid = os.fork()
+    if pid == 0:
+        status = 2
+        try:
+            unshare("user", "mnt")
+            status = int(may_make("erofs")) + (0 if may_make("tmpfs") else 2)
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "only the host's root may"

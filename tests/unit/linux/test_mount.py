@@ -14,14 +14,13 @@ from scow.linux.mount import (
     Mount,
     MountError,
     bind,
-    may_make,
     mount_all,
     mount_error,
     mount_points,
     set_propagation,
     umount,
 )
-from scow.linux.namespaces import run_private, unshare
+from scow.linux.namespaces import run_private
 
 root = pytest.mark.root
 
@@ -210,19 +209,3 @@ def test_erofs_over_loop_devices(tmp_path, at, monkeypatch) -> None:
             return file.read()
 
     assert run_private(work) == b"through a loop" * 100
-
-
-@pytest.mark.root
-def test_what_may_be_made_is_asked_without_making_it() -> None:
-    assert may_make("erofs")
-    assert may_make("tmpfs")
-    assert not may_make("no-such-file-system")
-    pid = os.fork()
-    if pid == 0:
-        status = 2
-        try:
-            unshare("user", "mnt")
-            status = int(may_make("erofs")) + (0 if may_make("tmpfs") else 2)
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "only the host's root may"
