@@ -6,10 +6,11 @@ Source: OCI image-spec v1.1, config.md; Docker's additions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from scow.oci.model import ContainerConfig, History, ImageConfig
+from scow.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ class Draft:
 
     def set(self, **changes: object) -> None:
         """Change fields of the config."""
-        self.config = replace(self.config, **changes)  # type: ignore[arg-type]
+        self.config = replace(self.config, **changes)
 
     def set_env(self, name: str, value: str) -> None:
         """Set a variable, in its old place when it had one."""

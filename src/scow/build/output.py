@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.graph import LayerRef, Solved
 from scow.build.ops.values import BaseOp, CopyOp
 from scow.errors import InvalidArgumentError
 from scow.oci.digest import chain_id
+from scow.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +143,7 @@ def squash(shop: Workshop, made: Made) -> Made:
     layer = LayerRef(diff, size, usage, solved.time)
     start = Solved(None, (), 0) if how == "all" else Solved(solved.base, (), solved.time)
     merged = shop.place(start, layer)
-    draft = replace(made.draft)
+    draft = dataclasses.replace(made.draft)
     kept = 0 if how == "all" else draft.inherited
     draft.history = [
         entry if index < kept else replace(entry, empty_layer=True) for index, entry in enumerate(draft.history)

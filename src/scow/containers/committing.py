@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scow.base.clock import now, rfc3339
@@ -15,6 +14,7 @@ from scow.layer import diff
 from scow.oci.decode import decode_container_config
 from scow.oci.digest import ImageID, chain_id
 from scow.oci.model import History
+from scow.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

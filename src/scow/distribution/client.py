@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from scow.distribution.credentials import Credential
+    from scow.distribution.http1 import Timeouts
     from scow.distribution.tls import TlsPolicy
     from scow.distribution.tokens import Authorizer
     from scow.distribution.transport import Transport
-    from scow.distribution.wire import Timeouts
     from scow.oci.reference import Reference
 
 HUB_SEARCH = "index.docker.io"

@@ -237,7 +237,7 @@ def _matched(prefix: str, full: str) -> int:
 
 def _read_rules(paths: Sequence[str]) -> list[_Rule]:
     rules: dict[str, _Rule] = {}
-    for document in documents(paths):
+    for document in documents(paths, "registry"):
         entries = document.get("registry")
         for entry in entries if isinstance(entries, list) else ():
             rule = _rule(entry) if isinstance(entry, dict) else None

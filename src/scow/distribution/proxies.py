@@ -14,7 +14,8 @@ from scow.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from http.client import HTTPConnection
+
+    from scow.distribution.http1 import Connection
 
 
 class Proxies:
@@ -54,13 +55,12 @@ class Proxies:
         pair = f"{unquote(split.username)}:{unquote(split.password or '')}"
         return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
 
-    def tunnel(self, connection: HTTPConnection, proxy: str, scheme: str, host: str, port: int) -> None:
-        """Point a connection made for ``host`` at the proxy instead."""
+    def lead(self, connection: Connection, proxy: str) -> None:
+        """Let a connection go through a proxy."""
         split = urlsplit(proxy)
-        connection.host = split.hostname or ""
-        connection.port = split.port or (443 if split.scheme == "https" else 80)
-        if scheme == "https":
-            connection.set_tunnel(host, port, self.authorization(proxy))
+        connection.proxy = split.hostname or "", split.port or (443 if split.scheme == "https" else 80)
+        if connection.context is not None:
+            connection.tunnel = self.authorization(proxy)
 
 
 def _is_proxy(url: str) -> bool:

@@ -36,8 +36,13 @@ def config_files(environ: Mapping[str, str]) -> list[str]:
     return [_SYSTEM, f"{_SYSTEM}.d", f"{own}.d"]
 
 
-def documents(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
+def documents(paths: Sequence[str], table: str = "") -> Iterator[dict[str, Any]]:
     """What stands in files and ``.d`` directories, those that are there, in the order in which they count.
+
+    Args:
+        paths: The files and directories.
+        table: Leave out files that say nothing of these tables: those of distributions are mostly comment, and to
+            understand one takes longer than to ask a registry.
 
     Raises:
         InvalidArgumentError: One is not TOML.
@@ -47,7 +52,13 @@ def documents(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
         if os.path.isdir(path):
             files = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(".conf")]
         for file in files:
-            yield read_toml(file)
+            if not table or _says(read_bytes(file), table.encode()):
+                yield read_toml(file)
+
+
+def _says(raw: bytes, table: bytes) -> bool:
+    beginnings = (b"[[" + table, table + b"=")
+    return any(line.translate(None, b" \t").startswith(beginnings) for line in raw.splitlines())
 
 
 def read_bytes(path: str) -> bytes:

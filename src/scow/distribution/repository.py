@@ -360,9 +360,8 @@ class Repository:
 
     def _list_referrer(self, subject: Digest, desc: Descriptor, raw: bytes) -> None:
         """Do what a registry without the referrers API leaves to its clients."""
-        from dataclasses import replace
-
         from scow.oci.encode import encode_index
+        from scow.record import replace
 
         document = json.loads(raw)
         config = document.get("config") if isinstance(document.get("config"), dict) else {}

@@ -8,7 +8,6 @@ every error is a ``ScowError`` that names host and deed; ``stop`` ends every wai
 from __future__ import annotations
 
 import copy
-import random
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,6 +43,8 @@ class RetryPolicy(NamedTuple):
 
     def delay(self, attempt: int) -> float:
         """How long to wait before attempt ``attempt`` (from 1), with jitter so that clients spread out."""
+        import random
+
         return min(self.longest, self.first * 2.0 ** (attempt - 1)) * random.uniform(0.75, 1.25)  # noqa: S311
 
 

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import os
 import threading
-from http.client import HTTPConnection
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from scow.distribution.http1 import Connection
 from scow.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Iterable, Sequence
 
@@ -50,7 +49,7 @@ class TlsPolicy:
         """Whether an authority was configured for the host, which then must be reached by TLS."""
         return bool(self._ca) or any(name.endswith(".crt") for path in self._paths(host, port) for name in _list(path))
 
-    def connection(self, scheme: str, host: str, port: int) -> HTTPConnection:
+    def connection(self, scheme: str, host: str, port: int) -> Connection:
         """A connection, not yet open.
 
         Args:
@@ -61,13 +60,7 @@ class TlsPolicy:
         Raises:
             InvalidArgumentError: A certificate or key cannot be read.
         """
-        connection = HTTPConnection(host, port)
-        if scheme == "https":
-            from http.client import HTTPSConnection
-
-            connection = HTTPSConnection(host, port, context=self._context(host, port))
-        connection._create_connection = _dial  # type: ignore[attr-defined]  # noqa: SLF001
-        return connection
+        return Connection(host, port, self._context(host, port) if scheme == "https" else None)
 
     def _context(self, host: str, port: int) -> ssl.SSLContext:
         address = f"{host}:{port}"
@@ -107,15 +100,6 @@ class TlsPolicy:
         shown = f"[{host}]" if ":" in host else host
         names = [f"{shown}:{port}"] + ([shown] if port == 443 else [])
         return [os.path.join(folder, name) for folder in self._dirs for name in names]
-
-
-def _dial(address: tuple[str, int], timeout: float | None, source: tuple[str, int] | None = None) -> socket.socket:
-    """Connect; a name in ASCII is handed over as bytes, for text would load tables of Unicode for nothing."""
-    import socket
-
-    host, port = address
-    target = cast("tuple[str, int]", (host.encode() if host.isascii() else host, port))
-    return socket.create_connection(target, timeout, source)
 
 
 def _list(path: str) -> list[str]:

@@ -9,31 +9,20 @@ request without a body on a kept connection that the server had closed in the me
 from __future__ import annotations
 
 import threading
-from http.client import HTTPException
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from scow.distribution import spec
-from scow.distribution.wire import (
-    SEND_CHUNK,
-    ConnectionLostError,
-    Response,
-    Timeouts,
-    bytes_body,
-    exchange,
-    host_of,
-    lost,
-)
+from scow.distribution.http1 import HttpError, Timeouts
+from scow.distribution.wire import ConnectionLostError, Response, bytes_body, exchange, host_of, lost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from http.client import HTTPConnection
 
+    from scow.distribution.http1 import Connection
     from scow.distribution.proxies import Proxies
     from scow.distribution.tls import TlsPolicy
-    from scow.distribution.wire import (
-        Body,
-    )
+    from scow.distribution.wire import Body
 
 IDLE = 8
 MAX_REDIRECTS = 10
@@ -102,8 +91,8 @@ class HttpTransport:
         self._agent = user_agent
         self._timeouts = timeouts or Timeouts()
         self._lock = threading.Lock()
-        self._idle: dict[_Key, list[HTTPConnection]] = {}
-        self._busy: set[HTTPConnection] = set()
+        self._idle: dict[_Key, list[Connection]] = {}
+        self._busy: set[Connection] = set()
         self._closed = False
 
     def send(
@@ -141,6 +130,8 @@ class HttpTransport:
         split = urlsplit(url)
         key = self._key(url)
         target = (split.path or "/") + (f"?{split.query}" if split.query else "")
+        usual = key.port == (443 if key.scheme == "https" else 80)
+        headers = {"Host": _bracket(key.host) + ("" if usual else f":{key.port}"), **headers}
         if key.proxy and key.scheme == "http":
             target, headers = url, headers | self._proxies.authorization(key.proxy)
         while True:
@@ -149,10 +140,8 @@ class HttpTransport:
             if connection is None:
                 connection = self._connect(key)
             try:
-                if not fresh:
-                    connection.sock.settimeout(self._timeouts.read)
-                answer, guard = exchange(connection, method, target, headers, body, self._timeouts)
-            except (OSError, HTTPException, ValueError) as error:
+                answer = exchange(connection, method, target, headers, body, self._timeouts)
+            except (OSError, HttpError, ValueError) as error:
                 self._give(key, connection, reusable=False)
                 # a body may have been taken in part: whether to send it again is not decided here
                 if fresh or body is not None or isinstance(error, TimeoutError) or self._closed:
@@ -162,10 +151,10 @@ class HttpTransport:
                 self._give(key, connection, reusable=False)
                 raise
 
-            def done(reusable: bool, held: HTTPConnection = connection) -> None:
-                self._give(key, held, reusable=reusable and not hasattr(held, "close_after"))
+            def done(reusable: bool, held: Connection = connection) -> None:
+                self._give(key, held, reusable=reusable and not held.broken)
 
-            return Response(answer, guard, url, method, done)
+            return Response(answer, url, done)
 
     def _key(self, url: str) -> _Key:
         try:
@@ -177,7 +166,7 @@ class HttpTransport:
             raise RedirectError(f"{_shown(url)!r} is not an address of a registry")
         return _Key(split.scheme, split.hostname, port, self._proxies.proxy_for(split.scheme, split.hostname, port))
 
-    def _take(self, key: _Key) -> HTTPConnection | None:
+    def _take(self, key: _Key) -> Connection | None:
         while True:
             with self._lock:
                 idle = self._idle.get(key)
@@ -189,7 +178,7 @@ class HttpTransport:
                 return connection
             self._give(key, connection, reusable=False)
 
-    def _give(self, key: _Key, connection: HTTPConnection, *, reusable: bool) -> None:
+    def _give(self, key: _Key, connection: Connection, *, reusable: bool) -> None:
         with self._lock:
             self._busy.discard(connection)
             idle = self._idle.setdefault(key, [])
@@ -198,19 +187,18 @@ class HttpTransport:
                 return
         connection.close()
 
-    def _connect(self, key: _Key) -> HTTPConnection:
+    def _connect(self, key: _Key) -> Connection:
         connection = self._tls.connection(key.scheme, key.host, key.port)
-        connection.blocksize = SEND_CHUNK
         connection.timeout = self._timeouts.connect
         if key.proxy:
-            self._proxies.tunnel(connection, key.proxy, key.scheme, key.host, key.port)
+            self._proxies.lead(connection, key.proxy)
         with self._lock:
             if self._closed:
                 raise ConnectionLostError(f"connecting to {key.host}: the transport is closed")
             self._busy.add(connection)
         try:
             connection.connect()
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HttpError, ValueError) as error:
             self._give(key, connection, reusable=False)
             raise lost(f"connecting to {key.scheme}://{_bracket(key.host)}:{key.port}", error) from error
         if self._closed:  # close() came while there was no socket yet, and could not shut it down
@@ -237,11 +225,13 @@ class HttpTransport:
                 continue
 
 
-def _has_news(connection: HTTPConnection) -> bool:
+def _has_news(connection: Connection) -> bool:
     """Whether something came on a connection that nobody asked on: the peer's goodbye, as a rule."""
     import select
 
     poll = select.poll()
+    if connection.sock is None:
+        return True
     poll.register(connection.sock, select.POLLIN)
     return bool(poll.poll(0))
 

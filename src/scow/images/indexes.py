@@ -13,7 +13,6 @@ entry came from: by mounting where both are the same, by copying otherwise.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
@@ -25,6 +24,7 @@ from scow.oci.mediatype import DOCKER_MANIFEST_LIST_V2, OCI_INDEX_V1, is_docker,
 from scow.oci.model import Index, Platform
 from scow.oci.platform import normalize
 from scow.oci.reference import Reference
+from scow.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

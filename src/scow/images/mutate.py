@@ -6,7 +6,6 @@ Layers of images made here are uncompressed tar blobs, whose digest is the DiffI
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scow.content.store import BlobNotFoundError
@@ -25,6 +24,7 @@ from scow.oci.mediatype import (
     layer_type,
 )
 from scow.oci.model import Descriptor, Manifest
+from scow.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scow.base.files import temporary_directory
@@ -29,6 +28,7 @@ from scow.oci.decode import MAX_CONFIG_SIZE, decode_config, decode_index, decode
 from scow.oci.mediatype import is_index
 from scow.oci.platform import score
 from scow.oci.reference import Reference
+from scow.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

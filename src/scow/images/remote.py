@@ -112,7 +112,8 @@ def manifest_row(transfers: Transfers, shown: Shown) -> dict[str, Any]:
         ScowError: It cannot be fetched, or is not what the descriptor says.
     """
     from base64 import b64encode
-    from dataclasses import replace
+
+    from scow.record import replace
 
     repository = transfers.client.repository(shown.source)
     desc = shown.descriptor

@@ -18,7 +18,6 @@ Changeset Format".
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.base.streams import CHUNK, HashingWriter, VerifiedReader, copy_stream
@@ -31,6 +30,7 @@ from scow.oci.encode import encode_index, encode_json, encode_manifest
 from scow.oci.mediatype import OCI_INDEX_V1, ZSTD, compression_of, is_docker, layer_type
 from scow.oci.model import Index
 from scow.oci.reference import InvalidReferenceError, Reference
+from scow.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

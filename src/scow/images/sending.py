@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from scow.base.progress import Event, silent
@@ -26,6 +25,7 @@ from scow.oci.decode import decode_manifest
 from scow.oci.encode import encode_index, encode_manifest
 from scow.oci.model import Descriptor
 from scow.oci.reference import Reference
+from scow.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,8 +9,9 @@ Source: OCI image-spec v1.1: descriptor.md, manifest.md, image-index.md, config.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from scow.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 T_co = TypeVar("T_co", covariant=True)
 
 
-def _empty() -> dict[str, Any]:
-    return {}
+_NOTHING: Mapping[str, Any] = {}
+"""What stands for no members at all; a ``Mapping``, so nobody puts any in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Record):
     """What an image runs on. ``os_features`` and the rest matter to Windows only and are kept as they came."""
 
     os: str = "linux"
@@ -33,30 +33,38 @@ class Platform:
     variant: str = ""
     os_version: str = ""
     os_features: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=_empty, compare=False)
+    extra: Mapping[str, Any] = _NOTHING
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Platform) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        """What tells platforms apart: all but what is not known."""
+        return self.os, self.architecture, self.variant, self.os_version, self.os_features
 
     def __str__(self) -> str:
         text = f"{self.os}/{self.architecture}"
         return f"{text}/{self.variant}" if self.variant else text
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Record):
     """A typed, sized, digested pointer to content. ``size`` is in bytes."""
 
     media_type: str
     digest: Digest
     size: int
-    annotations: Mapping[str, str] = field(default_factory=_empty)
+    annotations: Mapping[str, str] = _NOTHING
     platform: Platform | None = None
     urls: tuple[str, ...] = ()
     data: bytes | None = None
     artifact_type: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=_empty)
+    extra: Mapping[str, Any] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Record):
     """One image, or one artifact: its config and its layers, lowest first."""
 
     media_type: str
@@ -64,24 +72,22 @@ class Manifest:
     layers: tuple[Descriptor, ...]
     subject: Descriptor | None = None
     artifact_type: str | None = None
-    annotations: Mapping[str, str] = field(default_factory=_empty)
-    extra: Mapping[str, Any] = field(default_factory=_empty)
+    annotations: Mapping[str, str] = _NOTHING
+    extra: Mapping[str, Any] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Record):
     """A list of manifests, usually one for each platform."""
 
     media_type: str
     manifests: tuple[Descriptor, ...]
     subject: Descriptor | None = None
     artifact_type: str | None = None
-    annotations: Mapping[str, str] = field(default_factory=_empty)
-    extra: Mapping[str, Any] = field(default_factory=_empty)
+    annotations: Mapping[str, str] = _NOTHING
+    extra: Mapping[str, Any] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Record):
     """How one step of an image came about."""
 
     created: str | None = None
@@ -89,11 +95,10 @@ class History:
     author: str = ""
     comment: str = ""
     empty_layer: bool = False
-    extra: Mapping[str, Any] = field(default_factory=_empty)
+    extra: Mapping[str, Any] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Healthcheck:
+class Healthcheck(Record):
     """How to find out whether a container works. Durations are nanoseconds, 0 means the default.
 
     Source: Docker image specification v1.3, "Healthcheck".
@@ -107,8 +112,7 @@ class Healthcheck:
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerConfig:
+class ContainerConfig(Record):
     """The execution parameters of an image: the ``config`` member of its configuration.
 
     ``None`` and an empty tuple differ for ``cmd`` and ``entrypoint``: an empty one was set on purpose.
@@ -123,31 +127,29 @@ class ContainerConfig:
     cmd: tuple[str, ...] | None = None
     volumes: tuple[str, ...] = ()
     working_dir: str = ""
-    labels: Mapping[str, str] = field(default_factory=_empty)
+    labels: Mapping[str, str] = _NOTHING
     stop_signal: str = ""
     stop_timeout: int | None = None
     args_escaped: bool = False
     healthcheck: Healthcheck | None = None
     shell: tuple[str, ...] = ()
     on_build: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=_empty)
+    extra: Mapping[str, Any] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(Record):
     """An image's configuration. ``created`` is RFC 3339 text, as it stands in the file."""
 
     platform: Platform
     diff_ids: tuple[DiffID, ...] = ()
-    config: ContainerConfig = field(default_factory=ContainerConfig)
+    config: ContainerConfig = ContainerConfig()
     history: tuple[History, ...] = ()
     created: str | None = None
     author: str = ""
-    extra: Mapping[str, Any] = field(default_factory=_empty)
+    extra: Mapping[str, Any] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Document(Generic[T_co]):
+class Document(Record, Generic[T_co]):
     """A decoded JSON blob together with the exact bytes it came from."""
 
     descriptor: Descriptor

@@ -11,8 +11,9 @@ from scow.base.streams import BlobMismatchError
 from scow.distribution import spec
 from scow.distribution.blobs import Ranges, download
 from scow.distribution.client import RegistryClient
+from scow.distribution.http1 import Timeouts
 from scow.distribution.session import RetryPolicy
-from scow.distribution.wire import ConnectionLostError, Timeouts
+from scow.distribution.wire import ConnectionLostError
 from scow.oci.digest import Digest
 from scow.oci.model import Descriptor
 from scow.oci.reference import Reference

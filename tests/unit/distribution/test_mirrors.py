@@ -170,7 +170,7 @@ skip_verify = true
     assert not last.mirror
 
 
-@pytest.mark.parametrize("text", ["not toml [", "[[registry]]\nlocation = 5\nprefix = "])
+@pytest.mark.parametrize("text", ["[[registry", "[[registry]]\nlocation = 5\nprefix = "])
 def test_a_file_that_cannot_be_read_is_named(tmp_path, text):
     path = tmp_path / "registries.conf"
     path.write_text(text)

@@ -28,6 +28,23 @@ def test_files_are_read_in_order(tmp_path):
     assert [document.get("a") for document in documents(paths)] == [1, None, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("# [[registry]]\n  # registry = 5\nunqualified-search-registries = []\n", False),
+        ('[aliases]\n"registry" = "docker.io/library/registry"\n', False),
+        ("a = 1\n [[ registry ]]\nlocation = 'x'\n", True),
+        ("registry = [{location = 'x'}]", True),
+        ("[[registry.mirror]]", True),
+    ],
+)
+def test_files_that_say_nothing_of_it_are_not_read(tmp_path, text, read):
+    path = tmp_path / "x.conf"
+    path.write_text(text)
+    assert len(list(documents([str(path)], "registry"))) == read
+    assert len(list(documents([str(path)]))) == 1
+
+
 def test_what_is_not_toml_is_named(tmp_path):
     path = tmp_path / "x.conf"
     path.write_bytes(b"\xff = [")

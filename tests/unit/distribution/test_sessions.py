@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import http.server
 import json
 import threading
@@ -16,12 +15,14 @@ from fakes.imaging import QUICK
 from fakes.registry import FakeRegistry, Fault
 from scow.distribution import spec
 from scow.distribution.client import ClientOptions, RegistryClient
+from scow.distribution.http1 import Timeouts
 from scow.distribution.repository import DigestMismatchError
 from scow.distribution.transport import RedirectError, _check_redirect
-from scow.distribution.wire import ConnectionLostError, Timeouts
+from scow.distribution.wire import ConnectionLostError
 from scow.errors import CancelledError, LimitError, RateLimitError, ScowError, UnauthenticatedError
 from scow.oci.model import Descriptor
 from scow.oci.reference import Reference
+from scow.record import replace
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -427,7 +428,7 @@ def test_a_manifest_of_another_size_than_its_parent_says(registry, tmp_path):
     desc = repo.resolve("v1")
     assert repo.manifest(desc.digest, desc).raw == b'{"schemaVersion":2}'
     with pytest.raises(DigestMismatchError, match="has 19 bytes instead of 20"):
-        repo.manifest(desc.digest, dataclasses.replace(desc, size=20))
+        repo.manifest(desc.digest, replace(desc, size=20))
 
 
 # -------------------------------------------------------------------------------------------------------- mirrors

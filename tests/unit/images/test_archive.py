@@ -325,7 +325,7 @@ def test_index_with_several_platforms(store, other):
     amd, arm = store.image("amd"), store.image("arm", layers=({"arm": b""},))
     entries = []
     for record, architecture in ((amd, "amd64"), (arm, "arm64")):
-        from dataclasses import replace
+        from scow.record import replace
 
         entries.append(replace(store.images.manifest(record.id).descriptor, platform=Platform("linux", architecture)))
     inner = encode_index(Index(OCI_INDEX_V1, tuple(entries)))

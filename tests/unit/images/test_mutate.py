@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from fakes.stores import tar_of
@@ -21,6 +19,7 @@ from scow.oci.mediatype import (
 )
 from scow.oci.model import Manifest
 from scow.oci.reference import Reference
+from scow.record import replace
 
 
 def test_layers_go_on_top_of_the_base(store):
