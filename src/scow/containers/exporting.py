@@ -31,9 +31,22 @@ def differences(service: Containers, container: Container) -> list[diff.Change]:
 
     def collect(upper: str, lower: str | None) -> list[diff.Change]:
         found = [change for change in diff.changes_upper(upper, lower) if change.path not in skip]
-        return [change for change in found if not _is_idle(change, upper, lower)]
+        return _without_idle(found, upper, lower)
 
     return in_difference(service, container, collect, frozen=False)
+
+
+def _without_idle(found: list[diff.Change], upper: str, lower: str | None) -> list[diff.Change]:
+    """Leave out what was only copied up. A directory stays when something in it does, whatever its own time says.
+
+    An entry made in the second that the layer records for the directory leaves no other trace on the directory.
+    """
+    kept: list[diff.Change] = []
+    for change in reversed(found):  # sorted by path: what is in a directory comes before it here
+        inner = bool(kept) and kept[-1].path.startswith(change.path.rstrip("/") + "/")
+        if inner or not _is_idle(change, upper, lower):
+            kept.append(change)
+    return kept[::-1]
 
 
 def _is_idle(change: diff.Change, upper: str, lower: str | None) -> bool:
