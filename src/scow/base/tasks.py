@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Generic, ParamSpec, Self, TypeVar
 
-from scow.errors import CancelledError
+from scow.errors import CancelledError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def no_thread() -> UnavailableError:
+    """What to raise where no thread can be started; Python itself says it with a bare RuntimeError."""
+    return UnavailableError(
+        "the system does not let this process start a thread",
+        hint="Raise the limit of processes (ulimit -u, docker run --pids-limit), or, in a container, use a seccomp profile "
+        "that answers clone3 with ENOSYS as Docker's does since 20.10.10, or --security-opt seccomp=unconfined.",
+    )
 
 
 class Task(Generic[R]):
@@ -89,6 +98,9 @@ class TaskGroup:
 
         Returns:
             The task, whose result can be waited for inside the block.
+
+        Raises:
+            UnavailableError: The system gives this process no further thread; the call never begins.
         """
         task: Task[R] = Task()
 
@@ -105,10 +117,14 @@ class TaskGroup:
         with self._lock:
             self._waiting.append(work)
             if not self._limit or self._busy < self._limit:
-                self._busy += 1
                 thread = threading.Thread(target=self._serve, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    self._waiting.pop()
+                    raise no_thread() from error
+                self._busy += 1
                 self._threads.append((thread, task._finished))  # noqa: SLF001
-                thread.start()
         return task
 
     def _serve(self) -> None:

@@ -120,6 +120,10 @@ def _sentence(error: BaseException) -> tuple[str, str]:
         return "out of memory", _HINTS[errno.ENOMEM]
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", ""
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        from scow.base.tasks import no_thread
+
+        return _sentence(no_thread())
     detail = str(error)
     name = type(error).__name__
     return f"scow failed in a way it does not foresee: {name}{': ' if detail else ''}{detail}", (

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from scow.base.tasks import TaskGroup
-from scow.errors import CancelledError
+from scow.errors import CancelledError, UnavailableError
 
 
 def test_results_in_any_order():
@@ -129,3 +129,21 @@ def test_tasks_may_spawn_tasks():
     with TaskGroup() as group:
         group.spawn(outer)
     assert found == [1]
+
+
+def test_a_thread_that_cannot_be_started_is_said_and_nothing_waits_for_it(monkeypatch):
+    """As in a container whose filter answers clone3 with EPERM, or at the limit of processes."""
+    ended, allowed, start = [], [True, True, False], threading.Thread.start
+
+    def begin(thread):
+        if not allowed.pop(0):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    with pytest.raises(UnavailableError, match="start a thread") as caught, TaskGroup() as group:
+        for number in range(5):
+            group.spawn(ended.append, number)
+    assert "seccomp" in caught.value.hint
+    assert set(ended) <= {0, 1}
+    assert allowed == []
