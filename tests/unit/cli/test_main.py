@@ -147,7 +147,11 @@ def test_the_status_is_the_command_s(command):
         (OSError(errno.ENOSPC, "x", "/a"), 1, "Error: /a: no space left on device\nHint: 'scow system df' shows"),
         (PermissionError(errno.EACCES, "x", "/a"), 1, "Error: /a: permission denied\nHint: run scow as root"),
         (MemoryError(), 1, "Error: out of memory\nHint: "),
-        (RuntimeError("can't start new thread"), 1, "Error: the system does not let this process start a thread\nHint: "),
+        (
+            RuntimeError("can't start new thread"),
+            1,
+            "Error: the system does not let this process start a thread\nHint: ",
+        ),
         (
             ValueError("odd"),
             1,
