@@ -25,8 +25,8 @@ def no_thread() -> UnavailableError:
     """What to raise where no thread can be started; Python itself says it with a bare RuntimeError."""
     return UnavailableError(
         "the system does not let this process start a thread",
-        hint="Raise the limit of processes (ulimit -u, docker run --pids-limit), or, in a container, use a seccomp profile "
-        "that answers clone3 with ENOSYS as Docker's does since 20.10.10, or --security-opt seccomp=unconfined.",
+        hint="Raise the limit of processes (ulimit -u, docker run --pids-limit), or, in a container, use a seccomp "
+        "profile that answers clone3 with ENOSYS (as Docker's since 20.10.10), or --security-opt seccomp=unconfined.",
     )
 
 
