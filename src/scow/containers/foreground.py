@@ -12,7 +12,7 @@ import os
 import time
 
 from scow.containers.store import RUNNING
-from scow.linux import process
+from scow.linux import cgroups, process
 from scow.runtime.deadman import Deadman
 from scow.runtime.handover import Handover, write_config
 from scow.runtime.oci import StartError, start_error
@@ -149,6 +149,7 @@ def _spawn(service: Containers, container: Container, pump: Pump) -> int:
     words = service.runtime.words(
         "run", "--detach", "--bundle", directory, "--pid-file", f"{directory}/pid", container.id
     )
+    cgroups.hasten()
     child = process.spawn(words, stdin=pump.child_stdin, stdout=pump.child_stdout, stderr=pump.child_stderr)
     pump.started()
     return child

@@ -22,7 +22,7 @@ import os
 
 from scow.base import jsontext
 from scow.errors import UnsupportedError
-from scow.linux import process
+from scow.linux import cgroups, process
 from scow.runtime.oci import StartError, start_error
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -90,6 +90,7 @@ def create(runtime: OciRuntime, watch: Watch) -> int:
         StartError: The runtime could not create it.
         UnsupportedError: conmon is not installed.
     """
+    cgroups.hasten()
     words = _words(runtime, watch)
     sync_reader, sync_writer = os.pipe2(os.O_CLOEXEC)
     start_reader, start_writer = os.pipe2(os.O_CLOEXEC)

@@ -15,9 +15,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.errors import CancelledError, NotFoundError
-from scow.linux import capabilities, process, seccomp
-from scow.linux.cgroups import home as group_home
-from scow.linux.cgroups import is_unified
+from scow.linux import capabilities, cgroups, process, seccomp
 from scow.linux.idmaps import mapped_groups
 from scow.runtime import inside, netfiles, users
 from scow.runtime.confined import borrowed_here
@@ -225,6 +223,7 @@ class Steps:
         return Answerer(spec, os.path.dirname(self._runtime.state))
 
     def _supervise(self, identity: str, bundle: str, watch: _Watch) -> int:
+        cgroups.hasten()
         log = os.path.join(bundle, "log.json")
         words = self._runtime.words("run", "--bundle", bundle, identity, log=log)
         readers: list[int] = []
@@ -377,7 +376,7 @@ def _step_spec(
     if not root.is_dir(cwd):
         root.ensure(cwd, directory=True, owner=(user.uid, user.gid))
     network = place.namespace if place else "none" if step.network == "none" else "host"
-    home = group_home()
+    home = cgroups.home()
     ids = mapped_groups()
     whole = Place(
         rootfs=rootfs,
@@ -387,7 +386,7 @@ def _step_spec(
         mounts=mounts,
         network=network,
         cgroup=f"{step.cgroup_parent.rstrip('/') or home}/{identity}" if home else "",
-        unified=is_unified(),
+        unified=cgroups.is_unified(),
         capabilities=names,
         seccomp=None if step.insecure else seccomp.default_profile(names, machine),
         nofile=process.most_files(),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from scow.linux import cgroups
+from scow.linux.process import wait_until
 
 
 @pytest.fixture
@@ -64,3 +65,30 @@ def test_limits_need_their_controllers(monkeypatch, inside, tmp_path):
 def test_everything_can_be_limited_outside_of_user_namespaces(monkeypatch):
     monkeypatch.setattr(cgroups, "in_user_namespace", lambda: False)
     assert "memory" in cgroups.controllers()
+
+
+@pytest.mark.parametrize("unified", [True, False])
+@pytest.mark.parametrize(("own", "moved"), [("/a/b", True), ("", True), ("/../b", False), (None, False)])
+def test_hastening_moves_this_process_to_where_it_is(monkeypatch, tmp_path, unified, own, moved):
+    monkeypatch.setattr(cgroups, "in_user_namespace", lambda: False)
+    monkeypatch.setattr(cgroups, "is_unified", lambda: unified)
+    monkeypatch.setattr(cgroups, "MOUNT", str(tmp_path))
+    monkeypatch.setattr(cgroups, "_own_group", lambda: own)
+    place = tmp_path / ("" if unified else "unified")
+    files = [place / group / "cgroup.procs" for group in (".", "a/b", "../b")]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+    cgroups.hasten()
+    assert wait_until(lambda: any(file.read_text() for file in files) or not moved, 10)
+    assert [file.read_text() for file in files] == ["0" * (own == ""), "0" * (own == "/a/b"), ""]
+
+
+def test_hastening_does_without(monkeypatch, tmp_path, inside):
+    monkeypatch.setattr(cgroups, "MOUNT", str(tmp_path))
+    (tmp_path / "cgroup.procs").write_text("")
+    cgroups.hasten()
+    monkeypatch.setattr(cgroups, "in_user_namespace", lambda: False)
+    monkeypatch.setattr(cgroups, "_own_group", lambda: "/gone")
+    cgroups.hasten()
+    assert (tmp_path / "cgroup.procs").read_text() == ""
