@@ -121,8 +121,16 @@ class Listing:
         lines = [parsed.render(Struct(sorted(row.items()), self.kind)) + "\n" for row in rows]
         if not tabular:
             return "".join(lines)
-        heading = Template(text, HEADER_FUNCTIONS).render(dict(self.headings)) + "\n"
+        headings: dict[str, Any] = dict(self.headings)
+        if "Label" in headings:
+            headings["Label"] = Method(_label_heading)
+        heading = Template(text, HEADER_FUNCTIONS).render(Struct(headings.items(), self.kind)) + "\n"
         return align(heading + "".join(lines))
+
+
+def _label_heading(name: str) -> str:
+    """The heading of ``{{.Label "com.example.some-name"}}``: the last part of the label's name, in words."""
+    return name.rpartition(".")[2].replace("-", " ").replace("_", " ")
 
 
 def _cell(value: Any) -> str:

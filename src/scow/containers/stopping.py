@@ -30,7 +30,7 @@ def signal_number(text: str) -> int:
     if text.isdigit():
         if 0 < int(text) < signal.NSIG:
             return int(text)
-        raise InvalidArgumentError(f"Invalid signal: {text}")
+        raise InvalidArgumentError(f"The linux daemon does not support signal {text}")
     name = text.upper().removeprefix("SIG")
     base, plus, offset = name.partition("+")
     if base == "RTMIN" and plus and offset.isdigit():
@@ -75,6 +75,7 @@ def stop(service: Containers, container: Container, seconds: int | None = None, 
         return
     if container.status == PAUSED:
         unpause(service, container)
+        container = service.store.get(container.id) or container
     asked = signal_number(name or container.config.get("StopSignal") or "SIGTERM")
     patience = container.config.get("StopTimeout") if seconds is None else seconds
     if patience is None:
@@ -94,10 +95,9 @@ def kill_and_wait(service: Containers, container: Container) -> None:
         UnavailableError: They do not end: the kernel holds them.
     """
     service.note("kill", container, signal=str(int(signal.SIGKILL)))
-    if container.status == PAUSED:
-        send(container, signal.SIGKILL)
-        unpause(service, container)
     send(container, signal.SIGKILL)
+    if container.status == PAUSED:
+        unpause(service, container)
     left = settling.wait_end(service, container, _KILL_SECONDS)
     if left is not None and left.is_alive:
         raise UnavailableError(f"container {container.id} does not end although it was killed")

@@ -63,7 +63,7 @@ def resolve(user: str, passwd: bytes, group: bytes, extra: Iterable[str] = ()) -
     elif name:
         uid = _number(name)
         if uid < 0:
-            if name.isdigit() and name.isascii():
+            if name.removeprefix("-").isdigit() and name.isascii():
                 raise UserNotFoundError("uids and gids must be in range 0-2147483647")
             raise UserNotFoundError(f"unable to find user {name}: no matching entries in passwd file")
     groups: list[int] = []
@@ -102,7 +102,7 @@ def _group_id(text: str, group: bytes) -> int:
             return number
     number = _number(text)
     if number < 0:
-        raise UserNotFoundError(f"Unable to find group {text}: no matching entries in group file")
+        raise UserNotFoundError(f"unable to find group {text}: no matching entries in group file")
     return number
 
 

@@ -40,6 +40,14 @@ def test_the_plain_table():
     assert IMAGES.text([]) == "REPOSITORY   TAG       IMAGE ID   SIZE\n"
 
 
+def test_a_label_is_headed_by_the_last_part_of_its_name():
+    listing = Listing({"ID": "ID", "Label": ""}, default=("ID",))
+    rows = [{"ID": "1", "Label": Method(lambda name: f"<{name}>")}]
+    assert listing.text(rows, r'table {{.ID}}\t{{.Label "org.some-kind_of"}}') == (
+        "ID        some kind of\n1         <org.some-kind_of>\n"
+    )
+
+
 def test_the_plain_table_is_what_its_template_gives():
     template = r"table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.Size}}"
     assert IMAGES.text(ROWS, template) == IMAGES.text(ROWS)

@@ -33,9 +33,9 @@ def test_who_a_text_means(text, identity):
     ("text", "message"),
     [
         ("eve", "unable to find user eve: no matching entries in passwd file"),
-        ("bob:nosuch", "Unable to find group nosuch: no matching entries in group file"),
+        ("bob:nosuch", "unable to find group nosuch: no matching entries in group file"),
         ("99999999999", "uids and gids must be in range 0-2147483647"),
-        ("-1", "unable to find user -1: no matching entries in passwd file"),
+        ("-1", "uids and gids must be in range 0-2147483647"),
     ],
 )
 def test_a_name_without_an_entry_is_refused(text, message):

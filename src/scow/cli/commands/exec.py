@@ -7,7 +7,7 @@ import os
 
 from scow.cli.containerrequest import ENVIRONMENT, environment
 from scow.cli.flags import Command, Flag, parse
-from scow.errors import ScowError
+from scow.errors import NotFoundError, ScowError
 
 COMMAND = Command(
     name="exec",
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     """Run the command; the exit status is its own."""
     from scow.cli.context import engine
     from scow.containers.executing import Exec, run, run_detached, run_terminal
-    from scow.runtime.oci import StartError
+    from scow.runtime.oci import NOT_EXECUTABLE, StartError
     from scow.runtime.stdio import Streams
 
     options = parse(COMMAND, argv)
@@ -62,8 +62,8 @@ def main(argv: list[str]) -> int:
             stdin = 0 if options.interactive else None
             return run_terminal(containers, container, wish, stdin=stdin, stdout=1, keys=keys)
         return run(containers, container, wish, Streams(stdin=0 if options.interactive else None))
-    except StartError as error:
+    except (StartError, NotFoundError) as error:
         from scow.cli.report import report
 
         report(error)
-        return error.status
+        return error.status if isinstance(error, StartError) else NOT_EXECUTABLE

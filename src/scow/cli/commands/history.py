@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
             "Comment": "COMMENT",
         },
         default=("ID", "CreatedSince", "CreatedBy", "Size", "Comment"),
-        kind="*formatter.historyContext",
+        kind="*image.historyContext",
     )
     rows = (_row(step, options) for step in engine(plain=True).history(options.args[0]))
     return listing.show(rows, options.format, quiet="ID" if options.quiet else "")

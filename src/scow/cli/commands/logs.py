@@ -106,13 +106,35 @@ def _chosen(containers: Containers, container: Container, options: Parsed) -> It
 
 
 def _details(container: Container) -> bytes:
-    """The labels and variables that ``--log-opt labels=`` and ``env=`` name."""
+    """What ``--log-opt labels=``, ``env=`` and ``tag=`` name."""
     wanted = (container.host.get("LogConfig") or {}).get("Config") or {}
     labels: dict[str, str] = container.config.get("Labels") or {}
     variables = dict(entry.partition("=")[::2] for entry in container.config.get("Env") or ())
     found = {name: labels[name] for name in wanted.get("labels", "").split(",") if name in labels}
     found |= {name: variables[name] for name in wanted.get("env", "").split(",") if name in variables}
+    if wanted.get("tag"):
+        found["tag"] = _tag(container, wanted["tag"])
     return ",".join(f"{name}={found[name]}" for name in sorted(found)).encode()
+
+
+def _tag(container: Container, template: str) -> str:
+    """The ``--log-opt tag=`` of a container, a template over its names and IDs.
+
+    Source: docs.docker.com, "Customize log driver output".
+    """
+    from scow.cli.template.evaluator import Template
+
+    image = container.image.removeprefix("sha256:")
+    fields = {
+        "ID": container.id[:12],
+        "FullID": container.id,
+        "Name": container.name,
+        "ImageName": container.image_name,
+        "ImageID": image[:12],
+        "ImageFullID": "sha256:" + image,
+        "DaemonName": "docker",
+    }
+    return Template(template).render(fields)
 
 
 def _moment(options: Parsed, flag: str, at: float) -> float | None:

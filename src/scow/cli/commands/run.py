@@ -104,6 +104,21 @@ def create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
     policy = options.pull
     if policy not in {"always", "missing", "never"}:
         raise CommandError(f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"')
+    if not cidfile:
+        return _create(engine, options, body)
+    _note_id(cidfile, "")  # before there is a container to name in it
+    try:
+        container = _create(engine, options, body)
+    except BaseException:
+        os.unlink(cidfile)
+        raise
+    _note_id(cidfile, container.id)
+    return container
+
+
+def _create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
+    """Create the container, pulling the image when it is not here."""
+    policy = options.pull
     body["Image"] = engine.meant(body["Image"])
     if policy == "always" or (options.platform and _is_another(engine, body["Image"], options.platform)):
         if policy == "never":
@@ -121,8 +136,6 @@ def create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
         container = engine.containers.create(body, options.name)
     while engine.containers.warnings:
         sys.stderr.write(f"WARNING: {engine.containers.warnings.pop(0)}\n")
-    if cidfile:
-        _note_id(cidfile, container.id)
     return container
 
 
