@@ -234,6 +234,9 @@ def test_pause(scow):
     assert scow("inspect", "-f", "{{.State.Status}}", "pp") == "paused"
     scow("unpause", "pp")
     assert until(lambda: scow("logs", "pp") != before)
+    scow("pause", "pp")
+    scow("stop", "-t", "1", "pp")  # the shell ignores SIGTERM as first process, and is killed
+    assert scow("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "pp") == "exited 137"
 
 
 def test_restart_policy(scow):

@@ -27,7 +27,7 @@ def test_signals(text, number):
 
 @pytest.mark.parametrize("text", ["NOSUCH", "0", "999", "-1", "", "RTMIN+x"])
 def test_no_signals(text):
-    with pytest.raises(InvalidArgumentError, match="Invalid signal|does not support signal"):
+    with pytest.raises(InvalidArgumentError, match=r"Invalid signal|does not support signal"):
         signal_number(text)
 
 

@@ -94,10 +94,11 @@ def kernels(steps: list[tuple[str, tuple[int, ...]]]) -> tuple[list[bool], tuple
                 libc.syscall(numbers[name], *(ctypes.c_long(value & KEEP) for value in values)) >= 0
                 for name, values in steps
             ]
-            with open("/proc/thread-self/status", encoding="ascii") as file:
-                lines = dict(line.split(":", 1) for line in file)
-            ids = tuple(map(int, lines["Uid"].split()))
-            caps = [int(lines[key], 16) for key in ("CapEff", "CapPrm")]
+            # Without a codec: it may be a module that this user cannot read.
+            status = os.read(os.open("/proc/thread-self/status", os.O_RDONLY), 16384)
+            lines = dict(line.split(b":", 1) for line in status.splitlines())
+            ids = tuple(map(int, lines[b"Uid"].split()))
+            caps = [int(lines[key], 16) for key in (b"CapEff", b"CapPrm")]
             os.write(writer, repr((done, ids, *caps)).encode())
         finally:
             os._exit(0)
