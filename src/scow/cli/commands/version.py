@@ -24,6 +24,8 @@ COMMAND = Command(
         ),
     ),
 )
+# Of docker's API: scow has none, but prints its documents (inspect, events, --format) as of this version.
+_API_VERSION = "1.50"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 _PAGE = """scow
  Version:    {{.Client.Version}}
@@ -54,10 +56,13 @@ def _versions() -> dict[str, Any]:
     common = [
         ("Platform", Struct([("Name", "scow")], "struct { Name string }")),
         ("Version", __version__),
+        ("ApiVersion", _API_VERSION),
+        ("APIVersion", _API_VERSION),  # its name in templates, where Go's fields count
         ("PythonVersion", ".".join(map(str, sys.version_info[:3]))),
         ("Os", host.sysname.lower()),
         ("Arch", _ARCHITECTURES.get(host.machine, host.machine)),
     ]
-    client = Struct([*common, ("Context", "default")], "command.clientVersion")
-    server = Struct([*common, ("KernelVersion", host.release)], "*types.Version")
+    shown = {name for name, _ in common if name != "APIVersion"} | {"Context", "KernelVersion"}
+    client = Struct([*common, ("Context", "default")], "command.clientVersion", shown)
+    server = Struct([*common, ("KernelVersion", host.release)], "*types.Version", shown)
     return Struct([("Client", client), ("Server", server)], "command.versionInfo")

@@ -23,7 +23,7 @@ def dumps(value: Any) -> str:
     out: list[str] = []
     _write(value, out)
     text = "".join(out)
-    if isinstance(value, Struct) and value.type_name.startswith("*formatter."):
+    if isinstance(value, Struct) and value.type_name.endswith("Context"):
         text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     return text
 
