@@ -342,6 +342,12 @@ def test_git_repositories(scow, ctx, tmp_path):
     where = write(ctx, "FROM BASE\nADD https://git.example/r.git#main:sub /s/\n")
     build(scow, "-t", "git:2", where)
     assert output_of(scow, "git:2", "ls", "-A", "/s") == "f"
+    (repo / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY . /all\n")
+    subprocess.run([*git, "commit", "-qam", "y"], check=True)
+    for value, found in (("", "no"), ("1", "yes")):
+        kept = [f"--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR={value}"] if value else []
+        build(scow, "-t", "git:3", *kept, "https://git.example/r.git#main")
+        assert output_of(scow, "git:3", "sh", "-c", "test -e /all/.git/HEAD && echo yes || echo no") == found
 
 
 def test_files_from_the_network(scow, ctx):

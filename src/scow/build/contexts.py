@@ -13,6 +13,7 @@ from scow.build.origins import ContextOrigin
 from scow.build.remote import is_git, is_http, parse_git
 from scow.build.sources import DirTree, resolve
 from scow.dockerfile.ignore import read as read_patterns
+from scow.dockerfile.platforms import KEEP_GIT_ARGUMENT, is_true
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError
 
 if TYPE_CHECKING:
@@ -167,7 +168,10 @@ class ContextOpener:
         from scow.build.fetch import GitCheckout
 
         url = f"https://{where}" if where.startswith("github.com/") else where
-        return GitCheckout(parse_git(url), self._scratch, self._options.environ).fetch()
+        source = parse_git(url)
+        if source.keep_git_dir is None:
+            source = source._replace(keep_git_dir=is_true(self._options.build_args.get(KEEP_GIT_ARGUMENT, "")))
+        return GitCheckout(source, self._scratch, self._options.environ).fetch()
 
     def _patterns(self, root: str, dockerfile: str) -> tuple[str, ...]:
         """The ignore file beside the Dockerfile wins over the one of the context."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scow.dockerfile.platforms import INLINE_CACHE_ARGUMENT, is_true
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from scow.build.plan import Plan
     from scow.build.solver import Solver
     from scow.content.target import Target
-
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 
 
 def import_caches(
@@ -87,7 +87,7 @@ def note_inline(options: BuildOptions, cache: BuildCache, plan: Plan, solver: So
         made: What was built; its draft is changed.
     """
     asked = any(attributes.get("type") == "inline" for attributes in options.cache_to)
-    if options.squash or not (asked or options.build_args.get("BUILDKIT_INLINE_CACHE", "") in _TRUE):
+    if options.squash or not (asked or is_true(options.build_args.get(INLINE_CACHE_ARGUMENT, ""))):
         return
     from scow.build.cacheremote import INLINE, records_of
 

@@ -15,7 +15,7 @@ from scow.build.wording import run_line
 from scow.dockerfile import words
 from scow.dockerfile.errors import WordError
 from scow.dockerfile.mounts import parse_mount
-from scow.dockerfile.platforms import PREDEFINED
+from scow.dockerfile.platforms import CACHE_SPACE_ARGUMENT, HOST_NAME_ARGUMENT, PREDEFINED
 from scow.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(planner: Planner, state: StageState, command: Command, node: ast.Run, dr
         cgroup_parent=options.cgroup_parent,
         volumes=tuple(_volume(text) for text in options.volumes),
         proxies=_proxies(planner),
-        hostname=options.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
+        hostname=options.build_args.get(HOST_NAME_ARGUMENT, ""),
         platform=f"{state.platform.os}/{state.platform.architecture}",
     )
     masked = {**state.env, **{mount.mount.env: "****" for mount in mounts if mount.mount.env}}
@@ -133,8 +133,10 @@ def _mounts(
 def _with_source(
     planner: Planner, state: StageState, mount: Mount, target: str, source: StageState | None, reads: list[Vertex]
 ) -> RunMount:
-    if mount.type == "cache" and not mount.id:
-        mount = replace(mount, id=posixpath.normpath(mount.target))
+    if mount.type == "cache":
+        space = planner.options.build_args.get(CACHE_SPACE_ARGUMENT, "")
+        name = mount.id or posixpath.normpath(mount.target)
+        mount = replace(mount, id=f"{space}/{name}" if space else name)
     if mount.type == "tmpfs":
         return RunMount(mount, target)
     if source is not None:

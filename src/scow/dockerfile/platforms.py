@@ -28,6 +28,14 @@ PREDEFINED: Final = frozenset(
 
 CHECK_ARGUMENT: Final = "BUILDKIT_DOCKERFILE_CHECK"
 """The build argument that stands for the ``check`` directive, and wins over it."""
+CACHE_SPACE_ARGUMENT: Final = "BUILDKIT_CACHE_MOUNT_NS"
+"""The build argument that keeps the cache mounts of one kind of build apart from those of others."""
+HOST_NAME_ARGUMENT: Final = "BUILDKIT_SANDBOX_HOSTNAME"
+"""The build argument that names the machine RUN sees."""
+INLINE_CACHE_ARGUMENT: Final = "BUILDKIT_INLINE_CACHE"
+"""The build argument that puts the cache's records into the image."""
+KEEP_GIT_ARGUMENT: Final = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
+"""The build argument that keeps ``.git`` of a context from git."""
 UNSEEN: Final = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 """Arguments that speak to the builder only: no command sees them, though ARG declares them."""
 
@@ -43,6 +51,14 @@ class GlobalScope:
 
     values: Mapping[str, str]
     declared: frozenset[str]
+
+
+def is_true(text: str) -> bool:
+    """Whether a build argument switches something on.
+
+    Source: Go strconv, ParseBool.
+    """
+    return text in {"1", "t", "T", "true", "TRUE", "True"}
 
 
 def automatic_args(build: Platform, target: Platform, stage: str = "") -> dict[str, str]:

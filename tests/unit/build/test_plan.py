@@ -223,6 +223,16 @@ def test_platforms():
     assert run.platform == "linux/amd64"
 
 
+def test_cache_mounts_have_a_space_of_their_own_when_asked_to():
+    text = "FROM base\nRUN --mount=type=cache,target=/c --mount=type=cache,id=i,target=/d x\n"
+    for arguments, ids in (
+        ({}, ["/c", "i"]),
+        ({"BUILDKIT_CACHE_MOUNT_NS": "pr1"}, ["pr1//c", "pr1/i"]),
+    ):
+        made = plan(text, build_args=arguments)
+        assert [wanted.mount.id for wanted in ops(made)[-1].mounts] == ids
+
+
 def test_no_cache_for_some_stages():
     made = plan("FROM base AS a\nRUN x\nFROM a AS b\nRUN y\n", no_cache_filter=("b",))
     assert [vertex.fresh for vertex in made.vertices] == [False, False, True]
