@@ -14,34 +14,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from fakes.busybox import IMAGE, make_scow, need, traces
+from fakes.building import build, write
+from fakes.busybox import IMAGE, need, traces
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
-
-
-@pytest.fixture(scope="module")
-def scow(tmp_path_factory):
-    made = make_scow(str(tmp_path_factory.mktemp("build")))
-    yield made
-    made.clean()
-
-
-@pytest.fixture
-def ctx(tmp_path):
-    (tmp_path / "c").mkdir()
-    return tmp_path / "c"
-
-
-def write(ctx, dockerfile, **files):
-    (ctx / "Dockerfile").write_text(dockerfile.replace("BASE", IMAGE))
-    for name, text in files.items():
-        (ctx / name.replace("__", "/")).parent.mkdir(parents=True, exist_ok=True)
-        (ctx / name.replace("__", "/")).write_text(text)
-    return str(ctx)
-
-
-def build(scow, *words, **options):
-    return scow("build", "-q", *words, **options)
 
 
 def output_of(scow, image, *command):

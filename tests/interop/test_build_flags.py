@@ -16,34 +16,11 @@ import time
 
 import pytest
 
+from fakes.building import build, write
 from fakes.busybox import IMAGE, Scow, make_scow, need, traces
 from fakes.docker_registry import DockerRegistry
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
-
-
-@pytest.fixture(scope="module")
-def scow(tmp_path_factory):
-    made = make_scow(str(tmp_path_factory.mktemp("flags")))
-    yield made
-    made.clean()
-
-
-@pytest.fixture
-def ctx(tmp_path):
-    (tmp_path / "c").mkdir()
-    return tmp_path / "c"
-
-
-def write(ctx, dockerfile, **files):
-    (ctx / "Dockerfile").write_text(dockerfile.replace("BASE", IMAGE))
-    for name, text in files.items():
-        (ctx / name).write_text(text)
-    return str(ctx)
-
-
-def build(scow, *words, **options):
-    return scow("build", "-q", *words, **options)
 
 
 def config(scow, image):

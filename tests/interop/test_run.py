@@ -13,16 +13,9 @@ import time
 
 import pytest
 
-from fakes.busybox import IMAGE, groups_of, make_scow, traces
+from fakes.busybox import IMAGE, groups_of, traces
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
-
-
-@pytest.fixture(scope="module")
-def scow(tmp_path_factory):
-    made = make_scow(str(tmp_path_factory.mktemp("run")))
-    yield made
-    made.clean()
 
 
 @pytest.fixture(autouse=True)

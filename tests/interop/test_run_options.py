@@ -7,16 +7,9 @@ import os
 
 import pytest
 
-from fakes.busybox import IMAGE, layer, make_scow
+from fakes.busybox import IMAGE, layer
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
-
-
-@pytest.fixture(scope="module")
-def scow(tmp_path_factory):
-    made = make_scow(str(tmp_path_factory.mktemp("options")))
-    yield made
-    made.clean()
 
 
 @pytest.fixture(autouse=True)

@@ -9,17 +9,10 @@ import time
 import pexpect
 import pytest
 
-from fakes.busybox import IMAGE, make_scow
+from fakes.busybox import IMAGE
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
 PROMPT = "box# "
-
-
-@pytest.fixture(scope="module")
-def scow(tmp_path_factory):
-    made = make_scow(str(tmp_path_factory.mktemp("terminal")))
-    yield made
-    made.clean()
 
 
 @pytest.fixture(autouse=True)
