@@ -73,22 +73,23 @@ class Engine:
     def enter(self, meanwhile: Callable[[], object] | None = None) -> Standing | None:
         """Go where this user may mount and give files to other users: call it before the first thread is started.
 
-        Root that may mount stays where it is. Any other process moves into the user namespace of the store, where the
-        host allows one; without this, it can look at images, move and copy them, but not unpack, build or run them.
+        Root that may mount and make networks stays where it is. Any other process moves into the user namespace of the
+        store, where the host allows one; without this, it can look at images, move and copy them, but not unpack, build
+        or run them.
 
         Args:
             meanwhile: Called when there is something to wait for: a moment to load modules.
 
         Returns:
-            The mode of working, and why; ``None`` for root that may mount.
+            The mode of working, and why; ``None`` for root that may do everything.
 
         Raises:
             DeniedError: The run root or the user's ids cannot be used; the hint says what would help.
             UnsupportedError: This process has several threads.
         """
-        from scow.linux.mount import may_mount
+        from scow.linux.mount import is_whole_root
 
-        if os.geteuid() == 0 and may_mount():
+        if os.geteuid() == 0 and is_whole_root():
             return None
         from scow.linux.standing import SINGLE, SUBIDS, decide, find_facts, lowest
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scow.base.clock import now, rfc3339
 from scow.linux import cgroups
 from scow.linux.features import PROGRAMS, probe
-from scow.linux.standing import ROOT
+from scow.linux.standing import CHROOT, NOTHING, ROOT
 from scow.runtime.network.usermode import TUN, TUN_REMEDY
 from scow.snapshot.choose import describe
 
@@ -47,8 +47,9 @@ def info(
     choice = describe(service.root, snapshotter)
     runtime = features.programs.get("runc") or features.programs.get("crun") or ""
     rootless = standing.mode != ROOT
-    missing = _missing(features, rootless=rootless)
-    limits = bool(cgroups.home())
+    runs = standing.mode not in {CHROOT, NOTHING}
+    missing = _missing(features, rootless=rootless) if runs else {}
+    limits = runs and bool(cgroups.home())
     return {
         "ID": _store_id(service),
         "Containers": len(states),
@@ -94,8 +95,8 @@ def info(
         "Missing": missing,
         "Warnings": [
             *(f"{name} is not installed (Debian package: {package})" for name, package in missing.items()),
-            *([] if limits else [f"Containers have no limits: {cgroups.WITHOUT}. {cgroups.remedy()}"]),
-            *(_carrying() if rootless and "pasta" not in missing else []),
+            *([] if limits or not runs else [f"Containers have no limits: {cgroups.WITHOUT}. {cgroups.remedy()}"]),
+            *(_carrying() if rootless and runs and "pasta" not in missing else []),
         ]
         or None,
     }

@@ -75,6 +75,11 @@ def may_mount() -> bool:
     return bool(kernel.effective_capabilities() >> 21 & 1)
 
 
+def is_whole_root() -> bool:
+    """Whether this thread may mount and make networks on the host (CAP_SYS_ADMIN, CAP_NET_ADMIN)."""
+    return kernel.effective_capabilities() & (1 << 21 | 1 << 12) == 1 << 21 | 1 << 12
+
+
 def mount_all(mounts: Sequence[Mount], target: str) -> None:
     """Make mounts, in order, all or none.
 

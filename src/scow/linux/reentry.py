@@ -249,7 +249,9 @@ def _unshare() -> None:
 def _refusal(error: OSError) -> ScowError:
     what = f"cannot make a user namespace: {os.strerror(error.errno or 0)}"
     if error.errno in (errno.EPERM, errno.EACCES):
-        remedy = what_forbids() or "run this container with a seccomp profile that allows unshare and clone"
+        remedy = what_forbids() or (
+            "start this container with --security-opt seccomp=unconfined (kubernetes: seccompProfile Unconfined)"
+        )
         return NoNamespacesError(what, hint=f"What would allow it: {remedy}")
     if error.errno in (errno.ENOSPC, errno.EUSERS, errno.ENOMEM):
         return UnavailableError(what, hint="sysctl user.max_user_namespaces=65536 would allow more")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from scow.linux.mount import Mount
 
-NEEDS = "The container that scow runs in needs --cap-add SYS_ADMIN, or a seccomp profile that allows user namespaces."
+NEEDS = "Start the container that scow runs in with --security-opt seccomp=unconfined, or --privileged."
 
 
 def show(mounts: Sequence[Mount], target: str) -> None:

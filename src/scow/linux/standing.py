@@ -4,12 +4,12 @@
 =========== ============================================= ==========================================================
 mode        who                                           how commands work
 =========== ============================================= ==========================================================
-``root``    user 0 with CAP_SYS_ADMIN                     as they are, on the host or in a namespace of somebody else
+``root``    user 0 with CAP_SYS_ADMIN and CAP_NET_ADMIN   as they are, on the host or in a namespace of somebody else
 ``subids``  a user with ranges in /etc/subuid and         in a user namespace with these ids (``linux.reentry``)
             /etc/subgid, and newuidmap
 ``single``  any other user, where user namespaces are     in a user namespace that has the user's own id, as 0
             allowed
-            and root without CAP_SYS_ADMIN                with every id when it may map them, then as ``subids``
+            and root without one of them                  with every id when it may map them, then as ``subids``
 ``chroot``  such a root where they are not                trees are copies, commands run in a changed root
 ``nothing`` anybody else where they are not               without namespaces: images can be moved, not run
 =========== ============================================= ==========================================================
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT, SUBIDS, SINGLE, CHROOT, NOTHING = "root", "subids", "single", "chroot", "nothing"
-_CAP_SETGID, _CAP_SETUID, _CAP_SYS_CHROOT, _CAP_SYS_ADMIN = 6, 7, 18, 21
+_CAP_SETGID, _CAP_SETUID, _CAP_NET_ADMIN, _CAP_SYS_CHROOT, _CAP_SYS_ADMIN = 6, 7, 12, 18, 21
 _MOST_IDS = 1 << 31
 """Ids that root maps into a namespace of its own; not all there are, so that it can be told from the one outside."""
 _SWITCHES = (
@@ -42,7 +42,7 @@ _SWITCHES = (
     ),
 )
 """Settings that forbid user namespaces: file, forbidding value, what lifts it."""
-_MORE_ROOT = "More: start this container with --cap-add SYS_ADMIN or --privileged."
+_MORE_ROOT = "More: start this container with --privileged."
 
 
 class Facts(NamedTuple):
@@ -105,13 +105,13 @@ def decide(facts: Facts) -> Standing:
     Args:
         facts: What was found out.
     """
-    if facts.uid == 0 and facts.holds(_CAP_SYS_ADMIN):
-        return Standing(ROOT, "this is root with CAP_SYS_ADMIN")
+    if facts.uid == 0 and facts.holds(_CAP_SYS_ADMIN) and facts.holds(_CAP_NET_ADMIN):
+        return _root()
     if facts.forbidden:
         return lowest(facts, "user namespaces are forbidden on this host", f"To allow them: {facts.forbidden}.")
     if facts.uid == 0 and facts.ids > 1 and facts.holds(_CAP_SETUID) and facts.holds(_CAP_SETGID):
         maps = (IdMap(0, 0, min(facts.ids, _MOST_IDS)),)
-        return Standing(SUBIDS, "root has no CAP_SYS_ADMIN here, but may map every id", _MORE_ROOT, maps, maps)
+        return Standing(SUBIDS, f"{_lacking(facts)}, but may map every id", _MORE_ROOT, maps, maps)
     missing = _missing(facts)
     own = (IdMap(0, facts.uid, 1),), (IdMap(0, facts.gid, 1),)
     if missing:
@@ -131,13 +131,24 @@ def lowest(facts: Facts, reason: str, more: str) -> Standing:
         reason: Why none can be made.
         more: What would allow it.
     """
+    if facts.uid == 0 and facts.holds(_CAP_SYS_ADMIN):
+        return _root()
     return Standing(CHROOT if facts.uid == 0 and facts.holds(_CAP_SYS_CHROOT) else NOTHING, reason, more)
+
+
+def _root() -> Standing:
+    return Standing(ROOT, "this is root with CAP_SYS_ADMIN")
+
+
+def _lacking(facts: Facts) -> str:
+    """Why root is not ``root``: whoever may mount but make no networks has them in a namespace of her own, too."""
+    return f"root has no CAP_{'NET' if facts.holds(_CAP_SYS_ADMIN) else 'SYS'}_ADMIN here"
 
 
 def _missing(facts: Facts) -> tuple[str, str] | None:
     """What subordinate ids lack: why, and what would help."""
     if facts.uid == 0:
-        return "root has no CAP_SYS_ADMIN here", _MORE_ROOT
+        return _lacking(facts), _MORE_ROOT
     for path, text, option in (
         ("/etc/subuid", facts.subuid, "--add-subuids"),
         ("/etc/subgid", facts.subgid, "--add-subgids"),

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CAP_SYS_CHROOT = 18
+_BEHIND_FILTERS = ("create session key: operation not permitted", "pivot_root .: operation not permitted")
+_FILTERED = (
+    "A seccomp filter of the container that scow runs in forbids this: start that one with "
+    "--security-opt seccomp=unconfined, or without --cap-add SYS_ADMIN."
+)
 NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 125
 
 
@@ -182,7 +187,10 @@ def start_error(text: str) -> StartError:
         message = message.partition(mark)[2].removesuffix('"').replace('\\"', '"').replace("\\\\", "\\")
     status = failure_status(message)
     message = message.replace("runc run failed:", "runc create failed:")
-    return StartError(f"failed to create shim task: OCI runtime create failed: {message}: unknown", status=status)
+    hint = _FILTERED if message.endswith(_BEHIND_FILTERS) else ""
+    return StartError(
+        f"failed to create shim task: OCI runtime create failed: {message}: unknown", status=status, hint=hint
+    )
 
 
 def failure_status(message: str) -> int:

@@ -64,8 +64,16 @@ def test_a_forbidding_setting_is_named() -> None:
 
 
 def test_root_is_root_only_with_its_power() -> None:
-    assert decide(Facts(uid=0, gid=0, capabilities=1 << 21)).mode == ROOT
+    assert decide(Facts(uid=0, gid=0, capabilities=1 << 21 | 1 << 12)).mode == ROOT
     assert decide(FULL._replace(capabilities=1 << 21)).mode == SUBIDS
+
+
+def test_root_that_may_mount_but_make_no_networks_has_them_in_a_namespace_of_its_own() -> None:
+    standing = decide(CONTAINER._replace(capabilities=CONTAINER.capabilities | 1 << 21))
+    assert standing.mode == SUBIDS
+    assert "CAP_NET_ADMIN" in standing.reason
+    facts = Facts(uid=0, gid=0, capabilities=1 << 21, forbidden="sysctl a=b")
+    assert decide(facts).mode == ROOT, "where there are no user namespaces it makes do"
 
 
 def test_this_host_is_looked_at() -> None:
