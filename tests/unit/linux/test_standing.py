@@ -44,7 +44,7 @@ def test_a_user_with_ranges_gets_them_after_the_own_id() -> None:
         (FULL._replace(newuidmap=""), "apt install uidmap"),
         (FULL._replace(newgidmap=""), "apt install uidmap"),
         (FULL._replace(no_new_privileges=True), "no-new-privileges"),
-        (FULL._replace(uid=0, gid=0, capabilities=0), "SYS_ADMIN"),
+        (FULL._replace(uid=0, gid=0, capabilities=0), "--privileged"),
     ],
 )
 def test_whatever_is_missing_is_named_and_leaves_the_own_id(facts, names) -> None:
