@@ -84,7 +84,7 @@ def test_isolation(scow):
     [
         "mount -t tmpfs t /tmp",
         "unshare -m true",
-        "mknod /tmp/disk b 8 0 && cat /tmp/disk",
+        "mknod /tmp/disk b 8 0 && [ $(head -c 1 /tmp/disk | wc -c) = 1 ]",
         "echo 1 >/proc/sys/kernel/panic",
         "echo b >/proc/sysrq-trigger",
         "cat /proc/kcore",
@@ -404,6 +404,8 @@ def test_a_whole_command_loads_little(scow, verb):
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     heavy = {"argparse", "asyncio", "dataclasses", "datetime", "hashlib", "inspect", "json", "logging", "pathlib", "re"}
     heavy |= {"shutil", "socket", "subprocess", "tempfile", "typing"}
+    if "scow.runtime.oneid.answerer" in loaded:  # a user with one id: a process that answers is started, and spoken to
+        heavy -= {"re", "socket", "typing"}
     assert "scow.runtime.oci" in loaded
     assert heavy & loaded == set()
     assert [name for name in loaded if name.startswith(("scow.layer.", "scow.build", "scow.distribution"))] == []

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from scow.layer.clone import Cloner, new_directory, open_directory
 from scow.layer.whiteout import is_opaque, is_whiteout, make_opaque, make_whiteout
+from scow.linux import kernel
 from scow.linux.syscalls import explain
 
 if TYPE_CHECKING:
@@ -158,8 +159,10 @@ def take_stock(tree: str, path: str) -> None:
                 with os.scandir(directory) as scan:
                     for item in scan:
                         found = item.stat(follow_symlinks=False)
-                        out.write(b"%d %d %d %d %d %d " % _state(found) + os.fsencode(prefix + item.name) + b"\0")
-                        if stat.S_ISDIR(found.st_mode):
+                        is_directory = stat.S_ISDIR(found.st_mode)
+                        state = *_state(found), kernel.born(item.path) if is_directory else 0
+                        out.write(b"%d %d %d %d %d %d %d " % state + os.fsencode(prefix + item.name) + b"\0")
+                        if is_directory:
                             stack.append((f"{prefix}{item.name}/", item.path))
     except OSError as error:
         raise explain(error, f"cannot look through {tree!r}") from error
@@ -170,13 +173,13 @@ def _read_stock(path: str) -> Stock:
     with open(path, "rb") as file:
         for line in file.read().split(b"\0"):
             if line:
-                *numbers, name = line.split(b" ", 6)
+                *numbers, name = line.split(b" ", 7)
                 stock[os.fsdecode(name)] = tuple(map(int, numbers))
     return stock
 
 
 def _state(found: os.stat_result) -> tuple[int, int, int, int, int, int]:
-    """What tells whether an entry is as it was; the first two alone do, where nobody but its user works."""
+    """What tells whether an entry is as it was; the first two alone do for files, where nobody but its user works."""
     return found.st_ino, found.st_ctime_ns, found.st_mtime_ns, found.st_mode, found.st_uid, found.st_gid
 
 
@@ -246,8 +249,7 @@ class _Harvester:
             found = os.stat(name, dir_fd=source, follow_symlinks=False)
             before = self._stock.get(path + name)
             if stat.S_ISDIR(found.st_mode):
-                same = before is not None and before[0] == found.st_ino
-                changed = self._directory(source, name, goal, path, found, before, same=same) or changed
+                changed = self._directory(source, name, goal, path, found, before) or changed
             elif (before or ())[:2] != _state(found)[:2] and not stat.S_ISSOCK(found.st_mode):
                 os.link(name, name, src_dir_fd=source, dst_dir_fd=goal, follow_symlinks=False)
                 changed = True
@@ -261,14 +263,12 @@ class _Harvester:
         path: str,
         found: os.stat_result,
         before: tuple[int, ...] | None,
-        *,
-        same: bool,
     ) -> bool:
         below, above = open_directory(name, source), new_directory(name, goal)
         try:
-            if same:
+            if before is not None and (before[0], before[6]) == (found.st_ino, kernel.born(below)):
                 changed = self.merged(below, above, f"{path}{name}/")
-                if not changed and before is not None and self._is_as_before(f"{path}{name}", found, before):
+                if not changed and self._is_as_before(f"{path}{name}", found, before):
                     os.rmdir(name, dir_fd=goal)
                     return False
             else:
@@ -284,7 +284,7 @@ class _Harvester:
     def _is_as_before(self, path: str, found: os.stat_result, before: tuple[int, ...]) -> bool:
         """Whether a directory itself was left alone; what stood in it for a while does not count."""
         now = _state(found)
-        return now[2:] == before[2:] if path in self._touched else now[1] == before[1]
+        return now[2:] == before[2:6] if path in self._touched else now[1] == before[1]
 
     def _new(self, source: int, goal: int) -> None:
         """Take over a directory that was not there, with all that is in it."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 
 import pytest
@@ -84,6 +85,16 @@ def test_hard_links_stay_links_within_a_layer(tmp_path):
 
 def test_nothing_done_is_an_empty_layer(tmp_path, worked):
     assert worked(make(tmp_path / "base", "a/", "a/b=1", "l>x"), lambda full: None) == {}
+
+
+def test_a_directory_made_in_the_place_of_another_hides_that_one(tmp_path, worked):
+    """Also where it got the same number again, as it mostly does on ext4."""
+
+    def change(full):
+        shutil.rmtree(f"{full}/a/b")
+        os.mkdir(f"{full}/a/b")
+
+    assert worked(make(tmp_path / "base", "a/", "a/b/", "a/b/c=1", "a/d=1"), change) == {"a": "/", "a/b": "opaque"}
 
 
 def test_what_changed_comes_with_the_directories_above_it(tmp_path, worked):

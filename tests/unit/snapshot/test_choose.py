@@ -31,6 +31,7 @@ def test_without_erofs_layers_are_unpacked_and_the_reason_is_told(tmp_path, monk
         raise UnsupportedError("the kernel is too old")
 
     monkeypatch.setattr(choosing, "may_mount", lambda: True)
+    monkeypatch.setattr(choosing, "in_user_namespace", lambda: False)
     monkeypatch.setattr(choosing, "_try_erofs", fails)
     monkeypatch.setattr(choosing, "_try_overlay", lambda root: None)
     assert choosing.choose(str(tmp_path)) == ("overlay", "EROFS does not work here: the kernel is too old")
@@ -43,6 +44,7 @@ def test_without_overlayfs_trees_are_copied_from_then_on(tmp_path, monkeypatch) 
 
     monkeypatch.setattr(choosing, "may_mount", lambda: True)
     monkeypatch.setattr("scow.snapshot.overlay.may_mount", lambda: True)
+    monkeypatch.setattr(choosing, "in_user_namespace", lambda: False)
     monkeypatch.setattr(choosing, "_try_erofs", fails)
     monkeypatch.setattr(choosing, "_try_overlay", fails)
     assert not opened(tmp_path, "").copies

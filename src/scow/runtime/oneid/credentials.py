@@ -153,8 +153,8 @@ def of(uid: int, gid: int, supplementary: tuple[int, ...] = (), bounding: int = 
     Args:
         uid: Its user.
         gid: Its group.
-        supplementary: Further groups.
+        supplementary: Further groups; kept in order, as the kernel does.
         bounding: Mask of the capabilities that root gets.
     """
     held = 0 if uid else bounding
-    return Credentials(all_of(uid), all_of(gid), supplementary, held, held)
+    return Credentials(all_of(uid), all_of(gid), tuple(sorted(supplementary)), held, held)
