@@ -162,14 +162,16 @@ class Builder:
             from scow.build.platforms import build_each
 
             return build_each(self, rooms, options, ledger, progress, check)
+        receipts = Receipts(rooms.db, rooms.images)
         if eligible(options):
-            image = Receipts(rooms.db, rooms.images).find(options, ledger)
+            image = receipts.find(options, ledger)
             if image is not None:
                 return BuildResult(image, 0, 0)
         from scow.build.scratch import Scratch
 
         with rooms.leases.hold("build") as lease, Scratch(rooms.root, rooms.run_root) as places:
             shop = self._workshop(options, lease, places)
+            shop.scanned = receipts.scanned
             try:
                 return self._build(shop, options, ledger, stdin, check)
             finally:
@@ -346,7 +348,9 @@ class Builder:
         from scow.build.suspicious import examine, refuse
 
         gate = shop.options.secrets_gate
-        found = examine(shop.content, plan, solver, made, every=gate == "error") if gate != "off" else []
+        if gate == "off":
+            return ()
+        found = examine(shop.content, plan, solver, made, every=gate == "error", plain=shop.plain)
         if found and gate == "error":
             raise refuse(found)
         return tuple(found)

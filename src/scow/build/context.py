@@ -84,16 +84,21 @@ class StatCache:
         fresh = self._fresh.get(path)
         return fresh[0] if fresh is not None else self._known.get(path)
 
-    def digests(self, path: bytes) -> dict[str, list[str]]:
-        """What stat said of each file of a directory, and its digest."""
+    def digests(self, path: bytes, signature: bytes = b"") -> dict[str, list[str]]:
+        """What stat said of each file of a directory, and its digest.
+
+        Args:
+            path: The directory.
+            signature: Nothing is answered when what is remembered has another one; ``b""`` for any.
+        """
         fresh = self._fresh.get(path)
         if fresh is not None:
             return dict(json.loads(fresh[1]))
         with self._db.read() as connection:
             row = connection.execute(
-                "SELECT digests FROM context_dirs WHERE root = ? AND dir = ?", (self._root, path)
+                "SELECT digests, signature FROM context_dirs WHERE root = ? AND dir = ?", (self._root, path)
             ).fetchone()
-        return dict(json.loads(row[0])) if row else {}
+        return dict(json.loads(row[0])) if row and signature in (b"", row[1]) else {}
 
     def put(self, path: bytes, known: _Known, digests: str) -> None:
         """Remember a directory, once :meth:`save` is called."""
@@ -142,10 +147,15 @@ class ContextTree:
         self._listed: dict[bytes, list[_Entry]] = {}
         self._whole: dict[bytes, str] = {}
         self._totals: dict[bytes, str] = {}
+        self._signatures: dict[bytes, bytes] = {}
         self.opened = 0
         """How many files were read to be hashed."""
         self.newest = 0
         """The latest time of a file that a fingerprint covers, seconds since the epoch."""
+
+    def shows(self, root: str, patterns: Sequence[str]) -> bool:
+        """Whether it is a directory seen through some patterns."""
+        return self.root == os.fsencode(root) and self._patterns == tuple(patterns)
 
     # ------------------------------------------------------------------ what is there
 
@@ -181,10 +191,8 @@ class ContextTree:
 
     def xattrs(self, path: bytes) -> Pairs:
         """See :class:`~scow.build.sources.SourceTree`."""
-        above, _, name = path.rpartition(b"/")
-        digests = self._digests.get(above)
-        if digests is not None and " " not in digests.get(name, " ").removeprefix("link "):
-            return ()  # it was hashed in this build, and had none
+        if " " not in (self.known(path) or " ").removeprefix("link "):
+            return ()  # it was hashed, and had none
         from scow.layer.whiteout import exported
 
         return portable(exported(self._at(path)))
@@ -261,6 +269,18 @@ class ContextTree:
             )
         return found[name]
 
+    def known(self, path: bytes) -> str:
+        """What ``digest`` answers, when a fingerprint has covered it and no file has to be read for it; else ``""``."""
+        above, _, name = path.rpartition(b"/")
+        found = self._digests.get(above)
+        if found is None:
+            signature = self._signatures.get(above)
+            if signature is None or self._cache is None:
+                return ""
+            found = {os.fsencode(text): pair[1] for text, pair in self._cache.digests(above, signature).items()}
+            self._digests[above] = found
+        return found.get(name, "")
+
     def fingerprint(self, path: bytes) -> str:
         """A digest of everything at and below a path: names, types, modes, contents, link targets, attributes.
 
@@ -293,6 +313,7 @@ class ContextTree:
             known = self._remembered(here, signature)
             if known is None:
                 known, self._digests[here] = self._hash_directory(here, entries)
+            self._signatures[here] = known.signature
             self.newest = max(self.newest, known.newest)
             self._totals[here] = known.total
             order.append((here, known.total, folders))

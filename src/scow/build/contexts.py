@@ -188,9 +188,23 @@ class ContextOpener:
 
 
 def context_origin(
-    db: Database, root: str, patterns: tuple[str, ...], label: str = "the build context"
+    db: Database,
+    root: str,
+    patterns: tuple[str, ...],
+    label: str = "the build context",
+    scanned: ContextTree | None = None,
 ) -> ContextOrigin:
-    """A directory as an origin, its digests remembered."""
+    """A directory as an origin, its digests remembered.
+
+    Args:
+        db: The store's database.
+        root: The directory.
+        patterns: From the ignore file.
+        label: For messages.
+        scanned: What somebody saw a moment ago, perhaps of this directory.
+    """
+    if scanned is not None and scanned.shows(root, patterns):
+        return ContextOrigin(label, lambda: scanned)
     return ContextOrigin(label, lambda: ContextTree(root, patterns, StatCache(db, root)))
 
 

@@ -19,8 +19,9 @@ from scow.layer.tarwrite import TarWriter
 from scow.layer.walk import TYPES, contents, find_holes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from scow.build.donors import Donors
     from scow.build.sources import SourceTree
     from scow.layer.changeset import Writable
     from scow.layer.tarformat import Pairs, Segments
@@ -244,17 +245,29 @@ class DestTree:
             if slot.mtime_ns == UNTIMED:
                 self._slots[path] = slot._replace(mtime_ns=time * _NANO)
 
+    def paths(self) -> Iterable[bytes]:
+        """Every path of the layer."""
+        return self._slots.keys()
+
     def newest(self) -> int:
         """The latest time of a file in the layer, seconds since the epoch; 0 when there is none."""
         return max((slot.mtime_ns // _NANO for slot in self._slots.values() if stat.S_ISREG(slot.mode)), default=0)
 
-    def write(self, out: Writable, *, epoch: int | None = None, check: Callable[[], None] | None = None) -> int:
+    def write(
+        self,
+        out: Writable,
+        *,
+        epoch: int | None = None,
+        check: Callable[[], None] | None = None,
+        donors: Donors | None = None,
+    ) -> int:
         """Write the layer as a tar stream, sorted.
 
         Args:
             out: Where to.
             epoch: Later times become this one, seconds since the epoch.
             check: Called for each entry; raises to stop.
+            donors: Gives the content of small files, and is told where it lies.
 
         Returns:
             Bytes of file data.
@@ -272,7 +285,7 @@ class DestTree:
             slot = self._slots[path]
             if not path or stat.S_ISSOCK(slot.mode):
                 continue  # the root keeps what it has; no layer can hold a socket
-            _write_slot(writer, path, slot, epoch)
+            _write_slot(writer, path, slot, epoch, donors)
             if slot.opaque:
                 writer.add(TarEntry(path + b"/" + _OPAQUE, mode=0o600))
         writer.close()
@@ -290,7 +303,7 @@ class DestTree:
                         self._slots[name] = self._slots[name]._replace(hard=True, linkname=lowest)
 
 
-def _write_slot(writer: TarWriter, path: bytes, slot: Slot, epoch: int | None) -> None:
+def _write_slot(writer: TarWriter, path: bytes, slot: Slot, epoch: int | None, donors: Donors | None) -> None:
     mtime_ns = slot.mtime_ns if epoch is None else min(slot.mtime_ns, epoch * _NANO)
     kind = LINK if slot.hard else TYPES[stat.S_IFMT(slot.mode)]
     device = kind in (CHAR, BLOCKDEV)
@@ -310,12 +323,21 @@ def _write_slot(writer: TarWriter, path: bytes, slot: Slot, epoch: int | None) -
     if kind != REGULAR or slot.tree is None:
         writer.add(entry)
         return
+    whole: bytes | None = None
+    if donors is not None and slot.offset < 0:
+        whole = donors.take(slot.tree, slot.source, slot.size)
+        if whole is not None:
+            writer.add(entry._replace(size=slot.size), (whole,))
+            donors.note(slot.tree, slot.source, slot.size, writer.placed)
+            return
     fd = slot.tree.open(slot.source)
     try:
         if slot.offset < 0 and slot.size < _SMALL:
             whole = os.read(fd, slot.size + 1)
             if len(whole) == slot.size:
                 writer.add(entry._replace(size=slot.size), (whole,) if whole else ())
+                if donors is not None:
+                    donors.note(slot.tree, slot.source, slot.size, writer.placed)
                 return
             os.lseek(fd, 0, os.SEEK_SET)
         if slot.offset >= 0:

@@ -68,7 +68,7 @@ class Resolver:
         self.records: dict[str, ImageRecord] = {}
         self.contexts: list[ContextOrigin] = []
         if opened.root:
-            main = context_origin(shop.db, opened.root, opened.patterns)
+            main = context_origin(shop.db, opened.root, opened.patterns, scanned=shop.scanned)
             self.contexts.append(main)
             self._main: Origin = main
         else:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scow.base.database import Database
+    from scow.build.context import ContextTree
     from scow.build.events import Ledger
     from scow.build.options import BuildOptions
     from scow.images.store import ImageRecord, ImageStore
@@ -100,6 +101,8 @@ class Receipts:
     def __init__(self, db: Database, images: ImageStore) -> None:
         self._db = db
         self._images = images
+        self.scanned: ContextTree | None = None
+        """The context as :meth:`find` saw it: a build that begins at once need not look again."""
         db.ensure("build-receipts", 1, SCHEMA)
 
     def request(self, options: BuildOptions) -> str:
@@ -140,7 +143,7 @@ class Receipts:
         from scow.build.context import ContextTree, StatCache
 
         patterns = ignore_patterns(receipt.dockerfile, receipt.root)
-        tree = ContextTree(receipt.root, patterns, StatCache(self._db, receipt.root))
+        tree = self.scanned = ContextTree(receipt.root, patterns, StatCache(self._db, receipt.root))
         held = all(tree.fingerprint(os.fsencode(taken.path)) == taken.digest for taken in receipt.files)
         tree.save()
         return held

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing a large layer while its bytes are being read and hashed: the disk has a thread of its own."""
+"""Writing a large layer while its bytes are made: the disk, and the hash if wanted, have a thread of their own."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import queue
 import threading
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Self
 
 from scow.base.files import storage_error
 from scow.linux.writeback import Writeback
+from scow.oci.digest import Digest
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-_WAITING = 64
-"""Pieces that may wait for the disk; a piece has at most 256 KiB."""
+_BATCH = 1 << 18
+"""Bytes that are collected before the thread is woken."""
+_WAITING = 32
+"""Batches that may wait for the disk; a piece that comes at once has at most 256 KiB too."""
 
 
 class Spool:
@@ -23,18 +27,29 @@ class Spool:
 
     Args:
         path: The file.
+        hashing: Compute its digest too; else whoever makes the bytes does.
 
     Raises:
         NoSpaceError: The disk is full; by ``write`` or on leaving.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, hashing: bool = False) -> None:
         self.path = path
         self.size = 0
-        self._queue: queue.Queue[bytes | None] = queue.Queue(_WAITING)
+        self._hash = hashlib.sha256() if hashing else None
+        self._batch: list[bytes] = []
+        self._batched = 0
+        self._queue: queue.Queue[list[bytes] | None] = queue.Queue(_WAITING)
         self._error: OSError | None = None
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._thread = threading.Thread(target=self._work, daemon=True)
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of all bytes; known when the block has been left."""
+        if self._hash is None:
+            raise ValueError("this spool does not hash")
+        return Digest(f"sha256:{self._hash.hexdigest()}")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -43,6 +58,8 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            self._hand_over()
         self._queue.put(None)
         self._thread.join()
         try:
@@ -60,20 +77,31 @@ class Spool:
         """Take bytes; they are written later."""
         if self._error is not None:
             raise storage_error(self._error, self.path) from self._error
-        self._queue.put(bytes(data))
+        self._batch.append(bytes(data))
+        self._batched += len(data)
+        if self._batched >= _BATCH:
+            self._hand_over()
         self.size += len(data)
         return len(data)
 
+    def _hand_over(self) -> None:
+        if self._batch:
+            self._queue.put(self._batch)
+            self._batch, self._batched = [], 0
+
     def _work(self) -> None:
         writeback, done = Writeback(self._fd), 0
-        while (data := self._queue.get()) is not None:
+        while (batch := self._queue.get()) is not None:
             if self._error is not None:
                 continue  # the caller must not wait for a queue that nobody empties
             try:
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(self._fd, view) :]
-                done += len(data)
+                for data in batch:
+                    if self._hash is not None:
+                        self._hash.update(data)
+                    view = memoryview(data)
+                    while view:
+                        view = view[os.write(self._fd, view) :]
+                    done += len(data)
                 writeback.reached(done)
             except OSError as error:
                 self._error = error

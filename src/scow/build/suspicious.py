@@ -15,13 +15,14 @@ from scow.build.leaks import LeakError
 from scow.build.output import makers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterable, Iterator
     from typing import BinaryIO
 
     from scow.build.output import Made
     from scow.build.plan import Plan
     from scow.build.solver import Solver
     from scow.content.local import LocalContentStore
+    from scow.oci.digest import DiffID
 
 _MOST = 1 << 18
 """Bytes of a file that are read; credentials are small."""
@@ -87,7 +88,13 @@ class Suspicion(NamedTuple):
 
 
 def examine(
-    content: LocalContentStore, plan: Plan, solver: Solver, made: Made, *, every: bool = False
+    content: LocalContentStore,
+    plan: Plan,
+    solver: Solver,
+    made: Made,
+    *,
+    every: bool = False,
+    plain: Container[DiffID] = (),
 ) -> list[Suspicion]:
     """Look for credentials in what a build adds to its base.
 
@@ -97,10 +104,11 @@ def examine(
         solver: Knows what they made.
         made: The result.
         every: Look at layers from the cache too; they were looked at when they were made, but perhaps let pass.
+        plain: Layers of which it is known that they have no file to look into, see :func:`is_plain`.
     """
     out: list[Suspicion] = []
     for vertex, layer in makers(plan.target.vertex, made.solved.layers).items():
-        if every or solver.outcomes.get(vertex) == "run":
+        if layer.diff_id not in plain and (every or solver.outcomes.get(vertex) == "run"):
             with content.open(layer.diff_id) as tar:
                 out += [Suspicion(vertex.title, vertex.lines[0], path, what) for path, what in in_layer(tar)]
     seen: set[str] = set()
@@ -115,6 +123,11 @@ def examine(
                 seen.add(what)
                 out.append(Suspicion("", 0, "the history", what))
     return out
+
+
+def is_plain(names: Iterable[bytes]) -> bool:
+    """Whether none of a layer's names is one of a file that is looked into."""
+    return not any(map(_NAMED.fullmatch, names))
 
 
 def in_layer(tar: BinaryIO) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,12 @@ from scow.linux.namespaces import run_private
 from scow.oci.digest import chain_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TypeVar
 
     from scow.base.database import Database
     from scow.base.leases import Lease, Leases
+    from scow.build.context import ContextTree
     from scow.build.graph import LayerRef, Solved
     from scow.build.leaks import Needle
     from scow.build.options import BuildOptions
@@ -53,6 +54,8 @@ class Workshop:
         networks: Places for steps on the default network; ``None`` when steps are on the host's.
         closers: Closed when the build ends, however it does.
         bases: Makes the snapshot of a base image, by chain.
+        scanned: The context as it was seen when a receipt was looked for.
+        plain: Layers made in this build without any file that is looked into for credentials.
     """
 
     db: Database
@@ -69,6 +72,8 @@ class Workshop:
     networks: StepNetworks | None = None
     closers: ExitStack = field(default_factory=ExitStack)
     bases: dict[ChainID, Callable[[], object]] = field(default_factory=dict)
+    scanned: ContextTree | None = None
+    plain: set[DiffID] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _snapshots: Snapshotter | None = None
     _runner: StepRunner | None = None
@@ -170,12 +175,15 @@ class Workshop:
         Returns:
             DiffID, bytes of the tar, bytes of file data.
         """
+        from scow.build.spool import Spool
         from scow.oci.digest import DiffID
 
-        with self.content.ingest() as ingest:
-            usage = write(ingest)
-            info = ingest.commit(lease=self.lease)
-        return DiffID(info.digest), info.size, usage
+        with self._new_layer() as path:
+            with Spool(path, hashing=True) as spool:
+                usage = write(spool)
+            diff = DiffID(spool.digest)
+            self.content.adopt(path, diff, spool.size, self.lease)
+        return diff, spool.size, usage
 
     def keep_upper(self, upper: str, wanted: list[Needle]) -> tuple[DiffID, int, int, tuple[Needle, int] | None]:
         """Make a blob of the layer that a step's directory is.
@@ -191,17 +199,23 @@ class Workshop:
         from scow.build.spool import Spool
         from scow.layer.diff import diff_upper
 
-        path = os.path.join(self.scratch, f"layer-{os.urandom(8).hex()}")
-        try:
+        with self._new_layer() as path:
             with Spool(path) as spool:
                 gate = Gate(spool, wanted)
                 applied = diff_upper(upper, gate if wanted else spool)
             self.content.adopt(path, applied.diff_id, applied.size, self.lease)
+        return applied.diff_id, applied.size, applied.usage, gate.found
+
+    @contextmanager
+    def _new_layer(self) -> Iterator[str]:
+        """A name for a file that becomes a blob, or goes."""
+        path = os.path.join(self.scratch, f"layer-{os.urandom(8).hex()}")
+        try:
+            yield path
         except BaseException:
             if os.path.exists(path):
                 os.unlink(path)
             raise
-        return applied.diff_id, applied.size, applied.usage, gate.found
 
     def place(self, below: Solved, layer: LayerRef) -> Solved:
         """Put a layer, whose tar is a blob, on a tree."""

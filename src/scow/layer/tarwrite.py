@@ -47,6 +47,8 @@ class TarWriter:
         """Bytes written so far."""
         self.entries = 0
         """Entries written so far."""
+        self.placed = 0
+        """Where the data of the last entry begins, as ``TarEntry.offset``."""
         self.usage = 0
         """Bytes written so far as ``TarEntry.counted`` counts them."""
 
@@ -62,6 +64,7 @@ class TarWriter:
         """
         head, stored = _headers(entry, subsecond=self._subsecond)
         self._put(head)
+        self.placed = self.size + self._waiting
         self.entries += 1
         if entry.type != REGULAR:
             self.usage += len(entry.linkname) if entry.type == SYMLINK else 0

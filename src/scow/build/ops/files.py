@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from scow.build.copying import CopyRules, copy, matches
 from scow.build.dest import DestTree
+from scow.build.donors import Donors, is_context, request_of
 from scow.build.modes import parse_mode
 from scow.build.owners import find_owner
 from scow.build.sources import DirTree, SourceNotFoundError, resolve
+from scow.build.suspicious import is_plain
 from scow.build.unpacking import open_archive, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from scow.build.ops.values import CopyOp, CopyPart, MkdirOp
     from scow.build.sources import SourceTree
@@ -62,13 +66,29 @@ def run_copy(
                 _copy_part(shop, dest, tree, part, op, rules, archives)
             newest = dest.newest()
             dest.settle(newest or time if shop.epoch is None else shop.epoch)
-            diff, size, usage = shop.keep_layer(lambda out: dest.write(out, epoch=shop.epoch, check=check))
+            with _donors(shop, op) as donors:
+                diff, size, usage = shop.keep_layer(
+                    lambda out: dest.write(out, epoch=shop.epoch, check=check, donors=donors)
+                )
+                if donors is not None:
+                    donors.save(diff)
+            if is_plain(dest.paths()):
+                shop.plain.add(diff)
         finally:
             for archive in archives:
                 archive.close()
         return diff, size, usage, newest
 
     return shop.with_trees([below, *reads], work)
+
+
+def _donors(shop: Workshop, op: CopyOp) -> AbstractContextManager[Donors | None]:
+    """The layer that the instruction made the last time, when it copies from contexts on this machine."""
+    trees = [tree for part in op.parts if part.origin is not None and is_context(tree := part.origin.tree())]
+    if not trees:
+        return nullcontext()
+    request = request_of(trees, [part.source.path for part in op.parts], op.target)
+    return Donors(shop.db, shop.content, shop.lease, request)
 
 
 def _copy_part(
