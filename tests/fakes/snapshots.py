@@ -58,6 +58,9 @@ class FakeSnapshots:
         reader.finish()
         return usage, entries, DiffID(hashing.digest), hashing.size
 
+    def find_out(self):
+        pass
+
     def stage_blob(self, diff_id, *, lease, limits=None):
         with self.content.open(diff_id) as file:
             return self.stage(file, lease=lease, diff_id=diff_id, limits=limits)

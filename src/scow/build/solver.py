@@ -47,6 +47,10 @@ _LATER = (
     "scow.build.diary",
     "scow.build.explaining",
     "scow.images.mutate",
+    "scow.images.records",
+    "scow.content.ingest",
+    "scow.snapshot.staging",
+    "scow.snapshot.erofs",
 )
 _WRITERS = max(2, os.cpu_count() or 2)
 
@@ -385,11 +389,17 @@ class Solver:
         return tree
 
     def _get_ready(self) -> None:
-        """Import what the build needs after its first command, while that command runs."""
+        """Do what the build needs after its first command, while that command runs."""
         with self._lock:
             modules, self._later = self._later, ()
         for name in modules:
             importlib.import_module(name)
+        if modules:
+            self._choose()
+
+    def _choose(self) -> None:
+        """Have it tried how layers can be kept here, before one has to be."""
+        self._shop.snapshots.find_out()
 
     def _write_upper(
         self,
@@ -456,6 +466,7 @@ class Solver:
         if not isinstance(vertex.op, CopyOp):
             raise ScowError(f"nobody can do {vertex.op.kind!r}")
         names = [read.stand(shop) for read in reads]
+        group.spawn(self._choose)
         diff, size, usage, newest = run_copy(shop, vertex.op, parent, names, time_below, group.check)
         when = max(time_below, newest) if shop.epoch is None else shop.epoch
         return LayerRef(diff, size, usage, when)

@@ -70,7 +70,8 @@ class StepNetworks:
         self._lock = threading.Lock()
         self._free: list[_Kept] = []
         self._early: list[_Early] = []
-        self._expected = 0
+        self._expected: int | None = None
+        self._lent = 0
         self._ending: list[threading.Thread] = []
 
     def expect(self, steps: int, at_once: int) -> None:
@@ -89,10 +90,9 @@ class StepNetworks:
     def step_done(self) -> None:
         """Count a step that was to come, whether it ran or was found in the cache."""
         with self._lock:
-            self._expected -= 1
-            last = self._expected == 0
-        if last:
-            self._end()
+            if self._expected is not None:
+                self._expected -= 1
+        self._end_unneeded()
 
     @contextmanager
     def lend(self, identity: str) -> Iterator[StepPlace]:
@@ -108,11 +108,26 @@ class StepNetworks:
             found = early.take()
         if found is None:
             found = _make(self._make, identity)
+        with self._lock:
+            self._lent += 1
         try:
             yield found[0]
         finally:
             with self._lock:
+                self._lent -= 1
                 self._free.append(found)
+            self._end_unneeded(1)
+
+    def _end_unneeded(self, ending: int = 0) -> None:
+        """Take free places away when no step is to come that could have one.
+
+        Args:
+            ending: Steps that are about to be counted by :meth:`step_done`.
+        """
+        with self._lock:
+            needed = self._expected is None or self._expected - ending > self._lent
+        if not needed:
+            self._end()
 
     def close(self) -> None:
         """Take all places away; none is lent now."""

@@ -13,27 +13,42 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from typing import BinaryIO, TextIO
 
     from scow.build.events import BuildEvent
+
+
+_SMALL = 1 << 20
 
 
 class Kept:
     """What one step wrote, in memory while it is small, on disk when it is large."""
 
     def __init__(self) -> None:
-        from tempfile import SpooledTemporaryFile
-
-        self._file = SpooledTemporaryFile(max_size=1 << 20)  # noqa: SIM115 - lives as long as the step's output matters
+        self._file: BinaryIO | None = None
+        self._small = bytearray()
 
     def add(self, data: bytes) -> None:
         """Keep more."""
-        self._file.write(data)
+        if self._file is None and len(self._small) + len(data) > _SMALL:
+            from tempfile import TemporaryFile  # 6 ms, which most builds need not wait for
+
+            self._file = TemporaryFile()  # noqa: SIM115 - lives as long as the step's output matters
+            self._file.write(self._small)
+            self._small.clear()
+        if self._file is None:
+            self._small += data
+        else:
+            self._file.write(data)
 
     def lines(self) -> list[str]:
         """All of it, as text."""
-        self._file.seek(0)
-        return self._file.read().decode("utf-8", "replace").splitlines()
+        data = bytes(self._small)
+        if self._file is not None:
+            self._file.seek(0)
+            data = self._file.read()
+            self._file.seek(0, 2)
+        return data.decode("utf-8", "replace").splitlines()
 
 
 class Shown:

@@ -13,6 +13,7 @@ changesets that ``layer.diff`` can write, and can be moved and stacked.
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock  # built in, where threading would be one more module for ``run`` to load
 
 from scow.base.files import storage_error
 from scow.errors import ConflictError, CorruptError, UnsupportedError
@@ -62,6 +63,7 @@ class Snapshots:
         self._db = db
         self._leases = leases
         self._kind = kind
+        self._trying = allocate_lock()
 
     @property
     def kind(self) -> str:
@@ -69,8 +71,13 @@ class Snapshots:
         if not self._kind:
             from scow.snapshot.choose import choose
 
-            self._kind = choose(self.root).kind
+            with self._trying:
+                self._kind = self._kind or choose(self.root).kind
         return self._kind
+
+    def find_out(self) -> None:
+        """Try how layers can be kept here, if nobody has yet; see the protocol."""
+        _ = self.kind
 
     @property
     def copies(self) -> bool:

@@ -191,6 +191,9 @@ class Snapshotter(Protocol):
             LimitError: A bound was hit.
         """
 
+    def find_out(self) -> None:
+        """Find out how layers are kept on this host, if that is not known yet; else the first layer waits for it."""
+
     def stage_blob(self, diff_id: DiffID, *, lease: Lease, limits: Limits | None = None) -> Staged:
         """Stage a layer whose uncompressed tar is a blob of the content store.
 

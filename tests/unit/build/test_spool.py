@@ -25,6 +25,18 @@ def test_everything_is_written_in_order(tmp_path):
     assert os.stat(path).st_mode & 0o777 == 0o444
 
 
+def test_the_digest_is_computed_on_the_way_when_it_is_wanted(tmp_path):
+    pieces = [os.urandom(number * 3001 % 90_000) for number in range(200)]
+    with Spool(str(tmp_path / "layer"), hashing=True) as spool:
+        for piece in pieces:
+            spool.write(piece)
+    assert spool.digest == f"sha256:{hashlib.sha256(b''.join(pieces)).hexdigest()}"
+    with Spool(str(tmp_path / "other")) as spool:
+        pass
+    with pytest.raises(ValueError, match="does not hash"):
+        _ = spool.digest
+
+
 def test_a_buffer_that_the_caller_uses_again_is_not_written_twice(tmp_path):
     path = str(tmp_path / "layer")
     buffer = bytearray(b"one")
@@ -43,7 +55,7 @@ def test_a_full_disk_is_told_and_never_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(module.os, "write", full)
     with pytest.raises(NoSpaceError), Spool(str(tmp_path / "layer")) as spool:
         for _ in range(module._WAITING * 4):
-            spool.write(b"x" * 1024)
+            spool.write(b"x" * module._BATCH)
 
 
 def test_an_error_of_the_caller_is_the_one_that_is_seen(tmp_path, monkeypatch):

@@ -61,10 +61,34 @@ def test_places_are_made_early_and_go_after_the_last_step(maker):
     with networks.lend("x"), networks.lend("y"):
         assert maker.made == 2
         networks.step_done()
-    assert len(maker.there) == 2
     networks.step_done()
     networks.close()
     assert maker.there == set()
+
+
+def wait_for(maker, count):
+    for _ in range(200):
+        if len(maker.there) == count:
+            break
+        threading.Event().wait(0.01)
+    assert len(maker.there) == count
+
+
+def test_a_place_goes_as_soon_as_no_step_can_need_it(maker):
+    networks = StepNetworks(maker)
+    networks.expect(3, 2)
+    with networks.lend("x"):
+        with networks.lend("y"):
+            assert maker.made == 2
+        assert len(maker.there) == 2  # a third step is to come
+        networks.step_done()
+        with networks.lend("z"):
+            assert maker.made == 2
+        wait_for(maker, 1)
+        networks.step_done()
+    wait_for(maker, 0)
+    networks.step_done()
+    networks.close()
 
 
 def test_places_that_nobody_took_go_too(maker):

@@ -6,7 +6,7 @@ from tempfile import TemporaryFile
 import pytest
 
 from fakes.stores import tar_of
-from scow.build.suspicious import Suspicion, in_layer, in_value, refuse
+from scow.build.suspicious import Suspicion, in_layer, in_value, is_plain, refuse
 
 KEY = b"-----BEGIN OPENSSH " + b"PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n"
 
@@ -36,6 +36,7 @@ def found(files):
 )
 def test_files_with_credentials(name, content, what):
     assert found({"harmless": b"1", name: content}) == [(f"/{name}", what)]
+    assert not is_plain([b"harmless", name.encode()])
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,10 @@ def test_files_with_credentials(name, content, what):
 )
 def test_files_without(name, content):
     assert found({name: content}) == []
+
+
+def test_layers_without_such_names_need_not_be_read():
+    assert is_plain([b"etc/passwd", b"app/main.py", b"app/keys.txt", b"root/.ssh/known_hosts"])
 
 
 @pytest.mark.parametrize(

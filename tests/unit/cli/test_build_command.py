@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 
 from scow.cli.buildflags import COMMAND, read
+from scow.cli.buildlog import Kept
 from scow.cli.commands.build import _emulated
 from scow.cli.flags import parse
 from scow.errors import InvalidArgumentError
@@ -41,3 +42,10 @@ def test_outputs_give_names_and_archives_go_to_standard_output():
     found = options("-t", "a", "-o", "type=oci", "-o", 'type=image,"name=b,c:2"')
     assert [tag.familiar for tag in found.tags] == ["a:latest", "b:latest", "c:2"]
     assert [output.destination for output in found.outputs] == ["-", ""]
+
+
+def test_output_is_kept_whole_however_much_it_is():
+    kept = Kept()
+    for number in range(3):
+        kept.add(f"{number}{'x' * 600_000}\n".encode())
+        assert [line[:2] for line in kept.lines()] == [f"{earlier}x" for earlier in range(number + 1)]
