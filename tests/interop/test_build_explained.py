@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 
 import pytest
 
@@ -113,6 +115,21 @@ def test_reproducible_builds_are_told_from_others(scow, project):
     assert scow("run", "--rm", "--network", "none", "odd", "cat", "/host") == "buildkitsandbox"
     scow("build", "-q", "-t", "again", str(project))
     assert scow("images", "-q", "--no-trunc", "again") == scow("images", "-q", "--no-trunc", "odd")
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="no memory file system for the second build")
+def test_the_second_build_sees_directories_in_another_order_and_a_later_time(scow, project):
+    (project / "Dockerfile").write_text(
+        f"FROM {IMAGE}\nRUN mkdir /d && for i in $(seq 1 60); do echo $i > /d/f$i; done\n"
+        "RUN find /d -type f > /order\nRUN date +%s > /clock\nRUN find /d -type f | sort > /sorted\n"
+    )
+    done = scow.run("build", "-q", "--verify-reproducible", str(project))
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert "/order: content differs" in said
+    assert "/sorted" not in said
+    first, second = re.search(r'/clock: .*"(\d+)\\x0a" / "(\d+)\\x0a"', said).groups()
+    assert int(second) - int(first) >= 2
 
 
 def test_touched_files_are_no_difference(scow, project):

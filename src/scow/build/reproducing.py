@@ -3,8 +3,10 @@
 
 The second build takes nothing from the cache and keeps its trees elsewhere: unpacked into another file system, which
 lists directories in another order. It begins at least two seconds after the first one ended, under another host name,
-another umask and on one processor. What it makes is compared and thrown away. The kernel cannot give a process
-another calendar: a command that writes down the day, but not the second, is not caught.
+another umask (of its own: that of a step is always the same) and on one processor. What it makes is compared and
+thrown away. "Another clock" is a later one and no more: a time namespace moves the clocks that count from the start of
+the machine, not the calendar, so a command that writes down the day, but not the second, is not caught.
+Source: time_namespaces(7).
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ FLAGS = (
     Flag("allow", kind="csv", help='Allow extra privileged entitlement (e.g., "network.host", "security.insecure")'),
     Flag("allow-leak", kind="csv", help="Secrets that may appear in layers"),
     Flag("annotation", kind="list", help="Add annotation to the image"),
-    Flag("attest", kind="list", hidden=True, help="Attestation parameters"),
+    Flag("attest", kind="list", hidden=True, help="Attestation parameters; only disabled ones are taken"),
     Flag("build-arg", kind="list", help="Set build-time variables"),
     Flag("build-context", kind="list", help='Additional build contexts (e.g., "name=path")'),
     Flag("builder", kind="string", hidden=True, help="Override the configured builder instance"),
@@ -126,7 +126,7 @@ FLAGS = (
     Flag("unset-expose", kind="csv", help="Exposed ports of the base that the image must not have"),
     Flag("unset-label", kind="csv", help="Labels of the base that the image must not have"),
     Flag("unset-volume", kind="csv", help="Volumes of the base that the image must not have"),
-    Flag("verify-reproducible", help="Build twice, under another clock and order, and compare"),
+    Flag("verify-reproducible", help="Build twice, the second time later and under other conditions, and compare"),
     Flag("volume", "v", kind="list", help='Host directories for "RUN" instructions (format: "source:target[:ro]")'),
 )  # fmt: skip
 
@@ -149,6 +149,7 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
     """
     from scow.build.options import BuildOptions
 
+    _check_attestations(flags)
     build_args = _pairs(flags["build-arg"], environ)
     if environ.get("SOURCE_DATE_EPOCH"):
         build_args.setdefault("SOURCE_DATE_EPOCH", environ["SOURCE_DATE_EPOCH"])
@@ -195,6 +196,38 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         explain=flags.explain,
         checks=not flags.quiet and flags.progress not in ("quiet", "none", "rawjson"),
     )
+
+
+def _check_attestations(flags: Parsed) -> None:
+    """Take "no attestation", which is what is made, and refuse the others: nobody shall believe that one is there.
+
+    Raises:
+        InvalidArgumentError: The flags mean nothing, or an attestation.
+    """
+    wanted: dict[str, bool] = {}
+    for text in flags.attest:
+        given = _attributes(text, "attest")
+        wanted[given["type"]] = not _is_true(given.get("disabled", "false"))
+    for name, text in (("provenance", flags.provenance), ("sbom", flags.sbom)):
+        if text is not None and text != "":
+            pairs = dict(field.partition("=")[::2] for field in _fields(text) if "=" in field)
+            wanted[name] = not _is_true(pairs.get("disabled", "false")) if pairs else _is_true(text)
+    for name, on in wanted.items():
+        if name not in ("provenance", "sbom"):
+            raise InvalidArgumentError(f"unknown attestation type {name!r}", hint="there are provenance and sbom")
+        if on:
+            raise InvalidArgumentError(
+                f"scow cannot write {'an SBOM' if name == 'sbom' else 'a provenance'} attestation",
+                hint=f"build without it; --{name}=false says so to every builder",
+            )
+
+
+def _is_true(text: str) -> bool:
+    try:
+        return {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}[text.lower()]
+    except KeyError:
+        hint = "it can be true or false"
+        raise InvalidArgumentError(f"invalid value {text!r} for an attestation", hint=hint) from None
 
 
 def _resources(flags: Parsed) -> tuple[tuple[str, int | str], ...]:

@@ -1,14 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 from tempfile import TemporaryFile
 
 import pytest
 
 from fakes.stores import tar_of
 from scow.build.options import BuildOptions
-from scow.build.reproducing import Difference, Verified, compare_layers, render, verify
+from scow.build.reproducing import (
+    HOSTNAME,
+    UMASK,
+    Difference,
+    Verified,
+    _other_conditions,
+    _OtherMachine,
+    compare_layers,
+    render,
+    verify,
+)
 from scow.errors import InvalidArgumentError
+from scow.runtime.step import DEFAULT_HOSTNAME, Step
 
 
 def compare(left, right, one=None, two=None):
@@ -79,3 +91,29 @@ def test_rendering():
 def test_streams_cannot_be_built_twice(options):
     with pytest.raises(InvalidArgumentError, match="standard input"):
         verify(None, options)
+
+
+def test_the_second_build_has_another_umask_and_one_processor_and_nothing_stays():
+    before = os.umask(0o022)
+    processors = os.sched_getaffinity(0)
+    try:
+        with _other_conditions():
+            inside = os.umask(0o022)
+            os.umask(inside)
+            assert inside == UMASK != 0o022
+            assert len(os.sched_getaffinity(0)) == 1
+        assert os.sched_getaffinity(0) == processors
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+
+
+def test_the_second_build_is_on_another_machine_unless_the_step_names_one():
+    class Runner:
+        def run(self, step, **_):
+            return step.hostname
+
+    runner = _OtherMachine(Runner())
+    step = Step(("true",), ())
+    assert runner.run(step, output=print) == HOSTNAME != DEFAULT_HOSTNAME
+    assert runner.run(step._replace(hostname="mine"), output=print) == "mine"

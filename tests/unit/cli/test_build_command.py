@@ -44,6 +44,40 @@ def test_outputs_give_names_and_archives_go_to_standard_output():
     assert [output.destination for output in found.outputs] == ["-", ""]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--provenance=false", "--sbom=false"),
+        ("--provenance=0",),
+        ("--provenance=disabled=true",),
+        ("--attest", "type=provenance,disabled=true", "--attest=type=sbom,disabled=true"),
+        ("--attest=type=provenance,mode=max", "--provenance=false"),
+    ],
+)
+def test_no_attestation_may_be_asked_for(words):
+    assert options(*words) == options()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--provenance",), "a provenance attestation"),
+        (("--provenance=true",), "a provenance attestation"),
+        (("--provenance=mode=max",), "a provenance attestation"),
+        (("--provenance=mode=min,version=v1",), "a provenance attestation"),
+        (("--sbom",), "an SBOM attestation"),
+        (("--sbom=generator=docker/scout",), "an SBOM attestation"),
+        (("--attest=type=provenance",), "a provenance attestation"),
+        (("--attest=type=other",), "unknown attestation type 'other'"),
+        (("--attest=mode=max",), "type required"),
+        (("--provenance=perhaps",), "invalid value 'perhaps'"),
+    ],
+)
+def test_attestations_are_refused_and_never_left_out_in_silence(words, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        options(*words)
+
+
 def test_output_is_kept_whole_however_much_it_is():
     kept = Kept()
     for number in range(3):
