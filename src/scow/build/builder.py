@@ -337,7 +337,7 @@ class Builder:
         if options.cache_to:
             export_caches(self._rooms, self.cache, options, plan, solver, ledger)
         if record is not None and eligible(options):
-            receipt = _receipt(opened, resolver, plan, made, record)
+            receipt = _receipt(opened, resolver, plan, made, record, dated=shop.epoch is None)
             if receipt is not None:
                 Receipts(shop.db, self._rooms.images).file(options, receipt)
         cached = sum(solver.outcomes[story.vertex] not in ("run", "failed") for story in solver.stories)
@@ -419,22 +419,38 @@ def _check(stages: Stages, options: BuildOptions, resolver: Resolver, opened: Op
     return check(stages, options, resolver.configs(), opened.patterns)
 
 
-def _receipt(opened: Opened, resolver: Resolver, plan: Plan, made: Made, image: ImageRecord) -> Receipt | None:
-    """The receipt of a build; ``None`` when it has inputs that a receipt cannot hold."""
+def _receipt(
+    opened: Opened, resolver: Resolver, plan: Plan, made: Made, image: ImageRecord, *, dated: bool
+) -> Receipt | None:
+    """The receipt of a build; ``None`` when it has inputs that a receipt cannot hold.
+
+    Args:
+        opened: The context and the Dockerfile.
+        resolver: Knows the files that were taken.
+        plan: The steps.
+        made: What they made.
+        image: The image.
+        dated: The Dockerfile's time counts.
+    """
     from scow.build.cache import record_id
 
     files = resolver.taken(plan.vertices)
     if files is None or not opened.root:
         return None
+    texts, when = texts_digest(opened.place, opened.root)
+    if when != opened.time:
+        return None  # it was changed meanwhile
     return Receipt(
         opened.root,
         opened.place,
-        texts_digest(opened.place, opened.root),
+        texts,
         tuple(resolver.bases()),
         tuple(Taken(path, digest) for path, digest in sorted(files.items())),
         image.id,
         record_id(made.solved),
         tuple(vertex.title for vertex in plan.vertices),
+        when if dated else -1,
+        made.solved.time if made.solved.layers else -1,
     )
 
 

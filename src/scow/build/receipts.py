@@ -3,7 +3,8 @@
 
 A *receipt* is filed under everything that was asked for (but the names to give). It lists every input with its digest:
 the Dockerfile and ignore file, the images that names meant, and the files that steps took from the context. When all
-of them are as they were, the image is the one of the receipt, and neither planner nor solver need to be loaded.
+of them are as they were, the image is the one of the receipt, and neither planner nor solver need to be loaded. A
+Dockerfile that was only touched, as a checkout does, makes the same image with another ``created``.
 Only builds from a plain directory into the store have receipts; anything else takes the long way.
 """
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 SCHEMA = """
 CREATE TABLE build_receipts (request TEXT PRIMARY KEY, used REAL NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
 """
-VERSION = 1
+VERSION = 2
 _KEPT = 500
 _MAX_FILE = 16 << 20
 
@@ -58,6 +59,9 @@ class Receipt(NamedTuple):
         image: What was made.
         record: The cache record of its tree.
         steps: Titles, in order.
+        time: When the Dockerfile was last changed, seconds since the epoch; -1 when that is not in the image.
+        newest: The time of the newest layer made, as there; -1 when there is none, so that the Dockerfile's time is
+            in more than one place.
     """
 
     root: str
@@ -68,6 +72,8 @@ class Receipt(NamedTuple):
     image: str
     record: str
     steps: tuple[str, ...]
+    time: int = -1
+    newest: int = -1
 
 
 def eligible(options: BuildOptions) -> bool:
@@ -126,10 +132,14 @@ class Receipts:
             return None
         receipt = _read(json.loads(row[0]))
         try:
-            if not self._bases_hold(receipt) or texts_digest(receipt.dockerfile, receipt.root) != receipt.texts:
+            texts, when = texts_digest(receipt.dockerfile, receipt.root)
+            if not self._bases_hold(receipt) or texts != receipt.texts:
                 return None
-            if not self._files_hold(receipt):
+            touched = receipt.time not in (-1, when)
+            if (touched and receipt.newest < 0) or not self._files_hold(receipt):
                 return None
+            if touched:
+                receipt = self._touched(receipt, options, when)
             return self._take(receipt, options, ledger)
         except (ScowError, OSError):
             return None  # the long way says what is wrong, if anything is
@@ -147,6 +157,28 @@ class Receipts:
         held = all(tree.fingerprint(os.fsencode(taken.path)) == taken.digest for taken in receipt.files)
         tree.save()
         return held
+
+    def _touched(self, receipt: Receipt, options: BuildOptions, when: int) -> Receipt:
+        """Make the image of a receipt again, with the Dockerfile's new time, and file a receipt for that."""
+        from scow.base.clock import rfc3339
+        from scow.images.mutate import new_image
+        from scow.oci.digest import Digest, ImageID
+        from scow.record import replace
+
+        images = self._images
+        with images.leases.hold("build") as lease:
+            old = images.get(ImageID(Digest(receipt.image)))
+            config = replace(images.config(old.id).value, created=rfc3339(max(receipt.newest, when)))
+            notes = options.annotations
+            new = new_image(images, images.content, old, config, (), lease, options.tags, annotations=notes)
+            with self._db.write() as connection:
+                connection.execute(
+                    "INSERT OR IGNORE INTO build_images SELECT ?, used, steps FROM build_images WHERE image = ?",
+                    (new.id, old.id),
+                )
+            receipt = receipt._replace(image=new.id, time=when)
+            self.file(options, receipt)
+            return receipt
 
     def _take(self, receipt: Receipt, options: BuildOptions, ledger: Ledger) -> ImageRecord | None:
         from scow.oci.digest import Digest, ImageID
@@ -179,7 +211,7 @@ class Receipts:
 
 
 def _read(value: Sequence[Any]) -> Receipt:
-    _, root, dockerfile, texts, bases, files, image, record, steps = value
+    _, root, dockerfile, texts, bases, files, image, record, steps, when, newest = value
     return Receipt(
         root,
         dockerfile,
@@ -189,6 +221,8 @@ def _read(value: Sequence[Any]) -> Receipt:
         image,
         record,
         tuple(steps),
+        when,
+        newest,
     )
 
 
@@ -211,18 +245,18 @@ def ignore_patterns(dockerfile: str, root: str) -> tuple[str, ...]:
         return tuple(read(file.read(_MAX_FILE)))
 
 
-def texts_digest(dockerfile: str, root: str) -> str:
-    """A digest of the Dockerfile, its time, and the ignore file.
+def texts_digest(dockerfile: str, root: str) -> tuple[str, int]:
+    """A digest of the Dockerfile and the ignore file, and the Dockerfile's time, seconds since the epoch.
 
     Raises:
         OSError: The Dockerfile cannot be read.
     """
     found = hashlib.sha256()
     with open(dockerfile, "rb") as file:
-        found.update(b"%d\n" % int(os.fstat(file.fileno()).st_mtime))
+        when = int(os.fstat(file.fileno()).st_mtime)
         found.update(file.read(_MAX_FILE))
     path = ignore_file(dockerfile, root)
     if path:
         with open(path, "rb") as file:
             found.update(b"\0" + file.read(_MAX_FILE))
-    return found.hexdigest()
+    return found.hexdigest(), when

@@ -10,12 +10,18 @@ from scow.build.events import Ledger
 from scow.build.options import BuildOptions, Output
 from scow.build.receipts import Receipt, Receipts, Taken, eligible, texts_digest
 from scow.oci.reference import Reference
+from scow.record import replace
 
 
 @pytest.fixture
 def place(tmp_path):
     store = Store(tmp_path / "store")
-    store.db.ensure("build", 1, "CREATE TABLE build_records (id TEXT, used REAL, uses INTEGER);")
+    store.db.ensure(
+        "build",
+        1,
+        "CREATE TABLE build_records (id TEXT, used REAL, uses INTEGER);"
+        "CREATE TABLE build_images (image TEXT PRIMARY KEY, used REAL, steps TEXT);",
+    )
     root = tmp_path / "ctx"
     root.mkdir()
     (root / "Dockerfile").write_text("FROM base\nCOPY a /\n")
@@ -23,7 +29,7 @@ def place(tmp_path):
     return store, root
 
 
-def filed(store, root, **more):
+def filed(store, root, newest=-1, dated=True, **more):
     from scow.build.context import ContextTree
 
     base, image = store.image("base:latest"), store.image("made:1", labels={"x": "y"})
@@ -31,9 +37,13 @@ def filed(store, root, **more):
     receipts = Receipts(store.db, store.images)
     files = (Taken("a", ContextTree(str(root)).fingerprint(b"a")),)
     path = str(root / "Dockerfile")
-    texts = texts_digest(path, str(root))
+    texts, when = texts_digest(path, str(root))
     bases = (("base", "", base.id),)
-    receipts.file(options, Receipt(str(root), path, texts, bases, files, image.id, "r", ("FROM", "COPY")))
+    steps = ("FROM", "COPY")
+    receipt = Receipt(str(root), path, texts, bases, files, image.id, "r", steps, when if dated else -1, newest)
+    receipts.file(options, receipt)
+    with store.db.write() as connection:
+        connection.execute("INSERT INTO build_images VALUES (?, 1, 'story')", (image.id,))
     return receipts, options, image
 
 
@@ -72,6 +82,31 @@ def test_any_change_takes_the_long_way(place, change):
     receipts, options, _ = filed(store, root)
     change(store, root)
     assert find(receipts, options) == (None, [])
+
+
+@pytest.mark.parametrize(("newest", "created"), [(0, "1970-01-01T00:00:05Z"), (9, "1970-01-01T00:00:09Z")])
+def test_a_touched_dockerfile_only_gives_the_image_another_time(place, newest, created):
+    store, root = place
+    receipts, options, image = filed(store, root, newest=newest)
+    os.utime(root / "Dockerfile", (5, 5))
+    found, events = find(receipts, options)
+    assert events[-1] == ("cached", "COPY")
+    assert found.id != image.id
+    assert store.images.resolve("t:1").id == found.id
+    was, made = (store.images.config(one).value for one in (image.id, found.id))
+    assert made == replace(was, created=created)
+    assert store.images.manifest(found.id).value.layers == store.images.manifest(image.id).value.layers
+    with store.db.read() as connection:
+        rows = connection.execute("SELECT steps FROM build_images WHERE image = ?", (found.id,)).fetchall()
+    assert rows == [("story",)]
+    assert find(receipts, options)[0].id == found.id
+
+
+def test_a_time_that_is_not_in_the_image_does_not_matter(place):
+    store, root = place
+    receipts, options, image = filed(store, root, dated=False)
+    os.utime(root / "Dockerfile", (5, 5))
+    assert find(receipts, options)[0].id == image.id
 
 
 @pytest.mark.parametrize(
