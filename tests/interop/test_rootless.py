@@ -12,6 +12,7 @@ import io
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -416,6 +417,47 @@ def test_nothing_is_left_of_a_killed_build(sub):
     assert until(lambda: sub.processes() == []), sub.processes()
     assert _mounts_of(sub) == before == []
     assert sub.out("run", "--rm", "--network", "none", "bb:1", "echo", "the store is well") == "the store is well"
+
+
+KILLED = (
+    ("run", "--rm", "--network", "none", "bb:1", "sh", "-c", "chown 5:6 /far; sleep 606 & sleep 607"),
+    ("run", "--rm", "-p", "127.0.0.1::80", "bb:1", *SERVE),
+    ("run", "-d", "--network", "none", "bb:1", "sleep", "608"),
+    ("exec", "box", "sh", "-c", "chown 7:8 /far; sleep 609"),
+    ("build", "--no-cache", "-q", "CONTEXT"),
+)
+KILLS = int(os.environ.get("SCOW_ROOTLESS_KILLS", "10"))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["scowsub", "scowone"])
+def test_nothing_is_left_of_commands_killed_at_random_moments(tools, place, name):
+    """As tests/security/test_crash.py of root's store; here it is processes, mounts and networks that count."""
+    seed = int(os.environ.get("SCOW_CRASH_SEED", str(random.randrange(1 << 30))))
+    print(f"SCOW_CRASH_SEED={seed}")
+    rng = random.Random(seed)
+    user = User(tools, name, f"{place}/{name}")
+    user.load(base(), "bb:1")
+    context = f"{user.place}/context"
+    os.makedirs(context)
+    with open(f"{context}/Dockerfile", "w", encoding="ascii") as file:
+        file.write("FROM bb:1\nRUN chown 5:6 /far; (sleep 610 &) ; sleep 0.3\nCOPY Dockerfile /x\nRUN sleep 611\n")
+    for moment in range(KILLS):
+        words = [context if word == "CONTEXT" else word for word in rng.choice(KILLED)]
+        if words[0] == "exec":
+            user.run("run", "-d", "--name", "box", "--network", "none", "bb:1", "sleep", "612")
+        with user.start(*words, start_new_session=True, stdin=-3, stdout=-3, stderr=-3) as child:
+            time.sleep(rng.uniform(0.02, 1.2))
+            if rng.random() < 0.5:
+                os.killpg(child.pid, signal.SIGKILL)
+            else:
+                child.kill()
+        user.end()  # what was to live on, and what has a record still
+        assert until(lambda: user.processes() == [], 60), (seed, moment, words, user.processes())
+        assert _mounts_of(user) == []
+    assert user.out("ps", "-aq") == ""
+    user.run("system", "fsck")
+    assert user.out("run", "--rm", "--network", "none", "bb:1", "echo", "the store is well") == "the store is well"
 
 
 def _mounts_of(user: User) -> list[str]:

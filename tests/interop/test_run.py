@@ -404,9 +404,11 @@ def test_a_whole_command_loads_little(scow, verb):
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     heavy = {"argparse", "asyncio", "dataclasses", "datetime", "hashlib", "inspect", "json", "logging", "pathlib", "re"}
     heavy |= {"shutil", "socket", "subprocess", "tempfile", "typing"}
+    most = 64
     if "scow.runtime.oneid.answerer" in loaded:  # a user with one id: a process that answers is started, and spoken to
         heavy -= {"re", "socket", "typing"}
+        most += 8
     assert "scow.runtime.oci" in loaded
     assert heavy & loaded == set()
     assert [name for name in loaded if name.startswith(("scow.layer.", "scow.build", "scow.distribution"))] == []
-    assert len([name for name in loaded if name.startswith("scow")]) <= 64
+    assert len([name for name in loaded if name.startswith("scow")]) <= most

@@ -93,15 +93,19 @@ def _own_agent(path: str, keys: Sequence[str]) -> Iterator[None]:
     agent, add = shutil.which("ssh-agent"), shutil.which("ssh-add")
     if agent is None or add is None:
         raise UnsupportedError("keys can only be forwarded with ssh-agent", hint="install openssh-client")
-    process = subprocess.Popen([agent, "-D", "-a", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # by its name in its directory: the path of a socket may have 107 bytes, and stores lie where users want them
+    place, name = os.path.split(path)
+    words = [agent, "-D", "-a", name]
+    process = subprocess.Popen(words, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(200):
             if os.path.exists(path) or process.poll() is not None:
                 break
             threading.Event().wait(0.01)
         done = subprocess.run(
-            [add, "-q", *keys],
-            env={"SSH_AUTH_SOCK": path, "SSH_ASKPASS_REQUIRE": "never"},
+            [add, "-q", *map(os.path.abspath, keys)],
+            env={"SSH_AUTH_SOCK": name, "SSH_ASKPASS_REQUIRE": "never"},
+            cwd=place,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -134,8 +138,10 @@ def _relay(path: str, upstream: str) -> Iterator[None]:
             workers.append(worker)
             worker.start()
 
+    place, name = os.path.split(path)
+    directory = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        server.bind(path)
+        server.bind(f"/proc/self/fd/{directory}/{name}")  # a path may be too long, see above
         server.listen(16)
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -147,6 +153,7 @@ def _relay(path: str, upstream: str) -> Iterator[None]:
             for worker in workers:
                 worker.join()
     finally:
+        os.close(directory)
         server.close()
         os.close(stop_reader)
 
