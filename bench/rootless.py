@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """scow beside rootless podman and buildah: run, build, pull. To be run by an ordinary user with subordinate ids.
 
-usage: bench/rootless.py DIRECTORY ARCHIVE IMAGE [ROUNDS]
+usage: bench/rootless.py DIRECTORY ARCHIVE IMAGE [ROUNDS [OPERATION...]]
 
 DIRECTORY gets the stores and is not cleaned; ARCHIVE (docker save) holds IMAGE and is what is pulled, from a registry
 that is started here (docker-registry), into stores of their own. Rounds alternate. podman gets runc, overlay and its
 own default network; so does scow. Prints milliseconds, best and median of each, and the median of the ratios within
-rounds.
+rounds. Operations are named by the beginnings of their lines; without any all are measured.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def main(argv: list[str]) -> int:
         subprocess.run([SCOW, "tag", image, f"{address}/bench:1"], check=True)
         subprocess.run([SCOW, "push", "-q", f"{address}/bench:1"], check=True, stdout=subprocess.DEVNULL)
         for row in table:
-            measure(row, rounds)
+            if len(argv) < 5 or row.name.startswith(tuple(argv[4:])):
+                measure(row, rounds)
     finally:
         server.terminate()
         server.wait()

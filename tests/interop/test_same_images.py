@@ -84,6 +84,16 @@ RUN <<EOT cat > /srv/third
 third
 EOT
 """,
+    "devices": r"""
+FROM bb:1 AS made
+RUN for name in mknod mkfifo; do ln -s busybox /bin/$name; done
+RUN mkdir -p /o/g && chown 0:8 /o/g && chmod 2775 /o/g && mkfifo /o/p && mknod /o/c c 1 3 && mknod -m 640 /o/b b 7 0 \
+ && mknod /o/g/x c 1 5 && chown 5:6 /o/c
+USER me
+RUN mknod /tmp/no c 1 3 || echo refused > /home/no || true
+FROM bb:1
+COPY --from=made /o /x
+""",
     "removals": r"""
 FROM bb:1
 RUN mkdir -p /d/e /gone && echo 1 > /d/e/f && echo 2 > /d/g && echo 3 > /gone/x && chown -R 11:12 /d

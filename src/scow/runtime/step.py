@@ -215,12 +215,18 @@ class Steps:
             umount(rootfs, detach=True)
 
     def _answering(self, spec: dict[str, Any]) -> AbstractContextManager[object]:
-        """Answers the step's calls about owners and users, where there is one id."""
-        if mapped_groups() != 1:
+        """Answers the step's calls about owners and users, where there is one id; about devices where there are more."""
+        ids = mapped_groups()
+        if not ids:
             return nullcontext()
-        from scow.runtime.oneid.answerer import Answerer
+        run_root = os.path.dirname(self._runtime.state)
+        if ids == 1:
+            from scow.runtime.oneid.answerer import Answerer
 
-        return Answerer(spec, os.path.dirname(self._runtime.state))
+            return Answerer(spec, run_root)
+        from scow.runtime.oneid.devices import Devices
+
+        return Devices(spec, run_root)
 
     def _supervise(self, identity: str, bundle: str, watch: _Watch) -> int:
         cgroups.hasten()

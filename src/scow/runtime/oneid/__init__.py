@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CONTAINERS OF WHO HAS ONE ID: calls about owners and users, answered from records."""
+"""CONTAINERS OF WHO HAS FEW IDS: calls about owners, users and devices, answered from records."""

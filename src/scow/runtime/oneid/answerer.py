@@ -45,7 +45,7 @@ class Answerer:
         machine = os.uname().machine
         if not abis(machine):
             return
-        self._path = _socket_path(run_root)
+        self._path = socket_path(run_root)
         profile = asking(document["linux"].get("seccomp"), machine, self._path)
         document["linux"]["seccomp"] = profile
         self._start(jsontext.dumps(config))
@@ -96,7 +96,7 @@ class Answerer:
             process.wait_status(self._pid)
 
 
-def _socket_path(run_root: str) -> str:
+def socket_path(run_root: str) -> str:
     """A new place for a socket, in a directory that only this user can reach; the other end takes it away."""
     directory = os.path.join(run_root, "answers")
     if len(os.fsencode(directory)) > _LONGEST - 17:

@@ -50,6 +50,10 @@ CONDITIONS = {
 """Calls that only ask when an argument has a value: which argument, the bits of it that count, the value."""
 
 
+_DEVICES, _DEVICE_BIT = {"mknod": 1, "mknodat": 2}, 0o020000
+"""Which argument is the mode, and what of it only devices have (and links, which nobody can make so)."""
+
+
 class Abi(NamedTuple):
     """One way of calling the kernel.
 
@@ -121,11 +125,43 @@ def asking(profile: dict[str, Any] | None, machine: str, socket: str) -> dict[st
             if mask == _ANY:
                 other = {"index": index, "value": value, "valueTwo": 0, "op": "SCMP_CMP_NE"}
             rules.append({"names": [name], "action": _ALLOW, "args": [other]})
-    for rule in base["syscalls"]:
+    return {**base, "syscalls": [*rules, *_without(base["syscalls"], names)], "listenerPath": socket}
+
+
+def asking_devices(profile: dict[str, Any] | None, machine: str, socket: str) -> dict[str, Any]:
+    """Let only those calls ask that would make devices.
+
+    Args:
+        profile: The container's ``linux.seccomp``; ``None`` for one that may do everything.
+        machine: As ``os.uname().machine``; one that is known here.
+        socket: Where the OCI runtime sends the listener.
+
+    Returns:
+        The profile to use instead.
+    """
+    known = abis(machine)
+    base = profile or {
+        "defaultAction": _ALLOW,
+        "architectures": [abi.seccomp for abi in known],
+        "syscalls": [],
+    }
+    names = _DEVICES.keys() & _allowed(base, known)
+    rules: list[dict[str, Any]] = []
+    for name in sorted(names):
+        for action, value in ((_NOTIFY, _DEVICE_BIT), (_ALLOW, 0)):
+            argument = {"index": _DEVICES[name], "value": _DEVICE_BIT, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}
+            rules.append({"names": [name], "action": action, "args": [argument]})
+    return {**base, "syscalls": [*rules, *_without(base["syscalls"], names)], "listenerPath": socket}
+
+
+def _without(rules: list[dict[str, Any]], names: set[str]) -> list[dict[str, Any]]:
+    """Rules for all other calls."""
+    found = []
+    for rule in rules:
         left = [name for name in rule["names"] if name not in names]
         if left:
-            rules.append({**rule, "names": left})
-    return {**base, "syscalls": rules, "listenerPath": socket}
+            found.append({**rule, "names": left})
+    return found
 
 
 def _allowed(profile: dict[str, Any], known: tuple[Abi, ...]) -> set[str]:
