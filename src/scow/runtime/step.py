@@ -215,7 +215,7 @@ class Steps:
             umount(rootfs, detach=True)
 
     def _answering(self, spec: dict[str, Any]) -> AbstractContextManager[object]:
-        """Answers the step's calls about owners and users, where there is one id; about devices where there are more."""
+        """Answers the step's calls about owners and users where there is one id, about devices where there are more."""
         ids = mapped_groups()
         if not ids:
             return nullcontext()
