@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SETTLE = 0.7
 SCOW = os.path.join(os.path.dirname(sys.executable), "scow")
 DOCKERFILE = (
     "FROM {image}\nRUN echo one > /one\nRUN mkdir /two && echo two > /two/file\nCOPY Dockerfile /copied\nRUN ls /\n"
@@ -128,7 +129,10 @@ def measure(row: Row, rounds: int) -> None:
     """One operation, the programs in turn; the first round is not counted."""
     found: list[tuple[float, float]] = []
     for number in range(rounds + 1):
-        pair = [seconds([word.replace("{}", str(number)) for word in words]) * 1000 for words in (row.scow, row.peer)]
+        pair = []
+        for words in (row.scow, row.peer):
+            pair.append(seconds([word.replace("{}", str(number)) for word in words]) * 1000)
+            time.sleep(_SETTLE if "-d" in words else 0)  # or the other one waits for what follows a container's end
         if number:
             found.append((pair[0], pair[1]))
     ours, theirs = ([pair[at] for pair in found] for at in (0, 1))
