@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares results of the conformance kit with what ordinary users cannot do: ``judge.py RESULTS USER``.
+"""Compares results of the conformance kit with what ordinary users cannot do: ``judge.py RESULTS``.
 
-Whoever has subordinate ids passes everything but the cases in ``reasons.txt``; whoever has none at least nine in ten,
-and the rest is listed.
+Everything but the cases in ``reasons.txt`` must pass, whoever the user is.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-
-NINE_IN_TEN = 0.9
 
 
 def reasons() -> dict[str, str]:
@@ -34,12 +31,9 @@ def main(argv: list[str]) -> int:
     passed = [row["case"] for row in results["cases"] if row["ok"]]
     for case in failed:
         print(f"{case}: {known.get(case, 'NOT KNOWN TO FAIL')}")
-    gone = [case for case in known if case in passed and argv[1] == "scowsub"]
-    for case in gone:
+    for case in set(known) & set(passed):
         print(f"{case}: passes; take it out of reasons.txt")
-    if argv[1] == "scowsub":
-        return int(not set(failed) <= set(known) or not passed)
-    return int(len(passed) < NINE_IN_TEN * (len(passed) + len(failed)) or not passed)
+    return int(not set(failed) <= set(known) or not passed)
 
 
 if __name__ == "__main__":
