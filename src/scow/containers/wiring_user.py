@@ -118,7 +118,9 @@ class UserWiring:
     def is_free(self, protocol: str, host: str, port: int) -> bool:
         """Take the port for good; it is given back when this process ends, or when the container does."""
         if protocol not in {"tcp", "udp"}:
-            raise UnsupportedError(f"{protocol} ports cannot be published without root")
+            raise UnsupportedError(
+                f"{protocol} ports cannot be published without root", hint="Run scow as root, or use --network host."
+            )
         return self._at_home(lambda: self._take(protocol, host, port))
 
     def _take(self, protocol: str, host: str, port: int) -> bool:

@@ -130,7 +130,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         verb = verbs.get(words.verb)
         if verb is None:
-            raise UnsupportedError(f"{words.verb} needs namespaces and control groups, which there are none of here")
+            raise UnsupportedError(
+                f"{words.verb} needs namespaces and control groups, which there are none of here. {NEEDS}"
+            )
         return verb(words)
     except (ScowError, OSError, ValueError, KeyError) as error:
         text = error.message if isinstance(error, ScowError) else getattr(error, "strerror", "") or str(error)
