@@ -323,6 +323,31 @@ def test_commit_of_a_running_container(scow):
     scow("rmi", identity)
 
 
+@pytest.mark.parametrize("running", [True, False])
+def test_commit_of_every_kind_of_file_and_of_much(scow, running):
+    """While a root is looked at from inside, no module can be loaded: all that kinds and sizes need must be there."""
+    make = (
+        "dd if=/dev/zero of=/big bs=1M count=20; dd if=/dev/urandom of=/noise bs=1M count=12; "
+        "dd if=/dev/zero of=/sparse bs=1 count=1 seek=64M; ln /big /again; ln -s big /soft; mkfifo /pipe; rm -r /etc; "
+        f"mkdir /etc; touch /etc/new '/{'n' * 200}' \"$(printf '/\\377')\"; chown 70000:70000 /soft; touch -d @5000000000 /late; "
+        "touch /done; sleep 60"
+    )
+    scow("run", "-d", "--name", "cc", "--network", "none", IMAGE, "sh", "-c", make)
+    assert until(lambda: "A /done" in scow("diff", "cc"), 60)
+    if not running:
+        scow("stop", "-t", "0", "cc")
+    identity = scow("commit", "cc")
+    look = "stat -c '%n %F %s %h' /big /noise /sparse /again /pipe /done; readlink /soft; ls /etc"
+    seen = scow.run(*box(identity, "sh", "-c", look)).stdout.decode()
+    assert "/big regular file 20971520 2" in seen
+    assert "/sparse regular file 67108865 1" in seen
+    assert "/pipe fifo 0 1" in seen
+    assert "/done regular empty file 0 1\nbig\n" in seen
+    assert "new" in seen.splitlines()
+    scow("rm", "-f", "cc")
+    scow("rmi", identity)
+
+
 def test_what_changed_nothing_has_no_new_layer(scow):
     scow("run", "--name", "cc", "--network", "none", IMAGE, "true")
     assert scow("diff", "cc") == ""

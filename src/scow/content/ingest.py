@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scow.base.files import storage_error
+from scow.linux.writeback import Writeback
 from scow.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from scow.base.leases import Lease
     from scow.content.local import LocalContentStore
     from scow.content.store import BlobInfo
-    from scow.linux.writeback import Writeback
 
 _CHUNK = 1 << 20
 _LARGE = 8 << 20
@@ -96,8 +96,6 @@ class LocalIngest:
 
     def _write_back(self) -> None:
         if self._writeback is None:
-            from scow.linux.writeback import Writeback
-
             self._writeback = Writeback(self._fd)
         self._writeback.reached(self.offset)
 
