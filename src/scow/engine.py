@@ -165,8 +165,8 @@ class Engine:
                 self.settings.run_root,
                 self.db,
                 self.leases,
-                self.images,
-                self.content,
+                lambda: self.images,
+                lambda: self.content,
                 lambda: self.snapshots,
             )
         return self._containers

@@ -7,7 +7,7 @@ import os
 
 from scow.containers.store import NotRunningError
 from scow.errors import ConflictError
-from scow.linux import cgroups, process
+from scow.linux import process
 from scow.runtime.oci import StartError, start_error
 from scow.runtime.stdio import Pump, write_all
 from scow.typing import TYPE_CHECKING, NamedTuple
@@ -215,7 +215,6 @@ class _Beginning:
         self, *flags: str, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None
     ) -> None:
         """Start the runtime."""
-        cgroups.hasten()
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
         try:
             words = ("exec", "--detach", *flags, "--process", "/proc/self/fd/3", self._container.id)

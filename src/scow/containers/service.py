@@ -51,9 +51,9 @@ class Containers:
         run_root: Directory for what a reboot may lose.
         db: The store's database.
         leases: Its references.
-        images: Its images.
-        content: Its blobs.
-        open_snapshots: Opens the snapshotter when it is first needed.
+        open_images: Opens its images when they are first needed.
+        open_content: Opens its blobs.
+        open_snapshots: Opens the snapshotter.
 
     Attributes:
         warnings: What was asked for and cannot be had here, as sentences; the caller shows and empties them.
@@ -67,16 +67,16 @@ class Containers:
         run_root: str,
         db: Database,
         leases: Leases,
-        images: ImageStore,
-        content: LocalContentStore,
+        open_images: Callable[[], ImageStore],
+        open_content: Callable[[], LocalContentStore],
         open_snapshots: Callable[[], Snapshotter],
     ) -> None:
         self.root = root
         self.run_root = run_root
         self.db = db
         self.leases = leases
-        self.images = images
-        self.content = content
+        self._open_images = open_images
+        self._open_content = open_content
         self._open_snapshots = open_snapshots
         self.dedicated = False
         self.answerer: Answerer | None = None
@@ -89,6 +89,16 @@ class Containers:
         self.store = ContainerStore(db)
         self.events = Events(db)
         self.runtime = OciRuntime(os.path.join(run_root, "runc"))
+
+    @property
+    def images(self) -> ImageStore:
+        """The images."""
+        return self._open_images()
+
+    @property
+    def content(self) -> LocalContentStore:
+        """The blobs."""
+        return self._open_content()
 
     @property
     def snapshots(self) -> Snapshotter:
