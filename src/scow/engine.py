@@ -168,6 +168,7 @@ class Engine:
                 lambda: self.images,
                 lambda: self.content,
                 lambda: self.snapshots,
+                self.settings.runtime,
             )
         return self._containers
 
@@ -197,6 +198,7 @@ class Engine:
                     cache_size=here.build_cache_size,
                     network=self._step_place if _has_step_networks() else None,
                     repository=lambda name, push: self.transfers().client.repository(Reference.parse(name), push=push),
+                    runtime=here.runtime,
                 )
             )
         return self._builder

@@ -32,6 +32,8 @@ class Settings(NamedTuple):
         content_trust: Only signed tags are believed (``DOCKER_CONTENT_TRUST``).
         default_platform: Platform to pull and build for, or ``""`` for the host's (``DOCKER_DEFAULT_PLATFORM``).
         environ: The whole environment, for proxies and credential helpers.
+        runtime: What runs new containers and build steps: ``runc``, ``crun``, or ``""`` for what is installed
+            (``SCOW_RUNTIME``).
     """
 
     root: str
@@ -45,6 +47,7 @@ class Settings(NamedTuple):
     content_trust: bool
     default_platform: str
     environ: Mapping[str, str]
+    runtime: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, root: str = "") -> Settings:
@@ -63,6 +66,11 @@ class Settings(NamedTuple):
             raise InvalidArgumentError(
                 f"SCOW_SNAPSHOTTER is {snapshotter!r}", hint="Set it to erofs, overlay or copying, or leave it unset."
             )
+        runtime = get("SCOW_RUNTIME", "")
+        if runtime not in {"", "runc", "crun"}:
+            raise InvalidArgumentError(
+                f"SCOW_RUNTIME is {runtime!r}", hint="Set it to runc or crun, or leave it unset."
+            )
         return cls(
             root=os.path.abspath(root or get("SCOW_ROOT") or _default_root(environ)),
             run_root=os.path.abspath(get("SCOW_RUN_ROOT") or _default_run_root(environ)),
@@ -75,6 +83,7 @@ class Settings(NamedTuple):
             content_trust=get("DOCKER_CONTENT_TRUST", "").lower() in {"1", "t", "true"},
             default_platform=get("DOCKER_DEFAULT_PLATFORM", ""),
             environ=environ,
+            runtime=runtime,
         )
 
 

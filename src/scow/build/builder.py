@@ -82,6 +82,7 @@ class Rooms(NamedTuple):
         cache_size: Most bytes of build cache.
         repository: Opens a repository of a registry by reference, for pushing or not.
         network: Gives a step a place on the default network; without it steps are on the host's.
+        runtime: What runs steps, ``runc`` or ``crun``; ``""`` for what is installed.
     """
 
     root: str
@@ -96,6 +97,7 @@ class Rooms(NamedTuple):
     cache_size: int
     repository: Callable[[str, bool], Target]
     network: Callable[[str], AbstractContextManager[StepPlace]] | None = None
+    runtime: str = ""
 
 
 class _Session(NamedTuple):
@@ -230,7 +232,7 @@ class Builder:
             state = os.path.join(rooms.run_root, "steps")
             os.makedirs(state, mode=0o700, exist_ok=True)
             lend = networks.lend if networks is not None else None
-            return Steps(OciRuntime(state), os.path.join(places.path, "bundles"), lend)
+            return Steps(OciRuntime(state, name=rooms.runtime), os.path.join(places.path, "bundles"), lend)
 
         closers = ExitStack()
         if networks is not None:

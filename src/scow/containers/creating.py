@@ -18,6 +18,8 @@ from scow.errors import InvalidArgumentError, ScowError
 from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
 from scow.linux.mount import may_mount
+from scow.runtime.oci import RUNTIMES
+from scow.runtime.oci import find as find_runtime
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,6 +71,10 @@ def create(service: Containers, request: Mapping[str, Any], name: str = "") -> C
         from scow.containers.extras import check_links
 
         check_links(service, host)
+    if not host.get("Runtime") and service.default_runtime:
+        host["Runtime"] = service.default_runtime
+    if host.get("Runtime") in RUNTIMES and may_mount():
+        find_runtime(host["Runtime"])
     identity = random_id()
     if not config.get("Hostname") and host.get("NetworkMode") != "host" and not host.get("UTSMode"):
         config["Hostname"] = _shared_hostname(service, host) or identity[:12]

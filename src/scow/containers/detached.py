@@ -54,8 +54,8 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
 
         note_container(service.run_root, directory)
     monitor.forget(directory, container.id)
-    service.runtime.delete(container.id)
-    watch = Deadman(service.runtime.words("delete", "--force", container.id))
+    service.runtime_of(container).delete(container.id)
+    watch = Deadman(service.runtime_of(container).words("delete", "--force", container.id))
     attached = None
     try:
         attached = service.attach(container)
@@ -68,7 +68,7 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
         )
         if before is not None:
             before(running)
-        status, _, complaint = process.run(service.runtime.words("start", container.id))
+        status, _, complaint = process.run(service.runtime_of(container).words("start", container.id))
         if status:
             raise start_error(complaint)
     except BaseException as error:
@@ -121,7 +121,7 @@ def _create(service: Containers, container: Container, attached: Attached | None
         environment={"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath},
         keep=attached.keep if attached else None,
     )
-    return monitor.create(service.runtime, watch), stubs
+    return monitor.create(service.runtime_of(container), watch), stubs
 
 
 def _log_bound(options: Mapping[str, str]) -> int:

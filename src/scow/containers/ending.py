@@ -83,7 +83,7 @@ def clean(service: Containers, container: Container, *, networks: bool = True) -
     leaving = service.leave(container) if networks else None
     if leaving is not None:
         leaving.finish()
-    state = os.path.join(service.runtime.state, container.id)
+    state = os.path.join(service.runtime_of(container).state, container.id)
     # Where nothing can be mounted, the runtime has put things into the tree, and must take them out again.
     alone = may_mount() and cgroups.remove(service.cgroup_of(container))
     if alone and not _first_process_lives(service, container):
@@ -91,7 +91,7 @@ def clean(service: Containers, container: Container, *, networks: bool = True) -
             remove_tree(state)
     else:
         # Processes are left: it shared the host's process ids, or was given up before its command started.
-        service.runtime.delete(container.id)
+        service.runtime_of(container).delete(container.id)
 
 
 def _first_process_lives(service: Containers, container: Container) -> bool:

@@ -219,7 +219,11 @@ class _Beginning:
         try:
             words = ("exec", "--detach", *flags, "--process", "/proc/self/fd/3", self._container.id)
             self.pid = process.spawn(
-                self._service.runtime.words(*words), stdin=stdin, stdout=stdout, stderr=stderr, keep={3: reader}
+                self._service.runtime_of(self._container).words(*words),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                keep={3: reader},
             )
         finally:
             os.close(reader)

@@ -123,7 +123,7 @@ def _launch(service: Containers, container: Container, pump: Pump, attached: Att
         return made
 
     directory = service.directory(container.id)
-    if not service.runtime.reads_once:
+    if not service.runtime_of(container).reads_once:
         document, stubs = make()
         write_config(directory, document)
         return _spawn(service, container, pump), stubs
@@ -146,7 +146,7 @@ def _launch(service: Containers, container: Container, pump: Pump, attached: Att
 def _spawn(service: Containers, container: Container, pump: Pump) -> int:
     """Let the runtime start the container; returns the runtime's process."""
     directory = service.directory(container.id)
-    words = service.runtime.words(
+    words = service.runtime_of(container).words(
         "run", "--detach", "--bundle", directory, "--pid-file", f"{directory}/pid", container.id
     )
     cgroups.hasten()
@@ -164,7 +164,7 @@ def _last_will(service: Containers, container: Container) -> list[str]:
         '[ -p "$7" ] && : <> "$7"; "$1" --root "$2" delete --force "$3"; '
         'SCOW_ROOT="$4" SCOW_RUN_ROOT="$5" exec "$6" -I -m scow.cli.ended "$3"'
     )
-    runtime = service.runtime
+    runtime = service.runtime_of(container)
     words = [runtime.program, runtime.state, container.id, service.root, service.run_root, sys.executable]
     return ["/bin/sh", "-c", script, "scow-last-will", *words, f"{service.directory(container.id)}/config.json"]
 

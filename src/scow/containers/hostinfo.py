@@ -15,6 +15,7 @@ from scow.linux import cgroups
 from scow.linux.features import PROGRAMS, probe
 from scow.linux.standing import CHROOT, NOTHING, ROOT
 from scow.runtime.network.usermode import TUN, TUN_REMEDY
+from scow.runtime.oci import RUNTIMES
 from scow.snapshot.choose import describe
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def info(
     features = probe()
     states = [container.status for container in service.all()]
     choice = describe(service.root, snapshotter)
-    runtime = features.programs.get("runc") or features.programs.get("crun") or ""
+    runtimes = {name: features.programs[name] for name in RUNTIMES if name in features.programs}
+    default = service.default_runtime or next(iter(runtimes), "")
     rootless = standing.mode != ROOT
     runs = standing.mode not in {CHROOT, NOTHING}
     missing = _missing(features, rootless=rootless) if runs else {}
@@ -83,14 +85,14 @@ def info(
         "Labels": [],
         "ExperimentalBuild": False,
         "ServerVersion": version,
-        "Runtimes": {os.path.basename(runtime): {"path": runtime}} if runtime else {},
-        "DefaultRuntime": os.path.basename(runtime),
+        "Runtimes": {name: {"path": path} for name, path in runtimes.items()},
+        "DefaultRuntime": default,
         "InitBinary": "",
         "SecurityOptions": [f"name={name}" for name in (*features.security, *(["rootless"] if rootless else []))],
         "Rootless": rootless,
         "Mode": {"Name": standing.mode, "Reason": standing.reason, "More": standing.more},
         "Snapshotter": {"Kind": choice.kind, "Reason": choice.reason},
-        "OCIRuntime": runtime,
+        "OCIRuntime": runtimes.get(default, ""),
         "Monitor": features.programs.get("conmon", ""),
         "Missing": missing,
         "Warnings": [

@@ -229,11 +229,11 @@ def _halted(service: Containers, container: Container) -> AbstractContextManager
         if container.status != "running" or not can_freeze(service, container):
             yield
             return
-        service.runtime.call("pause", container.id)
+        service.runtime_of(container).call("pause", container.id)
         try:
             yield
         finally:
-            service.runtime.call("resume", container.id)
+            service.runtime_of(container).call("resume", container.id)
 
     return block()
 

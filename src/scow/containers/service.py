@@ -17,7 +17,7 @@ from scow.containers.store import ContainerNotFoundError, ContainerStore
 from scow.errors import ScowError, UnavailableError
 from scow.linux import cgroups, process
 from scow.linux.idmaps import in_user_namespace
-from scow.runtime.oci import OciRuntime
+from scow.runtime.oci import RUNTIMES, OciRuntime
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Containers:
         open_images: Opens its images when they are first needed.
         open_content: Opens its blobs.
         open_snapshots: Opens the snapshotter.
+        default_runtime: What new containers are run by, ``runc`` or ``crun``; ``""`` for what is installed.
 
     Attributes:
         warnings: What was asked for and cannot be had here, as sentences; the caller shows and empties them.
@@ -70,6 +71,7 @@ class Containers:
         open_images: Callable[[], ImageStore],
         open_content: Callable[[], LocalContentStore],
         open_snapshots: Callable[[], Snapshotter],
+        default_runtime: str = "",
     ) -> None:
         self.root = root
         self.run_root = run_root
@@ -88,7 +90,17 @@ class Containers:
         self._wiring: Wiring | None = None
         self.store = ContainerStore(db)
         self.events = Events(db)
-        self.runtime = OciRuntime(os.path.join(run_root, "runc"))
+        self.default_runtime = default_runtime
+        self._runtimes: dict[str, OciRuntime] = {}
+
+    def runtime_of(self, container: Container) -> OciRuntime:
+        """What runs a container: the runtime it was made with, for all of its life."""
+        name: str = container.host.get("Runtime") or ""
+        if name not in RUNTIMES:
+            name = ""
+        if name not in self._runtimes:
+            self._runtimes[name] = OciRuntime(os.path.join(self.run_root, name or "runc"), name=name)
+        return self._runtimes[name]
 
     @property
     def images(self) -> ImageStore:

@@ -139,7 +139,7 @@ def pause(service: Containers, container: Container) -> None:
     if container.status != RUNNING:
         raise NotRunningError(f"Container {container.id} is not running")
     check_freezer(service, container)
-    service.runtime.call("pause", container.id)
+    service.runtime_of(container).call("pause", container.id)
     service.store.update(container.id, status=PAUSED)
     service.note("pause", container)
 
@@ -152,7 +152,7 @@ def unpause(service: Containers, container: Container) -> None:
     """
     if container.status != PAUSED:
         raise ConflictError(f"Container {container.id} is not paused")
-    service.runtime.call("resume", container.id)
+    service.runtime_of(container).call("resume", container.id)
     service.store.update(container.id, status=RUNNING)
     service.note("unpause", container)
 

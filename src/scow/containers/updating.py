@@ -50,7 +50,8 @@ def update(service: Containers, container: Container, changes: Mapping[str, Any]
         wanted = resources(host)
         wanted.pop("devices", None)
         status, _, complaint = process.run(
-            service.runtime.words("update", "--resources", "-", container.id), feed=jsontext.dumps(wanted).encode()
+            service.runtime_of(container).words("update", "--resources", "-", container.id),
+            feed=jsontext.dumps(wanted).encode(),
         )
         if status:
             raise start_error(complaint)

@@ -19,7 +19,9 @@ from scow.typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
+RUNTIMES = ("runc", "crun")
 _CAP_SYS_CHROOT = 18
+_UNIFIED = "/sys/fs/cgroup/unified/cgroup.controllers"
 _BEHIND_FILTERS = ("create session key: operation not permitted", "pivot_root .: operation not permitted")
 _FILTERED = (
     "A seccomp filter of the container that scow runs in forbids this: start that one with "
@@ -61,30 +63,28 @@ class OciRuntime:
 
     Args:
         state: Directory for the runtime's own state.
-        program: Absolute path, or ``""`` to look for runc, then crun.
+        program: Absolute path, or ``""`` to look for it.
+        name: What to look for, one of :data:`RUNTIMES`; ``""`` for runc, then crun.
     """
 
-    __slots__ = ("_program", "state")
+    __slots__ = ("_name", "_program", "state")
 
-    def __init__(self, state: str, program: str = "") -> None:
+    def __init__(self, state: str, program: str = "", name: str = "") -> None:
         self.state = state
         self._program = program
+        self._name = name
 
     @property
     def program(self) -> str:
         """Absolute path of the runtime: runc or crun, or where they cannot work our own.
 
         Raises:
-            UnsupportedError: None is installed.
+            UnsupportedError: It is not installed, or cannot work here.
         """
         if not self._program and not may_mount():
             self._program = _last_resort(os.path.dirname(self.state))
         if not self._program:
-            self._program = process.find_program("runc") or process.find_program("crun")
-            if not self._program:
-                raise UnsupportedError(
-                    "no OCI runtime found: containers are run by runc", hint="Install it: apt install runc"
-                )
+            self._program = find(self._name)
         return self._program
 
     @property
@@ -137,6 +137,39 @@ class OciRuntime:
         """Kill what is left of a container and forget it; an unknown one is fine."""
         if self.knows(identity):
             process.run(self.words("delete", "--force", identity))
+
+
+def find(name: str = "") -> str:
+    """Find a runtime that can work here.
+
+    Args:
+        name: One of :data:`RUNTIMES`; ``""`` for the first of them that is installed.
+
+    Raises:
+        UnsupportedError: It is not installed, or cannot work here.
+    """
+    for wanted in (name,) if name else RUNTIMES:
+        program = process.find_program(wanted)
+        if program:
+            if wanted == "crun" and _is_mixed():
+                raise UnsupportedError(
+                    "crun does not work on this host: its control groups of version 1 and 2 both have controllers",
+                    hint="Use runc, or start the machine with systemd.unified_cgroup_hierarchy=1.",
+                )
+            return program
+    raise UnsupportedError(
+        f"{name} is not installed" if name else "no OCI runtime found: containers are run by runc",
+        hint=f"Install it: apt install {name or 'runc'}",
+    )
+
+
+def _is_mixed() -> bool:
+    """Whether version 2 of control groups has controllers while version 1 has the others."""
+    try:
+        with open(_UNIFIED, encoding="ascii") as file:
+            return bool(file.read().strip())
+    except OSError:
+        return False
 
 
 def _last_resort(run_root: str) -> str:
