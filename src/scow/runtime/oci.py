@@ -28,6 +28,7 @@ _FILTERED = (
     "--security-opt seccomp=unconfined, or without --cap-add SYS_ADMIN."
 )
 NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 125
+_NOT_EXECUTABLE_WORDS = ("permission denied", "is a directory", "exec format error", "open executable:")
 
 
 class StartError(ScowError):
@@ -231,7 +232,7 @@ def failure_status(message: str) -> int:
     lowered = message.lower()
     if "executable file not found" in lowered or "no such file or directory" in lowered:
         return NOT_FOUND
-    if "permission denied" in lowered or "is a directory" in lowered or "exec format error" in lowered:
+    if any(words in lowered for words in _NOT_EXECUTABLE_WORDS):
         return NOT_EXECUTABLE
     return FAILED
 

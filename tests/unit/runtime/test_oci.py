@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from scow.errors import UnsupportedError
+from scow.runtime import oci
 from scow.runtime.oci import OciRuntime, logged_error, start_error
 
 NOT_FOUND = 'unable to start container process: exec: "x": executable file not found in $PATH'
@@ -19,6 +21,8 @@ NOT_FOUND = 'unable to start container process: exec: "x": executable file not f
         ('runc run failed: exec: "/etc": permission denied', 126, "permission denied"),
         ('exec: "/etc": is a directory', 126, "is a directory"),
         ("container_linux.go: no such file or directory", 127, "no such file"),
+        ("executable file `x` not found in $PATH: No such file or directory", 127, "`x` not found"),
+        ("open executable: Operation not permitted", 126, "Operation not permitted"),
         ("warning\nsomething else broke\n", 125, "something else broke"),
         ("", 125, "without a word"),
     ],
@@ -49,3 +53,44 @@ def test_state_of_an_unknown_container(tmp_path):
     assert not runtime.knows("x")
     assert runtime.state_of("x") is None
     runtime.delete("x")
+
+
+@pytest.fixture
+def host(monkeypatch, tmp_path):
+    """A host with these programs, and controllers in version 2 of control groups beside version 1."""
+
+    def have(*programs: str, controllers: str = ""):
+        monkeypatch.setattr(oci.process, "find_program", lambda name: f"/bin/{name}" if name in programs else "")
+        (tmp_path / "controllers").write_text(controllers)
+        monkeypatch.setattr(oci, "_UNIFIED", str(tmp_path / "controllers"))
+
+    return have
+
+
+@pytest.mark.parametrize(
+    ("programs", "name", "found"),
+    [
+        (("runc", "crun"), "", "/bin/runc"),
+        (("crun",), "", "/bin/crun"),
+        (("runc", "crun"), "crun", "/bin/crun"),
+        (("runc", "crun"), "runc", "/bin/runc"),
+    ],
+)
+def test_a_runtime_is_found_by_name_or_as_the_first_there_is(host, programs, name, found):
+    host(*programs)
+    assert oci.find(name) == found
+
+
+@pytest.mark.parametrize(("programs", "name"), [(("runc",), "crun"), (("crun",), "runc"), ((), "")])
+def test_what_is_not_installed_is_named_with_its_package(host, programs, name):
+    host(*programs)
+    with pytest.raises(UnsupportedError) as caught:
+        oci.find(name)
+    assert caught.value.hint == f"Install it: apt install {name or 'runc'}"
+
+
+def test_crun_is_refused_where_it_would_fail(host):
+    host("runc", "crun", controllers="hugetlb\n")
+    with pytest.raises(UnsupportedError, match="both have controllers"):
+        oci.find("crun")
+    assert oci.find() == "/bin/runc"

@@ -28,12 +28,21 @@ class Sink:
         return self.data
 
 
+def feed(writer, given):
+    try:
+        write_all(writer, given)
+    except BrokenPipeError:
+        pass  # nobody wanted all of it
+    finally:
+        os.close(writer)
+
+
 def carry(script, *, given=None, held=False):
     out, err = Sink(), Sink()
     reader = None
     if given is not None:
         reader, writer = os.pipe2(os.O_CLOEXEC)
-        feeder = threading.Thread(target=lambda: (write_all(writer, given), os.close(writer)))
+        feeder = threading.Thread(target=feed, args=(writer, given))
         feeder.start()
     pump = Pump(stdin=reader, stdout=out.fd, stderr=err.fd)
     words = ["/bin/sh", "-c", script]
@@ -46,6 +55,9 @@ def carry(script, *, given=None, held=False):
     status = process.wait_status(pid)
     text = pump.held()
     os.close(pidfd)
+    if reader is not None:
+        os.close(reader)
+        feeder.join(10)
     return status, out.close(), err.close(), text
 
 
