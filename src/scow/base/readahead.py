@@ -2,7 +2,8 @@
 """Reading a source in a thread of its own, so that making its bytes and using them happen at the same time.
 
 Inflating a layer and hashing, keeping and looking through what comes out take about as long; both leave Python's lock
-alone. One layer alone then keeps two cores busy. Measured: docs/measurements.md, "Transfers".
+alone. One layer alone then keeps two cores busy; where others do, the bytes had better stay with one thread, in the
+cache of one core. Measured: docs/measurements.md, "Transfers".
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ except ImportError:
     from queue import SimpleQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -38,13 +40,23 @@ class ReadAhead:
         piece: Bytes to ask for at a time.
         depth: Pieces that may wait to be read.
         alone: Bytes before the thread begins.
+        crowded: Whether the cores have enough to do without it; asked again for each piece until it is not so.
     """
 
-    def __init__(self, source: Readable, *, piece: int = _PIECE, depth: int = _DEPTH, alone: int = _ALONE) -> None:
+    def __init__(
+        self,
+        source: Readable,
+        *,
+        piece: int = _PIECE,
+        depth: int = _DEPTH,
+        alone: int = _ALONE,
+        crowded: Callable[[], bool] = lambda: False,
+    ) -> None:
         # read1 does not join what comes in pieces
         self._read = getattr(source, "read1", source.read)
         self._piece = piece
         self._left_alone = alone
+        self._crowded = crowded
         self._group: TaskGroup | None = None
         self._pieces: SimpleQueue[bytes | BaseException] = SimpleQueue()
         self._turns: SimpleQueue[bool] = SimpleQueue()
@@ -65,7 +77,7 @@ class ReadAhead:
 
     def _next(self) -> bytes:
         if self._group is None:
-            if self._left_alone > 0:
+            if self._left_alone > 0 or self._crowded():
                 data: bytes = self._read(self._piece)
                 self._left_alone -= len(data)
                 return data

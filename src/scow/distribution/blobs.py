@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from scow.base.streams import BlobMismatchError
+from scow.base.streams import BlobMismatchError, HashingWriter
 from scow.distribution import spec
 from scow.distribution.wire import ConnectionLostError
 from scow.errors import ScowError
@@ -37,7 +37,9 @@ _MAX_RESUMES = 10_000
 class Sink(Protocol):
     """Where downloaded bytes go: an ingest of the content store."""
 
-    offset: int
+    @property
+    def offset(self) -> int:
+        """Bytes so far."""
 
     @property
     def digest(self) -> Digest:
@@ -281,6 +283,45 @@ def download(
                 f"blob {desc.digest} of {repository.shown}: the registry's bytes have the digest {found}",
                 hint="The registry's copy is damaged, or something between changed it; nothing was stored.",
             )
+
+
+def read_blob(repository: Repository, desc: Descriptor) -> bytes:
+    """Bring a small blob, such as a config, into memory.
+
+    Args:
+        repository: Where it is.
+        desc: What; the caller has looked at its size.
+
+    Raises:
+        BlobMismatchError: The registry's bytes are not those of the descriptor.
+        ScowError: The registry refuses, or cannot be reached.
+    """
+    sink = _Memory(desc.digest.algorithm)
+    download(repository, desc, sink, report=lambda _: None)
+    return sink.data.getvalue()
+
+
+class _Memory:
+    """Keeps a small blob."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._algorithm = algorithm
+        self.rewind()
+
+    def rewind(self) -> None:
+        self.data = io.BytesIO()
+        self._writer = HashingWriter(self.data, self._algorithm)
+
+    @property
+    def offset(self) -> int:
+        return self._writer.size
+
+    @property
+    def digest(self) -> Digest:
+        return self._writer.digest
+
+    def write(self, data: memoryview, /) -> int:
+        return self._writer.write(data)
 
 
 def _fill(reader: BlobReader, desc: Descriptor, sink: Sink, report: Callable[[int], None], ranges: Ranges) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scow.base.leases import Lease
     from scow.base.progress import Progress
     from scow.base.streams import Readable
+    from scow.base.tasks import Task
     from scow.content.ingest import LocalIngest
     from scow.content.local import LocalContentStore
     from scow.distribution.repository import Repository
@@ -83,6 +84,7 @@ class Place(NamedTuple):
         lease: Holds both.
         limits: Bounds for each layer.
         progress: Told what happens.
+        looked: Ends when it is known how layers are kept here.
     """
 
     content: LocalContentStore
@@ -90,6 +92,7 @@ class Place(NamedTuple):
     lease: Lease
     limits: Limits
     progress: Progress
+    looked: Task[None]
 
 
 class _Watched:
@@ -164,8 +167,11 @@ class Fetch:
         self.needed = bool(self.downloads or self.leaders)
         self.group = TaskGroup()
 
-    def run(self) -> dict[ChainID, int]:
+    def run(self, meanwhile: Callable[[], None]) -> dict[ChainID, int]:
         """Do it all.
+
+        Args:
+            meanwhile: Called when the downloads have begun.
 
         Returns:
             Bytes of file data of the stacks that were made.
@@ -186,6 +192,7 @@ class Fetch:
             for _ in range(min(max(2, os.cpu_count() or 1) + 1, len(leaders))):
                 group.spawn(self._unpack_all)
             try:
+                meanwhile()
                 self._link_all(sizes)
             finally:
                 self._close()
@@ -261,6 +268,7 @@ class Fetch:
     # ------------------------------------------------------------------ unpacking
 
     def _unpack_all(self) -> None:
+        self.place.looked.result()
         while True:
             with self.condition:
                 while not self.unpacking and not self.closed and not self.group.cancelled:

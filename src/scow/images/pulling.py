@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.progress import Event, silent
-from scow.distribution.blobs import download
+from scow.base.tasks import TaskGroup
+from scow.distribution.blobs import read_blob
 from scow.distribution.repository import Fetched
-from scow.errors import CorruptError, LimitError, NotFoundError
+from scow.errors import CorruptError, LimitError, NotFoundError, ScowError
 from scow.images.fetching import Fetch, Job, LayerPlan, Place
 from scow.images.origins import TransferRecords
 from scow.images.records import NotAnImageError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from scow.base.leases import Lease, Leases
     from scow.base.progress import Progress
+    from scow.base.tasks import Task
     from scow.content.local import LocalContentStore
     from scow.distribution.repository import Repository
     from scow.images.store import ImageRecord, ImageStore
@@ -219,14 +221,9 @@ class Puller:
             raise NotAnImageError(f"the manifest is no container image but a {desc.media_type!r}")
         if desc.size > MAX_CONFIG_SIZE:
             raise LimitError(f"the image's config has {desc.size} bytes, more than the {MAX_CONFIG_SIZE} allowed")
-        if not self.content.hold(desc.digest, lease):
-            with self.content.ingest(desc.digest, desc.digest.algorithm) as ingest:
-                if self.content.hold(desc.digest, lease):
-                    ingest.discard()
-                else:
-                    download(repository, desc, ingest, report=lambda _: None)
-                    ingest.commit(desc.digest, desc.size, lease=lease)
-        return decode_config(self.content.read(desc), desc.media_type)
+        if self.content.hold(desc.digest, lease):
+            return decode_config(self.content.read(desc), desc.media_type)
+        return decode_config(read_blob(repository, desc), desc.media_type)
 
     def _layers(self, blobs: Sequence[Descriptor], diffs: Sequence[DiffID], lease: Lease) -> tuple[LayerPlan, ...]:
         plans = []
@@ -258,10 +255,19 @@ class Puller:
             if current is not None:
                 self._say_from(repository, reference)
                 return current
-            plan = self.plan(repository, reference, platform, strict=strict, lease=lease)
-            self._say_from(repository, reference)
-            sizes = self._fetch(repository, plan, lease)
+            with TaskGroup() as early:
+                looked = early.spawn(self._look)
+                plan = self.plan(repository, reference, platform, strict=strict, lease=lease)
+                self._say_from(repository, reference)
+                sizes = self._fetch(repository, plan, lease, looked)
             return self._enter(repository, plan, lease, sizes)
+
+    def _look(self) -> None:
+        """Find out how layers are kept here: a new store does not know, and the registry's answers take as long."""
+        try:
+            _ = self.snapshots.kind
+        except ScowError:
+            return  # who unpacks meets it again
 
     def _say_from(self, repository: Repository, reference: Reference) -> None:
         shown = reference._replace(tag=None).canonical if reference.digest else reference.tag
@@ -287,8 +293,7 @@ class Puller:
 
     def _enter(self, repository: Repository, plan: PullPlan, lease: Lease, sizes: dict[ChainID, int]) -> Pulled:
         reference = plan.reference
-        self.content.put(plan.manifest.raw, lease)
-        keep = [self.content.put(plan.parcel.raw, lease)] if plan.parcel is not None else []
+        keep = [plan.parcel.descriptor.digest] if plan.parcel is not None else []
         names = [reference._replace(digest=None)] if reference.tag and not reference.digest else []
         record = self.images.add(
             plan.manifest.descriptor,
@@ -302,15 +307,33 @@ class Puller:
         self.records.seen({layer.desc.digest for layer in plan.layers}, endpoint.host, endpoint.path)
         return Pulled(reference, plan.top.digest, record, not plan.current)
 
-    def _fetch(self, repository: Repository, plan: PullPlan, lease: Lease) -> dict[ChainID, int]:
-        """Download and unpack what is missing; give the sizes of what was unpacked."""
+    def _fetch(self, repository: Repository, plan: PullPlan, lease: Lease, looked: Task[None]) -> dict[ChainID, int]:
+        """Bring here what is missing; give the sizes of what was unpacked."""
         jobs = [Job(position, layer) for position, layer in enumerate(plan.layers)]
         for job in jobs:
             here = job.plan.has_blob and job.plan.has_snapshot
             self.progress(Event(job.task, "Already exists" if here else "Pulling fs layer"))
-        place = Place(self.content, self.snapshots, lease, self.limits, self.progress)
+        place = Place(self.content, self.snapshots, lease, self.limits, self.progress, looked)
         work = Fetch(place, repository, jobs)
-        return work.run() if work.needed else {}
+        config = plan.manifest.value.config
+        documents = [(config.digest, plan.config.raw), (plan.manifest.descriptor.digest, plan.manifest.raw)]
+        if plan.parcel is not None:
+            documents.append((plan.parcel.descriptor.digest, plan.parcel.raw))
+
+        def keep() -> None:
+            for digest, raw in documents:
+                self._keep(digest, raw, lease)
+
+        if work.needed:
+            return work.run(keep)
+        keep()
+        return {}
+
+    def _keep(self, digest: Digest, raw: bytes, lease: Lease) -> None:
+        if not self.content.hold(digest, lease):
+            with self.content.ingest("", digest.algorithm) as ingest:
+                ingest.write(raw)
+                ingest.commit(digest, len(raw), lease=lease)
 
 
 def choose(entries: Sequence[Descriptor], platform: Platform, reference: Reference) -> Descriptor:

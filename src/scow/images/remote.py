@@ -50,7 +50,7 @@ def look_up(repository: Repository, name: str, platform: Platform, shown: Refere
         NotFoundError: There is no such image, or not for this platform.
         CorruptError: A document is not what its digest promises.
     """
-    from scow.base.streams import VerifiedReader
+    from scow.distribution.blobs import read_blob
 
     top = fetched = repository.manifest(name)
     while is_index(fetched.descriptor.media_type):
@@ -61,9 +61,7 @@ def look_up(repository: Repository, name: str, platform: Platform, shown: Refere
     desc = manifest.value.config
     if desc.size > MAX_CONFIG_SIZE:
         raise NotFoundError(f"{shown.familiar} has no config that could be shown")
-    with repository.fetch(desc) as stream:
-        raw = VerifiedReader(stream, desc.digest, desc.size).read()
-    return RemoteImage(top, manifest, decode_config(raw, desc.media_type))
+    return RemoteImage(top, manifest, decode_config(read_blob(repository, desc), desc.media_type))
 
 
 class Shown(NamedTuple):

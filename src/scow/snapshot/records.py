@@ -103,9 +103,13 @@ class Records:
         root: The store's directory.
         db: The store's database.
         leases: Its references.
+
+    Attributes:
+        filling: The layers that threads of this process are reading in now.
     """
 
     def __init__(self, root: str, db: Database, leases: Leases) -> None:
+        self.filling: set[str] = set()
         self.top = os.path.join(root, "snapshots")
         self.db = db
         self.leases = leases

@@ -54,6 +54,7 @@ def stage(
     with records.db.write():
         record = records.add(token, "staged", form.name)
         records.keep(token, lease)
+    records.filling.add(token)
     try:
         applied = _fill(records, form, record, tar, lease=lease, diff_id=diff_id, limits=limits)
         with records.db.write() as connection:
@@ -65,6 +66,8 @@ def stage(
         remove_tree(records.directory(record.id))
         records.sweep_later(records.forget(token, force=True))
         raise
+    finally:
+        records.filling.discard(token)
     return Staged(token, applied.diff_id, applied.size, applied.entries, applied.pending)
 
 
@@ -80,7 +83,8 @@ def _fill(
 ) -> Applied:
     directory = records.directory(record.id)
     if tar is not None:
-        with ReadAhead(tar) as ahead:
+        cores = os.cpu_count() or 1
+        with ReadAhead(tar, crowded=lambda: len(records.filling) >= cores) as ahead:
             applied = form.fill(directory, ahead, lease=lease, expected=diff_id, limits=limits)
     elif diff_id is None:
         raise NotFoundError("a layer without a stream needs a digest")

@@ -56,6 +56,16 @@ def test_reads_no_further_ahead_than_it_may():
         assert source.reads <= 4
 
 
+def test_needs_no_thread_where_others_keep_the_cores_busy():
+    source = Source(DATA)
+    busy = [True] * 5
+    with ReadAhead(source, piece=64, alone=0, crowded=lambda: bool(busy and busy.pop())) as reader:
+        assert reader.read(5 * 64) + b"".join(reader.read(64) for _ in range(4)) == DATA[: 5 * 64]
+        assert source.threads == {threading.get_ident()}
+        assert drain(reader) == DATA[5 * 64 :]
+    assert len(source.threads) == 2
+
+
 def test_a_failure_comes_where_it_happened_and_stays():
     with ReadAhead(Source(DATA, fail_at=640), piece=64, depth=2, alone=128) as reader:
         assert b"".join(reader.read(64) for _ in range(10)) == DATA[:640]

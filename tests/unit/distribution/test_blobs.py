@@ -9,7 +9,7 @@ from fakes.registry import FakeRegistry, Fault
 from fakes.sinks import Sink
 from scow.base.streams import BlobMismatchError
 from scow.distribution import spec
-from scow.distribution.blobs import Ranges, download
+from scow.distribution.blobs import Ranges, download, read_blob
 from scow.distribution.client import RegistryClient
 from scow.distribution.http1 import Timeouts
 from scow.distribution.session import RetryPolicy
@@ -95,6 +95,19 @@ def test_wrong_bytes_are_named_and_dropped(registry, tmp_path):
         download(repository(registry, tmp_path), desc, sink, report=lambda _: None)
     assert not sink.data
     assert len(registry.requests("GET", "blob")) == 1
+
+
+def test_a_small_blob_comes_into_memory_over_every_cut(registry, tmp_path):
+    registry.cut_after = 70_000
+    data, desc = blob(registry, 200_000)
+    assert read_blob(repository(registry, tmp_path), desc) == data
+
+
+def test_wrong_bytes_of_a_small_blob_are_refused(registry, tmp_path):
+    _data, desc = blob(registry, 900)
+    registry.blob_hook = lambda _r, d: bytes(len(d))
+    with pytest.raises(BlobMismatchError, match=desc.digest):
+        read_blob(repository(registry, tmp_path), desc)
 
 
 @pytest.mark.parametrize("change", [lambda d: d + b"more", lambda d: d[:-1]])

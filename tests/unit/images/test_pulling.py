@@ -289,6 +289,7 @@ def test_a_dry_run_fetches_no_layer(registry, store):
     assert not plan.current
     assert digest_of(made.blobs[0]) not in {r.ref for r in registry.requests("GET", "blob")}
     assert not len(store.images)
+    assert not list(store.content)
 
 
 def test_ensure(registry, store):
