@@ -210,8 +210,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         if self.command != "HEAD":
+            self.request_.sent += len(body)  # before: who has it may look at once
             self.wfile.write(body)
-            self.request_.sent += len(body)
         self.wfile.flush()
 
     def _error(self, status, code, message="", headers=None):
@@ -453,13 +453,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         at = 0
         while at < limit:
             piece = data[at : min(at + r.piece, limit)]
+            request.sent += len(piece)
             if r.chunked:
                 self.wfile.write(b"%x\r\n" % len(piece) + piece + b"\r\n")
             else:
                 self.wfile.write(piece)
             self.wfile.flush()
             at += len(piece)
-            request.sent += len(piece)
             if r.rate:
                 time.sleep(len(piece) / r.rate)
         if limit < len(data):
