@@ -106,7 +106,11 @@ class TarReader:
             start = self._base + self._position - BLOCK
             fields = unpack(block)
             kind = fields[7]
-            if not checksum_matches(block, self._number(fields[6], start)):
+            try:
+                right = checksum_matches(block, self._number(fields[6], start))
+            except CorruptError:  # not even a number stands there
+                right = False
+            if not right:
                 self._complain(start)
             if kind in _EXTENSIONS:
                 self._extension(fields, kind, start)

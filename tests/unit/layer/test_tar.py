@@ -287,6 +287,14 @@ def test_damaged_pax_headers_are_refused(body: bytes) -> None:
         read(header(b"pax", len(body), b"x") + padded(body) + header(b"x") + END)
 
 
+def test_what_is_no_tar_at_all_is_called_that() -> None:
+    text = b"root:x:0:0:root:/root:/bin/bash\n" * 100
+    with pytest.raises(CorruptError, match="not a tar archive"):
+        read(text)
+    with pytest.raises(CorruptError, match="no valid tar header at byte 512"):
+        read(header(b"a") + text)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [(b"size", b"-1"), (b"size", b"x"), (b"uid", b"1.5"), (b"mtime", b"now"), (b"mtime", b"1.x"), (b"path", b"a\0b")],
