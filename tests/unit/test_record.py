@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from scow.record import Record, replace
+from scow.record import Record, State, replace
 
 
 class Shape(Record):
@@ -71,3 +71,28 @@ def test_classes_do_not_share_members():
     assert Shape.__members__ == ("name", "sides")
     assert Box.__members__ == ("name", "sides", "size")
     assert Record.__members__ == ()
+
+
+class Walk(State):
+    place: str
+    seen: list[str] = []  # noqa: RUF012 - copied
+    left: int = 0
+
+
+def test_states_change_and_share_no_defaults():
+    one, two = Walk("a"), Walk("a", left=2)
+    one.seen.append("x")
+    one.left += 1
+    assert (one.seen, two.seen) == (["x"], [])
+    assert (one.left, two.left) == (1, 2)
+    assert one != Walk("a", ["x"], 1)
+    assert len({one, two, one}) == 2
+
+
+def test_states_have_the_members_of_their_class_and_no_others():
+    with pytest.raises(TypeError, match="needs 'place'"):
+        Walk()
+    with pytest.raises(TypeError, match="no further member 'way'"):
+        Walk("a", way=1)
+    with pytest.raises(AttributeError):
+        Walk("a").way = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -251,6 +252,7 @@ class Builder:
             epoch=options.epoch,
             networks=networks,
             closers=closers,
+            lock=threading.RLock(),
         )
 
     def _plan(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scow.build.context import ContextTree, StatCache
@@ -15,6 +14,7 @@ from scow.build.sources import DirTree, resolve
 from scow.dockerfile.ignore import read as read_patterns
 from scow.dockerfile.platforms import KEEP_GIT_ARGUMENT, is_true
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError
+from scow.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,7 @@ _MAX_IGNORE = 4 << 20
 DEFAULT_NAME = "Dockerfile"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Record):
     """A build's input.
 
     Attributes:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.dest import DestinationError, Slot, shown
 from scow.build.sources import SourceNotFoundError, clean, join, parent_of, resolve
 from scow.dockerfile.ignore import IgnoreMatcher
+from scow.record import Record, State
 
 if TYPE_CHECKING:
     from scow.build.dest import DestTree
@@ -44,8 +44,7 @@ class CopySource(NamedTuple):
     unpack: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CopyRules:
+class CopyRules(Record):
     """What holds for all sources of one instruction.
 
     Attributes:
@@ -203,8 +202,7 @@ def lexical(target: bytes) -> bytes:
     return out + (b"/." if target.endswith(b"/.") else b"/" if target.endswith(b"/") else b"")
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(State):
     """A directory whose entries are being copied."""
 
     source: bytes

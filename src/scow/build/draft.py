@@ -6,11 +6,10 @@ Source: OCI image-spec v1.1, config.md; Docker's additions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from scow.oci.model import ContainerConfig, History, ImageConfig
-from scow.record import replace
+from scow.record import State, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +22,7 @@ DEFAULT_SHELL: Final = ("/bin/sh", "-c")
 COMMENT: Final = "buildkit.dockerfile.v0"
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(State):
     """What the image will say of itself.
 
     Attributes:
@@ -38,12 +36,12 @@ class Draft:
     """
 
     platform: Platform
-    config: ContainerConfig = field(default_factory=ContainerConfig)
-    history: list[History] = field(default_factory=list[History])
+    config: ContainerConfig = ContainerConfig()
+    history: list[History] = []  # noqa: RUF012 - copied
     inherited: int = 0
     author: str = ""
     commanded: bool = False
-    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    extra: Mapping[str, Any] = {}
 
     @classmethod
     def empty(cls, platform: Platform) -> Draft:
@@ -54,6 +52,11 @@ class Draft:
     def on(cls, base: ImageConfig) -> Draft:
         """What ``FROM image`` begins with."""
         return cls(base.platform, base.config, list(base.history), len(base.history), base.author)
+
+    def again(self) -> Draft:
+        """The same, to be changed apart from this one."""
+        members = (self.platform, self.config, list(self.history), self.inherited, self.author, self.commanded)
+        return Draft(*members, self.extra)
 
     def copy(self) -> Draft:
         """What ``FROM stage`` begins with: triggers are not inherited."""

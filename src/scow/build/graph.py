@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from scow.oci.digest import ChainID, DiffID, Digest, chain_id
+from scow.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,9 +79,8 @@ class Op(Protocol):
         """All that can change the output, except the inputs, as JSON; file contents by digest."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Vertex:
-    """One operation and what it needs.
+class Vertex(Record):
+    """One operation and what it needs; equal to nothing but itself.
 
     Attributes:
         op: What is done.
@@ -102,7 +101,13 @@ class Vertex:
     lines: tuple[int, int] = (0, 0)
     fresh: bool = False
     detached: bool = False
-    number: int = field(default=0)
+    number: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
 
 def digest_of(value: object) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
@@ -143,7 +142,7 @@ def squash(shop: Workshop, made: Made) -> Made:
     layer = LayerRef(diff, size, usage, solved.time)
     start = Solved(None, (), 0) if how == "all" else Solved(solved.base, (), solved.time)
     merged = shop.place(start, layer)
-    draft = dataclasses.replace(made.draft)
+    draft = made.draft.again()
     kept = 0 if how == "all" else draft.inherited
     draft.history = [
         entry if index < kept else replace(entry, empty_layer=True) for index, entry in enumerate(draft.history)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from scow.build.draft import DEFAULT_SHELL
@@ -17,6 +16,7 @@ from scow.dockerfile.errors import WordError
 from scow.dockerfile.mounts import parse_mount
 from scow.dockerfile.platforms import CACHE_SPACE_ARGUMENT, HOST_NAME_ARGUMENT, PREDEFINED
 from scow.errors import InvalidArgumentError
+from scow.record import replace
 
 if TYPE_CHECKING:
     from scow.build.draft import Draft

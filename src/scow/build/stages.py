@@ -8,7 +8,6 @@ Source: BuildKit v0.32 for the order of look-ups (stages, then named contexts, t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.build.draft import Draft
@@ -21,6 +20,7 @@ from scow.dockerfile.parser import parse_instructions
 from scow.dockerfile.platforms import automatic_args, global_scope
 from scow.dockerfile.suggest import nearest
 from scow.errors import NotFoundError, ScowError
+from scow.record import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -78,8 +78,7 @@ class Outside(Fetcher, Protocol):
         """The build context."""
 
 
-@dataclass(slots=True, eq=False)
-class Command:
+class Command(State):
     """An instruction in a stage.
 
     Attributes:
@@ -89,12 +88,11 @@ class Command:
     """
 
     node: ast.Instruction
-    sources: list[StageState | None] = field(default_factory=list["StageState | None"])
+    sources: list[StageState | None] = []  # noqa: RUF012 - copied
     trigger: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class StageState:
+class StageState(State):
     """A stage, or an image that an instruction reads files from.
 
     Attributes:
@@ -127,13 +125,13 @@ class StageState:
     platform: Platform
     explicit: bool = False
     base: StageState | None = None
-    commands: list[Command] = field(default_factory=list[Command])
-    needs: list[StageState] = field(default_factory=list["StageState"])
+    commands: list[Command] = []  # noqa: RUF012 - copied
+    needs: list[StageState] = []  # noqa: RUF012 - copied
     draft: Draft | None = None
     vertex: Vertex | None = None
     origin: Origin | None = None
-    env: dict[str, str] = field(default_factory=dict[str, str])
-    arguments: dict[str, str] = field(default_factory=dict[str, str])
+    env: dict[str, str] = {}  # noqa: RUF012 - copied
+    arguments: dict[str, str] = {}  # noqa: RUF012 - copied
     ready: bool = False
     resolved: bool = False
     triggered: bool = False

@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scow.errors import NotFoundError
 from scow.linux.mount import mount_all, umount
 from scow.linux.namespaces import run_private
 from scow.oci.digest import chain_id
+from scow.record import State
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator, Sequence
     from typing import TypeVar
 
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Workshop:
+class Workshop(State):
     """The rooms a build works with.
 
     Attributes:
@@ -51,8 +50,9 @@ class Workshop:
         limits: For layers.
         options: Of the build.
         epoch: ``SOURCE_DATE_EPOCH``, or ``None``.
-        networks: Places for steps on the default network; ``None`` when steps are on the host's.
         closers: Closed when the build ends, however it does.
+        lock: For what several steps do to the snapshots.
+        networks: Places for steps on the default network; ``None`` when steps are on the host's.
         bases: Makes the snapshot of a base image, by chain.
         scanned: The context as it was seen when a receipt was looked for.
         plain: Layers made in this build without any file that is looked into for credentials.
@@ -69,12 +69,12 @@ class Workshop:
     limits: Limits
     options: BuildOptions
     epoch: int | None
+    closers: ExitStack
+    lock: threading.RLock
     networks: StepNetworks | None = None
-    closers: ExitStack = field(default_factory=ExitStack)
-    bases: dict[ChainID, Callable[[], object]] = field(default_factory=dict)
+    bases: dict[ChainID, Callable[[], object]] = {}  # noqa: RUF012 - copied
     scanned: ContextTree | None = None
-    plain: set[DiffID] = field(default_factory=set)
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    plain: set[DiffID] = set()  # noqa: RUF012 - copied
     _snapshots: Snapshotter | None = None
     _runner: StepRunner | None = None
 

@@ -7,12 +7,12 @@ Source: Dockerfile reference, "RUN --mount"; BuildKit v0.32, frontend/dockerfile
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from scow.dockerfile import suggest
 from scow.dockerfile.ast import Device
 from scow.dockerfile.errors import FlagValueError
+from scow.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,8 +38,7 @@ _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _SIZE: Final = re.compile(r"\+?([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(Record):
     """One mount of a RUN.
 
     Attributes:

@@ -6,12 +6,12 @@ Source: Dockerfile reference, "Automatic platform ARGs in the global scope" and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from scow.dockerfile import words
 from scow.dockerfile.blame import blame
 from scow.dockerfile.errors import WordError
+from scow.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,7 @@ UNSEEN: Final = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STA
 """Arguments that speak to the builder only: no command sees them, though ARG declares them."""
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalScope:
+class GlobalScope(Record):
     """What FROM lines see.
 
     Attributes:

@@ -9,8 +9,7 @@ Source: Dockerfile reference, "Environment replacement"; BuildKit v0.32, fronten
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from scow.dockerfile.errors import WordError
 from scow.dockerfile.globs import replace_all, replace_first, trim_prefix, trim_suffix
@@ -27,8 +26,7 @@ _DEPTH: Final = 50
 """Substitutions within substitutions; more is hostile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
+class Expansion(NamedTuple):
     """A word after expansion.
 
     Attributes:
@@ -42,8 +40,7 @@ class Expansion:
     unset: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """A text expanded and then split at unquoted space.
 
     Attributes:

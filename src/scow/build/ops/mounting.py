@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scow.build.context import ContextTree
@@ -16,6 +15,7 @@ from scow.errors import NotFoundError
 from scow.layer.whiteout import make_whiteout
 from scow.linux import owners
 from scow.linux.mount import Mount
+from scow.record import replace
 from scow.runtime.step import StepMount
 
 if TYPE_CHECKING:
