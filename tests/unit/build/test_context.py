@@ -9,6 +9,7 @@ import pytest
 from scow.base.database import Database
 from scow.base.files import remove_tree
 from scow.build.context import ContextTree, StatCache
+from scow.build.contexts import context_origin
 
 
 @pytest.fixture
@@ -175,3 +176,40 @@ def test_old_contexts_are_forgotten(tmp_path, db, monkeypatch):
     with db.read() as connection:
         roots = {row[0] for row in connection.execute("SELECT root FROM context_dirs")}
     assert roots == {str(tmp_path / "c2"), str(tmp_path / "c3")}
+
+
+def test_what_was_seen_a_moment_ago_is_not_looked_at_again(root, db):
+    seen = tree(root, db, ["log"])
+    seen.fingerprint(b"")
+    assert context_origin(db, str(root), ("log",), scanned=seen).tree() is seen
+    assert context_origin(db, str(root), (), scanned=seen).tree() is not seen
+    assert context_origin(db, str(root / "d"), ("log",), scanned=seen).tree() is not seen
+    assert context_origin(db, str(root), ("log",)).tree() is not seen
+
+
+def test_digests_that_are_known_take_no_reading(root, db):
+    first = tree(root, db)
+    assert first.known(b"a") == ""  # nothing has been covered yet
+    first.fingerprint(b"")
+    first.save()
+    digest = first.known(b"d/b")
+    again = tree(root, db)
+    again.fingerprint(b"")
+    assert again.known(b"d/b") == digest == first.digest(b"d/b")
+    assert again.known(b"d/nothing") == ""
+    assert again.opened == 0
+    assert again.xattrs(b"d/b") == ()
+
+
+def test_digests_of_another_moment_are_not_taken(root, db):
+    first = tree(root, db)
+    first.fingerprint(b"")
+    first.save()
+    second = tree(root, db)
+    second.fingerprint(b"")
+    (root / "d/b").write_text("other")
+    age(root)
+    third = tree(root, db)
+    third.fingerprint(b"")
+    third.save()  # by another process, while the second is at work
+    assert second.known(b"d/b") == ""
