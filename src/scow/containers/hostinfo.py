@@ -11,11 +11,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from scow.base.clock import now, rfc3339
+from scow.errors import UnsupportedError
 from scow.linux import cgroups
 from scow.linux.features import PROGRAMS, probe
 from scow.linux.standing import CHROOT, NOTHING, ROOT
 from scow.runtime.network.usermode import TUN, TUN_REMEDY
 from scow.runtime.oci import RUNTIMES
+from scow.runtime.oci import find as find_runtime
 from scow.snapshot.choose import describe
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def info(
     features = probe()
     states = [container.status for container in service.all()]
     choice = describe(service.root, snapshotter)
-    runtimes = {name: features.programs[name] for name in RUNTIMES if name in features.programs}
+    runtimes = _runtimes()
     default = service.default_runtime or next(iter(runtimes), "")
     rootless = standing.mode != ROOT
     runs = standing.mode not in {CHROOT, NOTHING}
@@ -102,6 +104,17 @@ def info(
         ]
         or None,
     }
+
+
+def _runtimes() -> dict[str, str]:
+    """The runtimes that can work here, with their paths."""
+    found: dict[str, str] = {}
+    for name in RUNTIMES:
+        try:
+            found[name] = find_runtime(name)
+        except UnsupportedError:
+            continue
+    return found
 
 
 def _carrying() -> list[str]:

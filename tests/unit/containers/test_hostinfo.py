@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from scow.containers import hostinfo
 from scow.engine import Engine
+from scow.errors import UnsupportedError
 from scow.linux.standing import ROOT, SINGLE, Standing
 
 
@@ -39,3 +40,15 @@ def test_what_is_missing_is_named_with_its_remedy(tmp_path, monkeypatch):
     assert "no control group" in warnings
     assert "Delegate=yes" in warnings
     assert "cannot be opened" in warnings or "(Debian package: passt)" in warnings
+
+
+def test_only_runtimes_that_can_work_are_listed(tmp_path, monkeypatch):
+    def find(name):
+        if name == "crun":
+            raise UnsupportedError("crun does not work on this host")
+        return f"/bin/{name}"
+
+    monkeypatch.setattr(hostinfo, "find_runtime", find)
+    said = told(tmp_path, Standing(ROOT, "this is root"))
+    assert said["Runtimes"] == {"runc": {"path": "/bin/runc"}}
+    assert (said["DefaultRuntime"], said["OCIRuntime"]) == ("runc", "/bin/runc")
