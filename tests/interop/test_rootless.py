@@ -426,7 +426,7 @@ KILLED = (
     ("exec", "box", "sh", "-c", "chown 7:8 /far; sleep 609"),
     ("build", "--no-cache", "-q", "CONTEXT"),
 )
-KILLS = int(os.environ.get("SCOW_ROOTLESS_KILLS", "10"))
+KILLS = int(os.environ.get("SCOW_ROOTLESS_KILLS", "8"))
 
 
 @pytest.mark.timeout(900)

@@ -133,3 +133,7 @@ def test_sequences_of_two_calls_end_as_with_the_kernel():
             who = new or who
         found = kernels(list(steps))
         assert (successes, tuple(who.users), who.effective, who.permitted) == found, steps
+
+
+def test_groups_are_kept_in_the_kernels_order():
+    assert of(5, 6, (50, 7, 1234)).supplementary == (7, 50, 1234)
