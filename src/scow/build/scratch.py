@@ -11,6 +11,7 @@ Each holds a ``lock`` that the build has for as long as it lives.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from contextlib import ExitStack
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Self
 
 from scow.base.files import remove_tree
 from scow.base.locks import FileLock
-from scow.errors import ScowError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,10 +52,10 @@ class Scratch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
-        remove_tree(self.path)
-        if self._memory:
-            remove_tree(self._memory)
+        with self._stack:  # the locks are held to the end: nobody else removes them, too
+            remove_tree(self.path)
+            if self._memory:
+                remove_tree(self._memory)
 
     @property
     def memory(self) -> str:
@@ -69,23 +69,36 @@ class Scratch:
 
 
 def _take(path: str, stack: ExitStack) -> None:
-    """Make a directory and hold its lock."""
-    os.mkdir(path, 0o711)
-    stack.enter_context(FileLock(os.path.join(path, "lock")).exclusive())
+    """Make a directory and hold its lock; a sweep may have met it before it was locked, and removed it."""
+    lock = os.path.join(path, "lock")
+    while True:
+        os.makedirs(path, exist_ok=True)
+        with ExitStack() as held:
+            held.enter_context(FileLock(lock).exclusive())
+            if os.path.exists(lock):
+                os.chmod(path, 0o711)  # noqa: S103 - others pass through to what is mounted in it
+                stack.push(held.pop_all())
+                return
 
 
 def _sweep(top: str, prefix: str) -> None:
     """Remove the places of builds that are gone."""
     for name in os.listdir(top):
+        if not name.startswith(prefix):
+            continue
         path = os.path.join(top, name)
-        if not name.startswith(prefix) or not os.path.isfile(os.path.join(path, "lock")):
+        try:
+            # never made: its owner may be removing the place at this moment, and would find it there again
+            lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
             continue
         try:
-            with FileLock(os.path.join(path, "lock")).exclusive(timeout=0):
-                pass
-        except ScowError:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_tree(path)
+        except BlockingIOError:
             continue  # alive
-        remove_tree(path)
+        finally:
+            os.close(lock)
 
 
 def _memory_top(run_root: str) -> str:
