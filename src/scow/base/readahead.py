@@ -3,7 +3,7 @@
 
 Inflating a layer and hashing, keeping and looking through what comes out take about as long; both leave Python's lock
 alone. One layer alone then keeps two cores busy; where others do, the bytes had better stay with one thread, in the
-cache of one core. Measured: docs/measurements.md, "Transfers".
+cache of one core. Measured: docs/measurements.md, "Beside docker".
 """
 
 from __future__ import annotations
