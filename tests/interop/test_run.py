@@ -156,6 +156,12 @@ def test_memory_is_limited(scow):
     assert done.returncode != 0
 
 
+def test_a_detached_container_that_removes_itself_leaves_no_directory(scow):
+    for command in ("true", "sleep 0.5"):
+        scow("run", "--rm", "-d", "--network", "none", IMAGE, "sh", "-c", command)
+        assert until(lambda: os.listdir(f"{scow.root}/containers") == [])
+
+
 # ------------------------------------------------------------------ killed
 
 

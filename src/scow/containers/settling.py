@@ -128,8 +128,8 @@ def has_ended(service: Containers, identity: str) -> None:
     container = service.store.get(identity)
     if container is None:
         return
+    service.unmount_all(container)  # first: what is mounted in a directory keeps it from being removed
     settled = settle(service, container)
-    service.unmount_all(container)
     if settled is None or settled.status != EXITED or not should_restart(settled):
         return
     pause = _pause(settled)
