@@ -10,14 +10,10 @@ import sys
 _COLLECT_EVERY = 50_000
 """Objects between two looks for garbage: short commands never look, long ones seldom (measured: 3 ms of ``run``)."""
 
-_TURN = 0.0005
-"""Seconds before a thread that has Python's lock hands it to one that waits: those who wait here feed a core."""
-
 
 def main() -> int:
     """Run the command line of this process and end it with its exit status."""
     gc.set_threshold(_COLLECT_EVERY)
-    sys.setswitchinterval(_TURN)
     from scow.cli.main import main as cli_main
 
     status = cli_main(sys.argv[1:])
