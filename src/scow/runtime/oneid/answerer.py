@@ -84,7 +84,10 @@ class Answerer:
     def leave(self) -> None:
         """Let it live for as long as the container does, also when this process has ended."""
         if self._lifeline >= 0:
-            os.write(self._lifeline, b"x")
+            try:
+                os.write(self._lifeline, b"x")
+            except BrokenPipeError:
+                pass  # the container has ended already, and it with it
             os.close(self._lifeline)
             self._lifeline = -1
 
