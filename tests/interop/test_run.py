@@ -208,7 +208,7 @@ def test_a_detached_container_lives_by_itself(scow):
 
 
 def test_it_goes_by_itself_when_asked_to(scow):
-    identity = scow("run", "-d", "--rm", "--network", "none", IMAGE, "sh", "-c", "sleep 0.3; exit 4")
+    identity = scow("run", "-d", "--rm", "--network", "none", IMAGE, "sh", "-c", "sleep 3; exit 4")
     assert scow("wait", identity) == "4"
     assert until(lambda: traces(scow) == [])
 
