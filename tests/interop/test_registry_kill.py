@@ -96,6 +96,16 @@ def test_pulls(tmp_path):
     assert resumed >= KILLS // 4
 
 
+def settled(count):
+    """Wait until a count of the registry stays: it reads on after its client was killed."""
+    found, since = count(), time.monotonic()
+    while time.monotonic() - since < 0.1:
+        time.sleep(0.01)
+        now = count()
+        if now != found:
+            found, since = now, time.monotonic()
+
+
 def test_pushes(tmp_path):
     image = made(2)
     killed = resumed = 0
@@ -115,6 +125,7 @@ def test_pushes(tmp_path):
             time.sleep(0.05)
             before = registry.upload_bytes_in()
             registry.rate = None
+            settled(registry.upload_bytes_in)
             again = start(tmp_path / "store", "push", name)
             out, _ = again.communicate()
             assert again.returncode == 0, (seed, out)
