@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from scow.runtime.oneid.server import main; main()"
 _SOCKET, _LIFELINE = 3, 4
 _BACKLOG = 16
+_DIRECTORY = "answers"
 _LONGEST = 100
 """Bytes that the path of a socket may have, a few less than the kernel takes (unix(7))."""
 
@@ -101,13 +102,24 @@ class Answerer:
 
 def socket_path(run_root: str) -> str:
     """A new place for a socket, in a directory that only this user can reach; the other end takes it away."""
-    directory = os.path.join(run_root, "answers")
+    directory = os.path.join(run_root, _DIRECTORY)
     if len(os.fsencode(directory)) > _LONGEST - 17:
         import tempfile
 
         return os.path.join(tempfile.mkdtemp(prefix="scow-", dir="/tmp"), "s")
     os.makedirs(directory, mode=0o700, exist_ok=True)
     return os.path.join(directory, os.urandom(8).hex())
+
+
+def remove_socket(path: str) -> None:
+    """Take away what :func:`socket_path` gave, with the directory made for it alone."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    directory = os.path.dirname(path)
+    if os.path.basename(directory) != _DIRECTORY:
+        os.rmdir(directory)
 
 
 def become(process_document: dict[str, Any], config_path: str) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 from scow.errors import ScowError, UnavailableError
 from scow.linux import owners, process
 from scow.linux.notify import Listener, read_string
-from scow.runtime.oneid.answerer import socket_path
+from scow.runtime.oneid.answerer import remove_socket, socket_path
 from scow.runtime.oneid.calls import abis, asking_devices
 from scow.runtime.oneid.credentials import DAC_OVERRIDE, MKNOD
 from scow.runtime.oneid.looking import signed
@@ -77,10 +77,7 @@ class Devices:
         self._door.close()
         os.close(self._stop_reader)
         os.close(self._stop)
-        try:
-            os.unlink(self._path)
-        except FileNotFoundError:
-            pass
+        remove_socket(self._path)
 
     def _wait(self) -> None:
         try:

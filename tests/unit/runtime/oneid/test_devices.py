@@ -50,12 +50,15 @@ def started(monkeypatch):
     return found
 
 
-def test_a_step_that_asks_nothing_starts_nothing_and_leaves_nothing(tmp_path, started):
+@pytest.mark.parametrize("deeper", ["", "d" * 100])  # the second is too long for a socket, which lies in /tmp then
+def test_a_step_that_asks_nothing_starts_nothing_and_leaves_nothing(tmp_path, started, deeper):
     document = {"linux": {}}
-    with devices.Devices(document, str(tmp_path)):
+    run_root = tmp_path / deeper
+    with devices.Devices(document, str(run_root)):
         path = document["linux"]["seccomp"]["listenerPath"]
         assert os.path.exists(path)
     assert not os.path.exists(path)
+    assert path.startswith(str(run_root)) or not os.path.exists(os.path.dirname(path))
     assert started == []
 
 
