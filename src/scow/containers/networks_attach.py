@@ -223,7 +223,7 @@ def settled(service: Containers, network: Network) -> Network:
         return network
     # Who names a subnet may have one that the host has too; none is chosen that hides a part of the host's.
     outside = [] if network.fixed else service.wiring.taken_outside()
-    return service.networks.settle_subnet(network, lambda: [*bridge.taken_subnets(network.link), *outside])
+    return service.networks.settle_subnet(network, lambda: [*service.wiring.taken_beside(network.link), *outside])
 
 
 def settle(service: Containers, network: Network) -> Network:

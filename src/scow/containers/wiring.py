@@ -58,6 +58,9 @@ class Wiring(Protocol):
             make: Whether the place is made when it is not there; else ``work`` finds nothing.
         """
 
+    def taken_beside(self, link: str) -> list[Subnet]:
+        """Subnets that are in use where the bridges are, but for those of one link; within ``call``."""
+
     def taken_outside(self) -> list[Subnet]:
         """Subnets of the host that its own bridges, where they are elsewhere, must not hide; within ``call``."""
 
@@ -108,6 +111,10 @@ class HostWiring:
         """Call it here."""
         del make
         return work()
+
+    def taken_beside(self, link: str) -> list[Subnet]:
+        """The host's own."""
+        return bridge.taken_subnets(link)
 
     def taken_outside(self) -> list[Subnet]:
         """The bridges are where the host's links are."""

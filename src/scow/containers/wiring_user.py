@@ -103,6 +103,10 @@ class UserWiring:
         finally:
             os.close(namespace)
 
+    def taken_beside(self, link: str) -> list[Subnet]:
+        """Other bridges', and the carrier's, whose link may still be without its final address."""
+        return [*bridge.taken_subnets(link, usermode.LINK), *usermode.carrier_subnets()]
+
     def taken_outside(self) -> list[Subnet]:
         """Those the host has ways to."""
         return self._at_home(bridge.taken_subnets)

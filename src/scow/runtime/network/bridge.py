@@ -88,15 +88,17 @@ def locked() -> Iterator[None]:
         os.close(fd)
 
 
-def taken_subnets(but: str = "") -> list[Subnet]:
+def taken_subnets(*but: str) -> list[Subnet]:
     """Networks this host has ways to, without its default way.
 
     Args:
-        but: A link whose ways do not count.
+        but: Links whose ways do not count.
     """
     with Netlink() as kernel_routes:
-        index = kernel_routes.link(but) if but else 0
-        return [Subnet(first, prefix) for first, prefix, link in kernel_routes.routes() if prefix and link != index]
+        without = {kernel_routes.link(name) for name in but}
+        return [
+            Subnet(first, prefix) for first, prefix, link in kernel_routes.routes() if prefix and link not in without
+        ]
 
 
 def bring_up(bridge: Bridge) -> firewall.Loading | None:

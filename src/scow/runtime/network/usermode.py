@@ -26,6 +26,7 @@ import time
 from scow.errors import DeniedError, UnavailableError, UnsupportedError
 from scow.linux import process
 from scow.linux.namespaces import run_in, run_new
+from scow.runtime.network.addresses import Subnet
 from scow.runtime.network.netlink import Netlink
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -38,8 +39,11 @@ TUN = "/dev/net/tun"
 TUN_REMEDY = f"modprobe tun; chmod 666 {TUN}"
 """What lets users make links whose packets a program carries; udev's rules do so everywhere."""
 _SECONDS = 10.0
+_SLIRP_SUBNET = Subnet.parse("10.0.2.0/24")
 MTU = 65520
 """Bytes of a packet: a program carries them out, which is the faster the larger they are."""
+LINK = "tap0"
+"""The carrier's link in the namespace."""
 PASTA_SERVER, SLIRP_SERVER = "169.254.1.1", "10.0.2.3"
 """Where the carriers answer questions about names, by asking the host's name servers."""
 # pasta has no descriptor to end by, so a shell waits for it; and it may close what it was not told of, so that the
@@ -89,6 +93,15 @@ def is_usable() -> bool:
     """Whether everything is there that networks of a user's own need."""
     carried = any(process.find_program(name) for name in ("slirp4netns", "pasta"))
     return carried and bool(process.find_program("nft")) and os.access(TUN, os.R_OK | os.W_OK)
+
+
+def carrier_subnets() -> list[Subnet]:
+    """The networks that the carrier's link has, or will have in a moment.
+
+    slirp4netns gives its link an address before the length of its prefix, so that for a while there seems to be a way
+    to all of 10.0.0.0/8. What pasta's link has is the host's.
+    """
+    return [_SLIRP_SUBNET] if process.find_program("slirp4netns") else []
 
 
 def open_uplink(run_root: str, hold: int = -1) -> Uplink:
@@ -227,7 +240,7 @@ def _start(directory: str) -> tuple[int, int]:
     try:
         if slirp:
             words = [slirp, "--configure", f"--mtu={MTU}", "--disable-host-loopback", f"--exit-fd={_HOLD}"]
-            words += ["--netns-type=path", f"/proc/self/fd/{_NAMESPACE}", "tap0"]
+            words += ["--netns-type=path", f"/proc/self/fd/{_NAMESPACE}", LINK]
             keep = {_NAMESPACE: namespace, _HOLD: reader}
             return namespace, process.spawn(words, stderr=log, keep=keep, session=True)
         return namespace, _start_pasta(pasta, directory, namespace, reader, log)
@@ -245,7 +258,7 @@ def _start_pasta(pasta: str, directory: str, namespace: int, reader: int, log: i
     with open(f"{directory}/namespace", "w", encoding="ascii"):
         pass
     words = ["/bin/sh", "-c", _PASTA, "scow-network", pasta, "--quiet", "--foreground", "--config-net", "--netns-only"]
-    words += ["--no-map-gw", "--dns-forward", PASTA_SERVER, "--ns-ifname", "tap0"]
+    words += ["--no-map-gw", "--dns-forward", PASTA_SERVER, "--ns-ifname", LINK]
     words += ["-t", "none", "-u", "none", "-T", "none", "-U", "none", "--netns", f"{directory}/namespace"]
 
     def start() -> int:
