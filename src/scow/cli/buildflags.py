@@ -11,11 +11,12 @@ import os
 from typing import TYPE_CHECKING
 
 from scow.cli.flags import Command, Flag
+from scow.cli.values import read_bytes, read_int
 from scow.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import Any, Final
 
     from scow.build.options import BuildOptions, Output, Secret
     from scow.cli.flags import Parsed
@@ -99,13 +100,14 @@ FLAGS = (
         choices=("auto", "none", "plain", "quiet", "rawjson", "tty"),
         help='Set type of progress output ("auto", "none", "plain", "quiet", "rawjson", "tty")',
     ),
-    Flag("provenance", kind="optional", implied="true", hidden=True, help='Shorthand for "--attest=type=provenance"'),
+    Flag("provenance", kind="string", hidden=True, help='Shorthand for "--attest=type=provenance"'),
     Flag("pull", help="Always attempt to pull all referenced images"),
     Flag("push", help="Push the result to its registry"),
     Flag("quiet", "q", help="Suppress the build output and print image ID on success"),
+    Flag("resource", kind="list", help='Limits of a step (format: "memory=1g,cpu-quota=50000")'),
     Flag("rewrite-timestamp", default=True, help='Give files that a "RUN" writes the time of its inputs'),
     Flag("rm", default=True, hidden=True, help="Remove intermediate containers after a successful build"),
-    Flag("sbom", kind="optional", implied="true", hidden=True, help='Shorthand for "--attest=type=sbom"'),
+    Flag("sbom", kind="string", hidden=True, help='Shorthand for "--attest=type=sbom"'),
     Flag("secret", kind="list", help='Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")'),
     Flag(
         "secrets-gate",
@@ -198,6 +200,18 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
     )
 
 
+_LIMITS: Final[Mapping[str, tuple[str, Callable[[str], int | str]]]] = {
+    "memory": ("Memory", read_bytes),
+    "memory-swap": ("MemorySwap", lambda text: -1 if text == "-1" else read_bytes(text)),
+    "cpu-shares": ("CpuShares", read_int),
+    "cpu-period": ("CpuPeriod", read_int),
+    "cpu-quota": ("CpuQuota", read_int),
+    "cpuset-cpus": ("CpusetCpus", str),
+    "cpuset-mems": ("CpusetMems", str),
+}
+"""Limits of a step: what a flag of the same name, or a field of ``--resource``, is in docker's documents."""
+
+
 def _check_attestations(flags: Parsed) -> None:
     """Take "no attestation", which is what is made, and refuse the others: nobody shall believe that one is there.
 
@@ -209,7 +223,7 @@ def _check_attestations(flags: Parsed) -> None:
         given = _attributes(text, "attest")
         wanted[given["type"]] = not _is_true(given.get("disabled", "false"))
     for name, text in (("provenance", flags.provenance), ("sbom", flags.sbom)):
-        if text is not None and text != "":
+        if text:
             pairs = dict(field.partition("=")[::2] for field in _fields(text) if "=" in field)
             wanted[name] = not _is_true(pairs.get("disabled", "false")) if pairs else _is_true(text)
     for name, on in wanted.items():
@@ -231,16 +245,23 @@ def _is_true(text: str) -> bool:
 
 
 def _resources(flags: Parsed) -> tuple[tuple[str, int | str], ...]:
-    """What was asked for of a step's limits."""
-    wanted = {
-        "Memory": flags.memory,
-        "MemorySwap": flags["memory-swap"],
-        "CpuShares": flags["cpu-shares"],
-        "CpuPeriod": flags["cpu-period"],
-        "CpuQuota": flags["cpu-quota"],
-        "CpusetCpus": flags["cpuset-cpus"],
-        "CpusetMems": flags["cpuset-mems"],
-    }
+    """What was asked for of a step's limits.
+
+    Raises:
+        InvalidArgumentError: There is no such limit, or it is no number.
+    """
+    wanted = {name: flags[flag] for flag, (name, _) in _LIMITS.items()}
+    for field in (field for text in flags.resource for field in _fields(text)):
+        flag, equals, value = field.partition("=")
+        if flag not in _LIMITS or not equals:
+            raise InvalidArgumentError(
+                f"invalid resource {field!r}", hint=f"write NAME=VALUE; the names are {', '.join(_LIMITS)}"
+            )
+        name, read = _LIMITS[flag]
+        try:
+            wanted[name] = read(value)
+        except ValueError as error:
+            raise InvalidArgumentError(f"invalid resource {field!r}: {error}") from None
     return tuple((name, value) for name, value in wanted.items() if value)
 
 

@@ -49,6 +49,7 @@ def test_outputs_give_names_and_archives_go_to_standard_output():
     [
         ("--provenance=false", "--sbom=false"),
         ("--provenance=0",),
+        ("--provenance", "false", "--sbom", "false"),
         ("--provenance=disabled=true",),
         ("--attest", "type=provenance,disabled=true", "--attest=type=sbom,disabled=true"),
         ("--attest=type=provenance,mode=max", "--provenance=false"),
@@ -61,11 +62,11 @@ def test_no_attestation_may_be_asked_for(words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--provenance",), "a provenance attestation"),
+        (("--provenance", "true"), "a provenance attestation"),
         (("--provenance=true",), "a provenance attestation"),
         (("--provenance=mode=max",), "a provenance attestation"),
         (("--provenance=mode=min,version=v1",), "a provenance attestation"),
-        (("--sbom",), "an SBOM attestation"),
+        (("--sbom", "true"), "an SBOM attestation"),
         (("--sbom=generator=docker/scout",), "an SBOM attestation"),
         (("--attest=type=provenance",), "a provenance attestation"),
         (("--attest=type=other",), "unknown attestation type 'other'"),
@@ -76,6 +77,18 @@ def test_no_attestation_may_be_asked_for(words):
 def test_attestations_are_refused_and_never_left_out_in_silence(words, message):
     with pytest.raises(InvalidArgumentError, match=message):
         options(*words)
+
+
+def test_limits_of_steps_in_one_flag():
+    one = options("--resource", "memory=64m,cpu-quota=50000", "--resource", "cpuset-cpus=0-1")
+    assert one == options("--memory", "64m", "--cpu-quota", "50000", "--cpuset-cpus", "0-1")
+    assert dict(one.resources) == {"Memory": 64 << 20, "CpuQuota": 50000, "CpusetCpus": "0-1"}
+
+
+@pytest.mark.parametrize("text", ["memory", "memory=x", "cpu-quota=1.5", "disk=1g", "=1"])
+def test_limits_that_mean_nothing(text):
+    with pytest.raises(InvalidArgumentError, match="invalid resource"):
+        options("--resource", text)
 
 
 def test_output_is_kept_whole_however_much_it_is():
