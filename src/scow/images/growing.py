@@ -8,6 +8,7 @@ depends on reading to the end can succeed with wrong bytes.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 
@@ -26,6 +27,7 @@ class GrowingFile:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._path = ""
+        self._identity = (0, 0)
         self._reached = 0
         self._round = 0
         self._state = "open"
@@ -36,11 +38,11 @@ class GrowingFile:
         """The file is there.
 
         Args:
-            path: Where.
+            path: Where; nobody else makes a file of this name before it has become a blob.
             reached: Bytes it holds already.
         """
         with self._condition:
-            self._path, self._reached = path, reached
+            self._path, self._identity, self._reached = path, _identity(os.stat(path)), reached
             self._condition.notify_all()
 
     def advance(self, reached: int) -> None:
@@ -87,9 +89,17 @@ class GrowingFile:
             return self._state == "verified" and self._round == round_
 
     def open(self) -> GrowingReader:
-        """A reader from the start; the file must have begun."""
+        """A reader from the start; the file must have begun.
+
+        Raises:
+            FileNotFoundError: It is a blob by now; what has its name, if anything, is another process's attempt.
+        """
         with self._condition:
-            return GrowingReader(self, self._path, self._round)
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            if _identity(os.fstat(fd)) != self._identity:
+                os.close(fd)
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path)
+            return GrowingReader(self, fd, self._round)
 
     def wait_beyond(self, position: int, round_: int) -> int:
         """Wait for bytes after ``position``.
@@ -112,19 +122,23 @@ class GrowingFile:
                 self._condition.wait()
 
 
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
 class GrowingReader:
     """Reads a growing file from its start to its verified end.
 
     Args:
         file: The file.
-        path: Where it is; it may be renamed meanwhile.
+        fd: A descriptor of it, which is closed with this.
         round_: The writer's round.
     """
 
-    def __init__(self, file: GrowingFile, path: str, round_: int) -> None:
+    def __init__(self, file: GrowingFile, fd: int, round_: int) -> None:
         self._file = file
         self.round = round_
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd = fd
         self._reached = 0
         self.position = 0
 
