@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, dataclass_transform
 if TYPE_CHECKING:
     from typing import TypeVar
 
-    R = TypeVar("R", bound="Record")
+    R = TypeVar("R", bound="Record | State")
 
 
 class _RecordType(type):
@@ -105,7 +105,7 @@ def _fill(made: object, kind: _RecordType, given: tuple[Any, ...], named: dict[s
 
 
 def replace(record: R, **changes: Any) -> R:
-    """A copy with some members changed.
+    """A copy with some members changed; the others are the same objects.
 
     Args:
         record: What to copy.

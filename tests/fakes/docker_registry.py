@@ -110,7 +110,19 @@ class Certificates:
         )
 
 
-class Tunnels:
+class _Served:
+    """Its ``server`` serves for the length of a ``with`` block."""
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Tunnels(_Served):
     """A proxy with a password that knows ``CONNECT`` only, and leads everybody to one address."""
 
     def __init__(self, host, port, credentials):
@@ -149,16 +161,8 @@ class Tunnels:
         except OSError:
             pass
 
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
 
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class TokenServer:
+class TokenServer(_Served):
     """Signs JWTs for docker-registry with openssl; knows one user, and lets everybody pull from ``public/``."""
 
     def __init__(self, folder, users):
@@ -190,14 +194,6 @@ class TokenServer:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.realm = f"http://127.0.0.1:{self.server.server_address[1]}/token"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
 
     def answer(self, handler, query):
         user = ""

@@ -12,9 +12,11 @@ import tarfile
 from scow.distribution.client import RegistryClient
 from scow.distribution.session import RetryPolicy
 from scow.engine import Engine
+from scow.images.places import Copier, parse_place
 from scow.images.transfer import Transfers, TransferSettings
 from scow.settings import Settings
 
+AMD, ARM = {"os": "linux", "architecture": "amd64"}, {"os": "linux", "architecture": "arm64"}
 QUICK = RetryPolicy(attempts=3, first=0.001, longest=0.002, patience=1.0)
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -115,3 +117,9 @@ def transfers(store, progress=None, options=None, retry=QUICK):
         progress or (lambda _event: None),
         client,
     )
+
+
+def copied(store, source, target, **kwargs):
+    """Copy from place to place; gives the digest."""
+    with transfers(store) as moving:
+        return Copier(moving, **kwargs).copy(parse_place(source), parse_place(target))

@@ -84,7 +84,9 @@ def test_steps_are_not_on_the_hosts_network_unless_asked(scow, ctx):
 
 
 def test_steps_that_run_at_once_listen_on_the_same_port(scow, ctx):
-    listen = "RUN nc -l -p 4321 > /got & sleep 1; echo it | nc -w 1 127.0.0.1 4321; sleep 1; grep it /got"
+    hear = "sleep 100 | nc -l -p 4321 > /got &"  # nc ends with its input, which must not be before what it is sent
+    send = "until { echo it; sleep 1; } | nc 127.0.0.1 4321; do sleep 0.2; done"
+    listen = f"RUN {hear} {send}; grep it /got"
     build(scow, write(ctx, f"FROM BASE AS a\n{listen}\nFROM BASE AS b\n{listen}\nFROM a\nCOPY --from=b /got /b\n"))
 
 

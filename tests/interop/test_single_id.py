@@ -49,24 +49,24 @@ class Confined(User):
         return [*words[:2], f"{self.tools}/venv/bin/python", launcher, *words[2:]]
 
 
-@pytest.fixture
-def one(tools, place):  # noqa: F811
-    """The user with one id; nothing of hers runs when the test has ended."""
-    user = User(tools, "scowone", f"{place}/one")
+def lent(user):
+    """A user with an image; nothing of hers runs when the test has ended."""
     user.load(base(), "bb:1")
     yield user
     user.end()
     assert until(lambda: user.processes() == []), user.processes()
+
+
+@pytest.fixture
+def one(tools, place):  # noqa: F811
+    """The user with one id."""
+    yield from lent(User(tools, "scowone", f"{place}/one"))
 
 
 @pytest.fixture
 def confined(tools, place):  # noqa: F811
     """Root in an ordinary container."""
-    user = Confined(tools, "root", f"{place}/confined")
-    user.load(base(), "bb:1")
-    yield user
-    user.end()
-    assert until(lambda: user.processes() == []), user.processes()
+    yield from lent(Confined(tools, "root", f"{place}/confined"))
 
 
 def build(user: User, text: str, name: str = "made:1", *flags: str) -> str:

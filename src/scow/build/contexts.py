@@ -12,7 +12,8 @@ from scow.build.origins import ContextOrigin
 from scow.build.remote import is_git, is_http, parse_git
 from scow.build.sources import DirTree, resolve
 from scow.dockerfile.ignore import read as read_patterns
-from scow.dockerfile.platforms import KEEP_GIT_ARGUMENT, is_true
+from scow.dockerfile.platforms import KEEP_GIT_ARGUMENT
+from scow.dockerfile.text import TRUE
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError
 from scow.record import Record
 
@@ -169,7 +170,7 @@ class ContextOpener:
         url = f"https://{where}" if where.startswith("github.com/") else where
         source = parse_git(url)
         if source.keep_git_dir is None:
-            source = source._replace(keep_git_dir=is_true(self._options.build_args.get(KEEP_GIT_ARGUMENT, "")))
+            source = source._replace(keep_git_dir=self._options.build_args.get(KEEP_GIT_ARGUMENT, "") in TRUE)
         return GitCheckout(source, self._scratch, self._options.environ).fetch()
 
     def _patterns(self, root: str, dockerfile: str) -> tuple[str, ...]:

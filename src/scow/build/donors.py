@@ -16,7 +16,7 @@ import hashlib
 import os
 import time
 from array import array
-from typing import TYPE_CHECKING, Self, TypeGuard
+from typing import TYPE_CHECKING, Self
 
 from scow.build.context import ContextTree
 from scow.errors import ScowError
@@ -152,11 +152,6 @@ class Donors:
 def _binary(digest: str) -> bytes:
     """A digest in bytes; none for what is no plain file, or has more to it than its content."""
     return bytes.fromhex(digest) if len(digest) == 2 * _BYTES else b""
-
-
-def is_context(tree: SourceTree) -> TypeGuard[ContextTree]:
-    """Whether digests of a tree's files are remembered."""
-    return isinstance(tree, ContextTree)
 
 
 def request_of(trees: Sequence[ContextTree], sources: Sequence[str], target: str) -> str:

@@ -53,11 +53,6 @@ class Draft(State):
         """What ``FROM image`` begins with."""
         return cls(base.platform, base.config, list(base.history), len(base.history), base.author)
 
-    def again(self) -> Draft:
-        """The same, to be changed apart from this one."""
-        members = (self.platform, self.config, list(self.history), self.inherited, self.author, self.commanded)
-        return Draft(*members, self.extra)
-
     def copy(self) -> Draft:
         """What ``FROM stage`` begins with: triggers are not inherited."""
         return Draft(self.platform, replace(self.config, on_build=()), list(self.history), self.inherited, self.author)

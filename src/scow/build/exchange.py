@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scow.dockerfile.platforms import INLINE_CACHE_ARGUMENT, is_true
+from scow.dockerfile.platforms import INLINE_CACHE_ARGUMENT
+from scow.dockerfile.text import TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -87,7 +88,7 @@ def note_inline(options: BuildOptions, cache: BuildCache, plan: Plan, solver: So
         made: What was built; its draft is changed.
     """
     asked = any(attributes.get("type") == "inline" for attributes in options.cache_to)
-    if options.squash or not (asked or is_true(options.build_args.get(INLINE_CACHE_ARGUMENT, ""))):
+    if options.squash or not (asked or options.build_args.get(INLINE_CACHE_ARGUMENT, "") in TRUE):
         return
     from scow.build.cacheremote import INLINE, records_of
 

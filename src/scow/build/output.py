@@ -142,14 +142,12 @@ def squash(shop: Workshop, made: Made) -> Made:
     layer = LayerRef(diff, size, usage, solved.time)
     start = Solved(None, (), 0) if how == "all" else Solved(solved.base, (), solved.time)
     merged = shop.place(start, layer)
-    draft = made.draft.again()
-    kept = 0 if how == "all" else draft.inherited
-    draft.history = [
-        entry if index < kept else replace(entry, empty_layer=True) for index, entry in enumerate(draft.history)
+    kept = 0 if how == "all" else made.draft.inherited
+    history = [
+        entry if index < kept else replace(entry, empty_layer=True) for index, entry in enumerate(made.draft.history)
     ]
+    draft = replace(made.draft, history=history, inherited=kept)
     draft.record("# scow: squashed", layer=True)
-    if how == "all":
-        draft.inherited = 0
     return Made(merged, draft, None if how == "all" else made.base, made.created)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 
+from scow.cli.flags import FALSE, TRUE
 from scow.cli.values import quote, read_bytes, split_csv
 
 TYPE_CHECKING = False
@@ -276,8 +277,8 @@ def _tmpfs_field(options: dict[str, Any], name: str, value: str) -> None:
 
 
 def _bool(name: str, value: str) -> bool:
-    if value in {"1", "t", "T", "true", "TRUE", "True"}:
+    if value in TRUE:
         return True
-    if value in {"0", "f", "F", "false", "FALSE", "False"}:
+    if value in FALSE:
         return False
     raise ValueError(f"invalid value for {name}: {value}")

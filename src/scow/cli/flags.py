@@ -81,8 +81,8 @@ if TYPE_CHECKING:
         "enum",
     ]
 
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+TRUE = ("1", "t", "T", "true", "TRUE", "True")
+FALSE = ("0", "f", "F", "false", "FALSE", "False")
 _REPEATED = ("list", "csv", "filter")
 
 
@@ -417,8 +417,8 @@ def _find_short(command: Command, letter: str) -> Flag | None:
 
 
 def _help_value(command: Command, text: str) -> bool:
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
+    if text in TRUE or text in FALSE:
+        return text in TRUE
     raise _refusal(command, "--help", text, _not_a_bool(text))
 
 
@@ -430,9 +430,9 @@ def _store(command: Command, flag: Flag, text: str, values: dict[str, Any]) -> N
 
         note(f"Flag --{flag.name} has been deprecated, {flag.deprecated}")
     if kind == "bool":
-        if text in _TRUE:
+        if text in TRUE:
             values[flag.name] = True
-        elif text in _FALSE:
+        elif text in FALSE:
             values[flag.name] = False
         else:
             raise _refusal(command, flag.label, text, _not_a_bool(text))

@@ -10,6 +10,7 @@ import os
 
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
 from scow.linux import capabilities, cgroups, cpusets
+from scow.runtime.oci import RUNTIMES
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _MILLISECOND = 1_000_000
 _RESTART = ("", "no", "always", "unless-stopped", "on-failure")
 _LOG_DRIVERS = frozenset({"json-file", "local", "none", "k8s-file", "journald"})
 _LOG_OPTIONS = frozenset({"max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag"})
-_RUNTIMES = frozenset({"", "runc", "crun", "io.containerd.runc.v2"})
+_RUNTIMES = frozenset({"", *RUNTIMES, "io.containerd.runc.v2"})
 
 
 def check(config: Mapping[str, Any], host: dict[str, Any]) -> list[str]:

@@ -43,7 +43,7 @@ def _without_idle(found: list[diff.Change], upper: str, lower: str | None) -> li
     """
     kept: list[diff.Change] = []
     for change in reversed(found):  # sorted by path: what is in a directory comes before it here
-        inner = bool(kept) and kept[-1].path.startswith(change.path.rstrip("/") + "/")
+        inner = bool(kept) and kept[-1].path.startswith(change.path + "/")
         if inner or not _is_idle(change, upper, lower):
             kept.append(change)
     return kept[::-1]

@@ -74,8 +74,7 @@ def stop(service: Containers, container: Container, seconds: int | None = None, 
     if not container.is_alive:
         return
     if container.status == PAUSED:
-        unpause(service, container)
-        container = service.store.get(container.id) or container
+        container = unpause(service, container)
     asked = signal_number(name or container.config.get("StopSignal") or "SIGTERM")
     patience = container.config.get("StopTimeout") if seconds is None else seconds
     if patience is None:
@@ -97,7 +96,7 @@ def kill_and_wait(service: Containers, container: Container) -> None:
     service.note("kill", container, signal=str(int(signal.SIGKILL)))
     send(container, signal.SIGKILL)
     if container.status == PAUSED:
-        unpause(service, container)
+        container = unpause(service, container)
     left = settling.wait_end(service, container, _KILL_SECONDS)
     if left is not None and left.is_alive:
         raise UnavailableError(f"container {container.id} does not end although it was killed")
@@ -144,8 +143,11 @@ def pause(service: Containers, container: Container) -> None:
     service.note("pause", container)
 
 
-def unpause(service: Containers, container: Container) -> None:
+def unpause(service: Containers, container: Container) -> Container:
     """Let a halted container go on.
+
+    Returns:
+        Its record as it is now.
 
     Raises:
         ConflictError: It is not halted.
@@ -155,6 +157,7 @@ def unpause(service: Containers, container: Container) -> None:
     service.runtime_of(container).call("resume", container.id)
     service.store.update(container.id, status=RUNNING)
     service.note("unpause", container)
+    return container._replace(status=RUNNING)
 
 
 def remove(service: Containers, container: Container, *, force: bool = False, volumes: bool = False) -> None:

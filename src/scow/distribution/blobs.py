@@ -16,7 +16,7 @@ from scow.base.streams import BlobMismatchError, HashingWriter
 from scow.distribution import spec
 from scow.distribution.wire import ConnectionLostError
 from scow.errors import ScowError
-from scow.oci.mediatype import is_nondistributable
+from scow.oci.mediatype import is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -226,7 +226,7 @@ def _request(repository: Repository, session: Session, desc: Descriptor, headers
     what = f"blob {desc.digest} of {repository.shown}"
     scopes: tuple[Scope, ...] = ()
     path = ""
-    if desc.urls and is_nondistributable(desc.media_type):
+    if is_foreign(desc):
         # it is not in the registry, and the registry's credentials stay away from elsewhere
         path = desc.urls[0]
     else:

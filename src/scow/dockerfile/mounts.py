@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 from scow.dockerfile import suggest
 from scow.dockerfile.ast import Device
 from scow.dockerfile.errors import FlagValueError
+from scow.dockerfile.text import FALSE, TRUE
 from scow.record import Record
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ _KEYS: Final = (
     "type", "from", "source", "target", "readonly", "readwrite", "id", "sharing", "required", "size", "mode", "uid",
     "gid", "env",
 )  # fmt: skip
-_TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _SIZE: Final = re.compile(r"\+?([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE)
 
 
@@ -237,9 +236,9 @@ def _either(allowed: tuple[str, ...]) -> str:
 
 
 def _boolean(name: str, text: str) -> bool:
-    if text in _TRUE:
+    if text in TRUE:
         return True
-    if text in _FALSE:
+    if text in FALSE:
         return False
     raise FlagValueError(f"invalid value for {name}: {text!r}")
 

@@ -52,14 +52,6 @@ class GlobalScope(Record):
     declared: frozenset[str]
 
 
-def is_true(text: str) -> bool:
-    """Whether a build argument switches something on.
-
-    Source: Go strconv, ParseBool.
-    """
-    return text in {"1", "t", "T", "true", "TRUE", "True"}
-
-
 def automatic_args(build: Platform, target: Platform, stage: str = "") -> dict[str, str]:
     """BUILDPLATFORM, TARGETARCH and their kin.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What counts as white space where the Dockerfile's grammar was written down: in Go."""
+"""What counts as white space, and as true, where the Dockerfile's grammar was written down: in Go."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ SPACES: Final = (
     "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 )
 """The characters with Unicode's White_Space property. ``str.strip()`` would take U+001C to U+001F too."""
+
+TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+"""What a switch can be set to. Source: Go strconv, ParseBool."""
 
 _SPACE_SET: Final = frozenset(SPACES)
 

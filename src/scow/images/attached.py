@@ -16,7 +16,7 @@ from scow.errors import NotFoundError, ScowError
 from scow.images.copying import Tree
 from scow.oci.decode import decode_index, decode_manifest
 from scow.oci.digest import Digest
-from scow.oci.mediatype import is_index, is_nondistributable
+from scow.oci.mediatype import is_foreign, is_index
 from scow.oci.model import Descriptor
 
 if TYPE_CHECKING:
@@ -109,10 +109,7 @@ class Attached:
             tree.walk(desc, 0)
         except NotFoundError:
             return False
-        return all(
-            blob.digest in self._content or (is_nondistributable(blob.media_type) and blob.urls)
-            for blob in tree.blobs.values()
-        )
+        return all(blob.digest in self._content or is_foreign(blob) for blob in tree.blobs.values())
 
     # ------------------------------------------------------------------ keeping
 
@@ -136,8 +133,7 @@ class Attached:
         owner = f"image:{image}"
         with self._leases.hold("attach") as lease:
             for blob in tree.blobs.values():
-                foreign = is_nondistributable(blob.media_type) and blob.urls
-                if not foreign and not self._content.hold(blob.digest, lease):
+                if not is_foreign(blob) and not self._content.hold(blob.digest, lease):
                     self._bring(source, blob, lease)
             self._content.put_many(list(tree.raws.values()), lease)
             with self._db.write() as connection:

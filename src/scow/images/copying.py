@@ -19,7 +19,7 @@ from scow.distribution.repository import Repository
 from scow.errors import CorruptError, LimitError
 from scow.images.fetching import first_failure
 from scow.oci.decode import MAX_MANIFEST_SIZE, decode_index, decode_manifest
-from scow.oci.mediatype import is_index, is_nondistributable
+from scow.oci.mediatype import is_foreign, is_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +172,7 @@ class _Moving:
 
     def _blob(self, desc: Descriptor, check: Callable[[], None]) -> int:
         task = desc.digest.encoded[:12]
-        if is_nondistributable(desc.media_type) and desc.urls:
+        if is_foreign(desc):
             self.progress(Event(task, "Skipped foreign layer"))
             return 0
 

@@ -126,7 +126,7 @@ class Copier:
     def only(self, origin: Source, place: Place) -> Callable[[Descriptor], Descriptor]:
         """What chooses one manifest of what a place has under a name: the one for the wanted platform."""
         wanted = self.transfers.platform(self.platform)
-        shown = Reference.parse(place.name) if place.kind == REGISTRY else Reference("localhost", place.name or "image")
+        shown = reference_of(place)
 
         def chosen(top: Descriptor) -> Descriptor:
             if self.platform and not is_index(top.media_type):
@@ -187,6 +187,11 @@ class Copier:
         path = os.path.join(self.transfers.content.root, "tmp")
         os.makedirs(path, mode=0o711, exist_ok=True)
         return path
+
+
+def reference_of(place: Place) -> Reference:
+    """What an image at a place is called in messages."""
+    return Reference.parse(place.name) if place.kind == REGISTRY else Reference("localhost", place.name or "image")
 
 
 def take_one(origin: LayoutDirectory, top: Descriptor, target: LayoutDirectory) -> None:

@@ -265,7 +265,7 @@ class Puller:
     def _look(self) -> None:
         """Find out how layers are kept here: a new store does not know, and the registry's answers take as long."""
         try:
-            _ = self.snapshots.kind
+            self.snapshots.find_out()
         except ScowError:
             return  # who unpacks meets it again
 

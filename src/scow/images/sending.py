@@ -268,7 +268,7 @@ class _Sending:
     def blob(self, desc: Descriptor, task: str) -> None:
         """Send one blob."""
         progress = self.pusher.progress
-        if mediatype.is_nondistributable(desc.media_type) and desc.urls:
+        if mediatype.is_foreign(desc):
             progress(Event(task, "Skipped foreign layer"))
             return
         endpoint = self.repository.origin.endpoint

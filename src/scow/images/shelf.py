@@ -18,7 +18,7 @@ from scow.errors import NotFoundError
 from scow.images.attached import Attached
 from scow.images.copying import copy
 from scow.images.dockerarchives import spellings
-from scow.images.places import DOCKER_ARCHIVE, REGISTRY, STORE, replacing, take_one, unpack_layout
+from scow.images.places import DOCKER_ARCHIVE, REGISTRY, STORE, reference_of, replacing, take_one, unpack_layout
 from scow.images.pulling import choose
 from scow.images.wholes import find_whole, keep_whole, whole_of
 from scow.oci.decode import decode_index
@@ -161,7 +161,7 @@ class Shelf:
             names = [name] if name is not None else []
             chosen = 0
             if offer.document is not None:
-                best = choose(offer.images, self._transfers.platform(), _shown(source))
+                best = choose(offer.images, self._transfers.platform(), reference_of(source))
                 chosen = [desc.digest for desc in offer.images].index(best.digest)
             if source.kind == REGISTRY:
                 pulled = Reference.parse(source.name)
@@ -265,10 +265,6 @@ class Shelf:
             platform=transfers.platform(self._copier.platform),
             progress=transfers.progress,
         )
-
-
-def _shown(place: Place) -> Reference:
-    return Reference.parse(place.name) if place.kind == REGISTRY else Reference("localhost", place.name or "image")
 
 
 def _is_attestation(desc: Descriptor) -> bool:

@@ -6,6 +6,10 @@ Source: OCI image-spec v1.1, media-types.md; Docker image manifest v2, schema 2.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from scow.oci.model import Descriptor
+
 OCI_MANIFEST_V1 = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX_V1 = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG_V1 = "application/vnd.oci.image.config.v1+json"
@@ -84,6 +88,14 @@ def is_layer(media_type: str) -> bool:
 def is_nondistributable(media_type: str) -> bool:
     """Whether the layer may not be pushed; it is fetched from its ``urls``."""
     return media_type in _NONDISTRIBUTABLE
+
+
+def is_foreign(desc: Descriptor) -> bool:
+    """Whether a blob is elsewhere: it may not be pushed, and its descriptor says where it is fetched from.
+
+    Source: OCI image-spec v1.1, layer.md, "Non-Distributable Layers"; descriptor.md, ``urls``.
+    """
+    return bool(desc.urls) and is_nondistributable(desc.media_type)
 
 
 def is_docker(media_type: str) -> bool:

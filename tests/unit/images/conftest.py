@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from fakes.registry import FakeRegistry
 from fakes.stores import Store
 
 
@@ -24,3 +25,16 @@ def patient_disk(monkeypatch):
     for name in ("fsync", "fdatasync"):
         monkeypatch.setattr(os, name, lambda _fd: None)
     monkeypatch.setattr("scow.linux.kernel.syncfs", lambda _fd: None)
+
+
+@pytest.fixture
+def registry():
+    with FakeRegistry() as fake:
+        yield fake
+
+
+@pytest.fixture
+def other():
+    """Another registry."""
+    with FakeRegistry() as fake:
+        yield fake

@@ -9,40 +9,21 @@ import tarfile
 
 import pytest
 
-from fakes.imaging import GZIP, OCI_MANIFEST, Made, descriptor, digest_of, engine, index, transfers
+from fakes.imaging import AMD, ARM, GZIP, OCI_MANIFEST, Made, copied, descriptor, digest_of, engine, index, transfers
 from fakes.registry import FakeRegistry
 from scow.errors import CorruptError, InvalidArgumentError, NotFoundError, ScowError
 from scow.images.indexes import Changes, Indexes, NoSuchIndexError
 from scow.images.packing import parse_compression
-from scow.images.places import Copier, Place, parse_place
+from scow.images.places import Place, parse_place
 from scow.images.prune import collect
 from scow.images.pulling import NoPlatformError
 from scow.images.remote import delete_remote, inspect_remote, list_tags, outdated, version_key
 from scow.oci.reference import Reference
 
-AMD, ARM = {"os": "linux", "architecture": "amd64"}, {"os": "linux", "architecture": "arm64"}
-
-
-@pytest.fixture
-def registry():
-    with FakeRegistry() as fake:
-        yield fake
-
-
-@pytest.fixture
-def other():
-    with FakeRegistry() as fake:
-        yield fake
-
 
 @pytest.fixture
 def store(tmp_path):
     return engine(tmp_path / "store")
-
-
-def copied(store, source, target, **kwargs):
-    with transfers(store) as moving:
-        return Copier(moving, **kwargs).copy(parse_place(source), parse_place(target))
 
 
 def signed(registry, name, subject):

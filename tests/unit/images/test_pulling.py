@@ -29,12 +29,6 @@ AMD, ARM = {"os": "linux", "architecture": "amd64"}, {"os": "linux", "architectu
 
 
 @pytest.fixture
-def registry():
-    with FakeRegistry() as fake:
-        yield fake
-
-
-@pytest.fixture
 def store(tmp_path):
     return engine(tmp_path / "store")
 

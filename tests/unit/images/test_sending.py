@@ -17,12 +17,6 @@ from scow.oci.reference import Reference
 
 
 @pytest.fixture
-def registry():
-    with FakeRegistry() as fake:
-        yield fake
-
-
-@pytest.fixture
 def store(tmp_path):
     return engine(tmp_path / "store")
 

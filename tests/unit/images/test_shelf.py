@@ -9,38 +9,18 @@ import os
 
 import pytest
 
-from fakes.imaging import OCI_INDEX, OCI_MANIFEST, Made, descriptor, digest_of, engine, transfers
-from fakes.registry import FakeRegistry
+from fakes.imaging import AMD, ARM, OCI_INDEX, OCI_MANIFEST, Made, copied, descriptor, digest_of, engine, transfers
 from scow.errors import NotFoundError
-from scow.images.places import Copier, parse_place
 from scow.images.prune import collect
 from scow.images.pulling import NoPlatformError
 from scow.oci.digest import Digest
 
-AMD, ARM = {"os": "linux", "architecture": "amd64"}, {"os": "linux", "architecture": "arm64"}
 UNKNOWN = {"os": "unknown", "architecture": "unknown"}
-
-
-@pytest.fixture
-def registry():
-    with FakeRegistry() as fake:
-        yield fake
-
-
-@pytest.fixture
-def other():
-    with FakeRegistry() as fake:
-        yield fake
 
 
 @pytest.fixture
 def store(tmp_path):
     return engine(tmp_path / "store")
-
-
-def copied(store, source, target, **kwargs):
-    with transfers(store) as moving:
-        return Copier(moving, **kwargs).copy(parse_place(source), parse_place(target))
 
 
 def signed(registry, subject):

@@ -7,7 +7,7 @@ import pytest
 
 from fakes.imaging import Made, digest_of, engine, transfers
 from fakes.proxy import CuttingProxy
-from fakes.registry import FakeRegistry, Fault
+from fakes.registry import Fault
 from scow.errors import ScowError
 from scow.oci.reference import Reference
 
@@ -38,12 +38,6 @@ class Striker:
         if self.count == self.number or (self.always and self.count > self.number):
             return strike(self.fault, request)
         return None
-
-
-@pytest.fixture
-def registry():
-    with FakeRegistry() as fake:
-        yield fake
 
 
 @pytest.fixture(scope="module")

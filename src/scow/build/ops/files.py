@@ -7,9 +7,10 @@ import os
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from scow.build.context import ContextTree
 from scow.build.copying import CopyRules, copy, matches
 from scow.build.dest import DestTree
-from scow.build.donors import Donors, is_context, request_of
+from scow.build.donors import Donors, request_of
 from scow.build.modes import parse_mode
 from scow.build.owners import find_owner
 from scow.build.sources import DirTree, SourceNotFoundError, resolve
@@ -84,7 +85,8 @@ def run_copy(
 
 def _donors(shop: Workshop, op: CopyOp) -> AbstractContextManager[Donors | None]:
     """The layer that the instruction made the last time, when it copies from contexts on this machine."""
-    trees = [tree for part in op.parts if part.origin is not None and is_context(tree := part.origin.tree())]
+    read = [part.origin.tree() for part in op.parts if part.origin is not None]
+    trees = [tree for tree in read if isinstance(tree, ContextTree)]
     if not trees:
         return nullcontext()
     request = request_of(trees, [part.source.path for part in op.parts], op.target)

@@ -80,12 +80,11 @@ def create(argv: list[str]) -> int:
         raise CommandError(
             "conflicting options: cannot specify a volume name through both --name and as a positional arg"
         )
+    name = options.args[0] if options.args else options.name
     if options.driver != "local":
-        name = options.args[0] if options.args else ""
         raise ScowError(
             f'create {name}: error looking up volume plugin {options.driver}: plugin "{options.driver}" not found'
         )
-    name = options.args[0] if options.args else options.name
     volume = engine().containers.volumes.create(name, labels=labels(options.label), options=options.opt)
     sys.stdout.write(volume.name + "\n")
     return 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from scow.dockerfile.errors import DockerfileError
 from scow.dockerfile.lines import parse_directive
 from scow.dockerfile.platforms import CHECK_ARGUMENT
+from scow.dockerfile.text import FALSE, TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 _HADOLINT: Final = re.compile(
     r"[ \t]*hadolint[ \t]+(?:(global|stage)[ \t]+)?ignore[ \t]*=[ \t]*([\w, \t]+?)[ \t]*(?:#.*)?"
 )
-_TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,9 @@ def parse_check(text: str) -> LintConfig:
         if not sign or key not in ("skip", "experimental", "error"):
             raise ValueError(f"invalid check option {part.strip()!r}")
         if key == "error":
-            if value.strip() not in _TRUE | _FALSE:
+            if value.strip() not in TRUE | FALSE:
                 raise ValueError(f"invalid value {value.strip()!r} of check option 'error'")
-            error = value.strip() in _TRUE
+            error = value.strip() in TRUE
             continue
         names = frozenset(name.strip() for name in value.split(",") if name.strip())
         if key == "skip":

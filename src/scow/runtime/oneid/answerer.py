@@ -16,7 +16,6 @@ from scow.runtime.oneid.identities import LIMIT_NAME
 if TYPE_CHECKING:
     from typing import Any
 
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from scow.runtime.oneid.server import main; main()"
 _SOCKET, _LIFELINE = 3, 4
 _BACKLOG = 16
 _DIRECTORY = "answers"
@@ -55,7 +54,6 @@ class Answerer:
         import fcntl
         import socket
 
-        source = os.path.abspath(__file__ + "/../../../..")
         reader, self._lifeline = os.pipe2(os.O_CLOEXEC)
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
@@ -63,7 +61,7 @@ class Answerer:
                 door.listen(_BACKLOG)
                 # In the child the two numbers are taken one after the other: neither may be the other's source.
                 copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16) for fd in (door.fileno(), reader)]
-                words = [sys.executable, "-I", "-S", "-c", _PROGRAM, source, config]
+                words = [*program("server"), config]
                 try:
                     keep = {_SOCKET: copies[0], _LIFELINE: copies[1]}
                     self._pid = process.spawn(words, keep=keep, session=True)
@@ -98,6 +96,16 @@ class Answerer:
             os.close(self._lifeline)
             self._lifeline = -1
             process.wait_status(self._pid)
+
+
+def program(module: str) -> list[str]:
+    """The command line of a process that answers.
+
+    Args:
+        module: One of this folder whose ``main`` does.
+    """
+    run = f"import sys; sys.path.insert(0, sys.argv.pop(1)); from scow.runtime.oneid.{module} import main; main()"
+    return [sys.executable, "-I", "-S", "-c", run, os.path.abspath(__file__ + "/../../../..")]
 
 
 def socket_path(run_root: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 from scow.errors import ScowError, UnavailableError
 from scow.linux import owners, process
 from scow.linux.notify import Listener, read_string
-from scow.runtime.oneid.answerer import remove_socket, socket_path
+from scow.runtime.oneid.answerer import program, remove_socket, socket_path
 from scow.runtime.oneid.calls import abis, asking_devices
 from scow.runtime.oneid.credentials import DAC_OVERRIDE, MKNOD
 from scow.runtime.oneid.looking import signed
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from scow.linux.notify import Call
 
 _LISTENER = 3
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from scow.runtime.oneid.devices import main; main()"
 
 
 class Devices:
@@ -97,9 +96,7 @@ class Devices:
         pid = -1
         try:
             if self._comes(fds[0]):
-                source = os.path.abspath(__file__ + "/../../../..")
-                words = [sys.executable, "-I", "-S", "-c", _PROGRAM, source]
-                pid = process.spawn(words, keep={_LISTENER: fds[0]}, session=True)
+                pid = process.spawn(program("devices"), keep={_LISTENER: fds[0]}, session=True)
         finally:
             os.close(fds[0])
         if pid > 0:
