@@ -7,10 +7,10 @@ frozen dataclass. Source: Python library reference, ``typing.dataclass_transform
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, dataclass_transform
+from scow.typing import TYPE_CHECKING, dataclass_transform
 
 if TYPE_CHECKING:
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     R = TypeVar("R", bound="Record | State")
 

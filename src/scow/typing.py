@@ -7,11 +7,21 @@ and a ``NamedTuple`` is made without compiling each annotation: docs/adr/0004-va
 
 from __future__ import annotations
 
-__all__ = ["TYPE_CHECKING", "NamedTuple", "NewType", "Protocol", "cast"]
+__all__ = [
+    "TYPE_CHECKING",
+    "Generic",
+    "NamedTuple",
+    "NewType",
+    "ParamSpec",
+    "Protocol",
+    "TypeVar",
+    "cast",
+    "dataclass_transform",
+]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple, NewType, Protocol, cast
+    from typing import Generic, NamedTuple, NewType, ParamSpec, Protocol, TypeVar, cast, dataclass_transform
 else:
     from _collections import _tuplegetter
 
@@ -24,6 +34,24 @@ else:
         """A name for some values of a type; the function gives its argument."""
         del name, base
         return lambda value: value
+
+    def TypeVar(name, **_):  # noqa: N802
+        """A name for a type that is open; says nothing at run time."""
+        return name
+
+    ParamSpec = TypeVar
+
+    class Generic:
+        """What is made for open types: of any of them the same class."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, _):
+            return cls
+
+    def dataclass_transform(**_):
+        """Tells type checkers what a base class does; the class stays as it is."""
+        return lambda kind: kind
 
     class Protocol:
         """What others implement; says nothing at run time."""

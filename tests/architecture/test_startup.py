@@ -36,6 +36,7 @@ FORBIDDEN = {
     "urllib",
     "zstandard",
 }
+NEEDED_BY_REGISTRIES = {"enum", "isal", "json", "re", "socket", "urllib"}
 VERSION_BUDGET = 2.5  # times the CPU time of `python -I -c pass`
 PROBE = """
 import json, os, sys
@@ -88,6 +89,33 @@ def test_run_reaches_the_store_without_anything_heavy(tmp_path, detached):
     loaded = loaded_by(body, SCOW_ROOT=str(tmp_path / "root"), DOCKER_CONFIG=str(tmp_path))
     assert "scow.images.store" in loaded, "the image was looked up"
     assert FORBIDDEN & set(loaded) == set()
+
+
+def test_pull_reaches_the_registry_without_anything_heavy(tmp_path):
+    """Nobody listens there, so that what is loaded for the answer is left out; the loader of the rest is asked too."""
+    words = ["pull", "-q", "127.0.0.1:1/no/such"]
+    body = f"""
+from scow.cli.main import main
+from scow.cli.registryflags import load_transfers
+load_transfers()
+from scow.snapshot import trees
+assert main({words!r}) == 1"""
+    loaded = loaded_by(body, SCOW_ROOT=str(tmp_path / "root"), DOCKER_CONFIG=str(tmp_path))
+    assert "scow.distribution.wire" in loaded, "a connection was tried"
+    assert (FORBIDDEN - NEEDED_BY_REGISTRIES) & set(loaded) == set()
+
+
+def test_typing_is_loaded_for_type_checkers_only():
+    """``scow.typing`` has what is needed at run time: docs/adr/0004. One module asks protocols what an object can do."""
+    top = os.path.join(os.path.dirname(__file__), "..", "..", "src", "scow")
+    found = set()
+    for path, _, names in os.walk(top):
+        for name in names:
+            if name.endswith(".py"):
+                with open(os.path.join(path, name), encoding="utf-8") as file:
+                    if any(line.startswith(("from typing ", "import typing")) for line in file):
+                        found.add(os.path.relpath(os.path.join(path, name), top))
+    assert found == {os.path.join("content", "target.py")}
 
 
 def cpu_seconds(argv: list[str]) -> float:

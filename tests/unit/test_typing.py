@@ -9,7 +9,7 @@ import typing
 
 import pytest
 
-from scow.typing import NamedTuple, NewType, Protocol, cast
+from scow.typing import Generic, NamedTuple, NewType, ParamSpec, Protocol, TypeVar, cast, dataclass_transform
 
 
 class Ours(NamedTuple):
@@ -113,3 +113,28 @@ def test_the_rest_does_nothing():
             return 4
 
     assert Square().area() == 4
+
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Box(Generic[T]):
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+
+def test_classes_of_open_types():
+    assert Box[int](3).value == 3
+    assert isinstance(Box("x"), Box)
+
+    class Named(Box[str]):
+        pass
+
+    assert Named.__mro__[1] is Box
+
+    @dataclass_transform(frozen_default=True)
+    class Base:
+        pass
+
+    assert Base.__name__ == "Base"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from scow.typing import NamedTuple, Protocol
 
 
 class Event(NamedTuple):

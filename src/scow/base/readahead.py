@@ -8,9 +8,8 @@ cache of one core. Measured: docs/measurements.md, "Beside docker".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.base.tasks import TaskGroup
+from scow.typing import TYPE_CHECKING
 
 try:
     from _queue import SimpleQueue  # what queue has, without its other queues, which cost 3 ms

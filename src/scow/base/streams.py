@@ -8,10 +8,10 @@ last read raises when the bytes are not the ones that were promised.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Protocol
 
 from scow.errors import CorruptError, LimitError
 from scow.oci.digest import Digest
+from scow.typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Generic, ParamSpec, Self, TypeVar
 
 from scow.errors import CancelledError, UnavailableError
+from scow.typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+    from typing import Self
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,11 +7,11 @@ import os
 import sys
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.events import Ledger, quiet
 from scow.build.options import EPOCH
 from scow.build.receipts import Receipt, Receipts, Taken, eligible, texts_digest
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,11 +12,11 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from scow.base.files import remove_tree
 from scow.base.locks import FileLock
 from scow.errors import ScowError
+from scow.typing import NamedTuple
 
 PLACE = "cache-mounts"
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import io
 import json
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.build.graph import as_json, as_solved
 from scow.errors import CorruptError, InvalidArgumentError, NotFoundError
@@ -21,9 +20,11 @@ from scow.oci.digest import Digest, sha256_digest
 from scow.oci.encode import encode_manifest
 from scow.oci.mediatype import OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST_V1, compression_of, is_index
 from scow.oci.model import Descriptor, Manifest
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
 
     from scow.base.leases import Lease
     from scow.build.graph import Solved

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.dockerfile.errors import DockerfileError
 from scow.dockerfile.lint.rules import BUILDKIT
 from scow.dockerfile.lint.run import lint
 from scow.dockerfile.lint.subject import BaseImage, Surroundings
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,10 +17,10 @@ import marshal
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.sources import SourceNotFoundError, hash_file, join, parent_of, portable, status_of
 from scow.errors import ConflictError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

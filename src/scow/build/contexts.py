@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from scow.build.context import ContextTree, StatCache
 from scow.build.origins import ContextOrigin
@@ -16,6 +15,7 @@ from scow.dockerfile.platforms import KEEP_GIT_ARGUMENT
 from scow.dockerfile.text import TRUE
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError
 from scow.record import Record
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

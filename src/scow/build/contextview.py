@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.context import ContextTree
 from scow.build.copying import CopySource, matches
@@ -14,6 +13,7 @@ from scow.build.sources import clean, resolve
 from scow.dockerfile import ast, ignore, words
 from scow.dockerfile.errors import WordError
 from scow.dockerfile.parser import parse
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

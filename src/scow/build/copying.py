@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.dest import DestinationError, Slot, shown
 from scow.build.sources import SourceNotFoundError, clean, join, parent_of, resolve
 from scow.dockerfile.ignore import IgnoreMatcher
 from scow.record import Record, State
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from scow.build.dest import DestTree

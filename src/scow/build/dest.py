@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.sources import Status, join, parent_of, resolve
 from scow.errors import ConflictError
 from scow.layer.tarformat import BLOCKDEV, CHAR, LINK, REGULAR, TarEntry
 from scow.layer.tarwrite import TarWriter
 from scow.layer.walk import TYPES, contents, find_holes
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

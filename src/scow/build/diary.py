@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from scow.build.graph import digest_of
 from scow.build.recording import Recorder
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from scow.base.database import Database
     from scow.build.cache import BuildCache
     from scow.build.explaining import Explained

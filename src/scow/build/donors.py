@@ -16,15 +16,16 @@ import hashlib
 import os
 import time
 from array import array
-from typing import TYPE_CHECKING, Self
 
 from scow.build.context import ContextTree
 from scow.errors import ScowError
 from scow.oci.digest import Digest
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
+    from typing import Self
 
     from scow.base.database import Database
     from scow.base.leases import Lease

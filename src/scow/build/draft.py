@@ -6,13 +6,13 @@ Source: OCI image-spec v1.1, config.md; Docker's additions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from scow.oci.model import ContainerConfig, History, ImageConfig
 from scow.record import State, replace
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any, Final
 
     from scow.oci.digest import DiffID
     from scow.oci.model import Platform

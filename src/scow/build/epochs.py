@@ -7,7 +7,6 @@ Source: Dockerfile reference, "ARG"; BuildKit v0.32, "SOURCE_DATE_EPOCH" (contex
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from scow.build.options import EPOCH as NAME
 from scow.build.origins import ContextOrigin
@@ -17,6 +16,7 @@ from scow.dockerfile import ast, words
 from scow.dockerfile.blame import blame
 from scow.errors import InvalidArgumentError
 from scow.record import replace
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

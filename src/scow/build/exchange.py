@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.dockerfile.platforms import INLINE_CACHE_ARGUMENT
 from scow.dockerfile.text import TRUE
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

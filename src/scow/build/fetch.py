@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import TYPE_CHECKING
 
 from scow.base.streams import BlobMismatchError
 from scow.build.remote import file_name
 from scow.build.sources import DirTree, FilesTree
 from scow.errors import InvalidArgumentError, NotFoundError, UnavailableError, UnsupportedError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from scow.oci.digest import ChainID, DiffID, Digest, chain_id
 from scow.record import Record
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 KEY_VERSION = 1
 """Part of every key; changes when the same definition would make another layer."""

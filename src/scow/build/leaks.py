@@ -8,11 +8,11 @@ written; what is found is named by file before the layer enters the cache.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.ops.values import RunOp
 from scow.build.secrets import secret_name, secret_value
 from scow.errors import DeniedError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,10 +8,10 @@ have or that is another one now. TOML, sorted, one table for each input, so that
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.files import atomic_write
 from scow.errors import ConflictError, NotFoundError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import re
 import stat
-from typing import NamedTuple
 
 from scow.errors import InvalidArgumentError
+from scow.typing import NamedTuple
 
 _CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)")
 _ACTION = re.compile(r"([-+=])([ugo]|[rwxXst]*)")

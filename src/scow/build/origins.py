@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol
 
 from scow.build.copying import Filter, fingerprint, matches
 from scow.build.graph import digest_of
 from scow.build.sources import FilesTree, SourceNotFoundError, clean, resolve
+from scow.typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.build.graph import LayerRef, Solved
 from scow.build.ops.values import BaseOp, CopyOp
 from scow.errors import InvalidArgumentError
 from scow.oci.digest import chain_id
 from scow.record import replace
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.build.contexts import ContextError, context_origin, is_directory
 from scow.build.copying import CopySource, has_wildcards
@@ -18,6 +17,7 @@ from scow.build.stages import BaseImage
 from scow.errors import NotFoundError
 from scow.oci.platform import score
 from scow.oci.reference import InvalidReferenceError, Reference
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -8,9 +8,9 @@ entry, and a user without a group brings the group of the passwd file, or the us
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.build.sources import resolve
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.build.sources import SourceTree

@@ -7,7 +7,6 @@ Source: Dockerfile reference 1.26; BuildKit v0.32 for the history's words and fo
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.clock import write_duration
 from scow.build import plan_copy, plan_run
@@ -22,6 +21,7 @@ from scow.dockerfile.errors import DockerfileError, FlagValueError, WordError
 from scow.dockerfile.platforms import UNSEEN
 from scow.errors import InvalidArgumentError
 from scow.oci.model import Healthcheck
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
 
 from scow.build.copying import CopySource, has_wildcards
 from scow.build.graph import Vertex
@@ -14,6 +13,7 @@ from scow.build.origins import inline
 from scow.build.remote import is_git, is_http, remote_origin
 from scow.dockerfile import ast, words
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.build.draft import Draft

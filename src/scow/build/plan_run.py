@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING, Final
 
 from scow.build.draft import DEFAULT_SHELL
 from scow.build.graph import Vertex
@@ -17,8 +16,11 @@ from scow.dockerfile.mounts import parse_mount
 from scow.dockerfile.platforms import CACHE_SPACE_ARGUMENT, HOST_NAME_ARGUMENT, PREDEFINED
 from scow.errors import InvalidArgumentError
 from scow.record import replace
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from scow.build.draft import Draft
     from scow.build.plan import Planner
     from scow.build.stages import Command, StageState

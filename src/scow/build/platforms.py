@@ -8,7 +8,6 @@ image; ``--output type=oci`` writes it out, and a push of a name with an index p
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.build.builder import BuildResult
 from scow.build.options import Output
@@ -19,6 +18,7 @@ from scow.oci.mediatype import OCI_INDEX_V1
 from scow.oci.model import Descriptor, Index
 from scow.oci.platform import host_platform, score
 from scow.record import replace
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

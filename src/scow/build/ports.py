@@ -7,9 +7,12 @@ Source: Dockerfile reference, "EXPOSE" and "STOPSIGNAL"; BuildKit v0.32 for what
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 _PROTOCOLS: Final = frozenset({"tcp", "udp", "sctp"})
 _MAX_PORT: Final = 65_535

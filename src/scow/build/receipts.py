@@ -14,12 +14,13 @@ import hashlib
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.errors import ScowError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from scow.base.database import Database
     from scow.build.context import ContextTree

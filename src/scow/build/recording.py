@@ -12,16 +12,17 @@ import hashlib
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Any, Final
 
 from scow.build.copying import CopySource, Filter, matches
 from scow.build.graph import digest_of
 from scow.build.ops.values import BaseOp, CopyOp, RunOp
 from scow.build.origins import ContextOrigin
 from scow.build.sources import join, resolve
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any, Final
 
     from scow.base.database import Database
     from scow.build.cache import BuildCache
@@ -38,7 +39,7 @@ _FOLDERS_KEPT = 20_000
 _FILES_LISTED = 5_000
 _SECRETIVE: Final = re.compile(r"(?i)secret|token|passw|passphrase|credential|api_?key|access_?key|private_?key|auth")
 
-Record = dict[str, Any]
+Record = dict[str, "Any"]
 """A build, as JSON: ``time``, ``args`` (names given with ``--build-arg``) and ``steps``."""
 
 

@@ -9,13 +9,15 @@ Source: Dockerfile reference, "ADD"; docker documentation, "Git repositories as 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from scow.build.copying import CopySource
 from scow.build.ops.values import CopyPart
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from scow.build.origins import Origin
     from scow.dockerfile import ast
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scow.build.builder import Builder
 from scow.build.cache import BuildCache
@@ -22,10 +21,11 @@ from scow.build.events import quiet
 from scow.build.ops.values import BaseOp
 from scow.build.output import makers
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
+    from typing import BinaryIO, Final
 
     from scow.base.leases import Lease
     from scow.build.builder import BuildResult, Rooms

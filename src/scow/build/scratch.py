@@ -15,13 +15,14 @@ import fcntl
 import os
 import stat
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
 
 from scow.base.files import remove_tree
 from scow.base.locks import FileLock
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
 _SHARED_MEMORY = "/dev/shm"
 _PREFIX = "build-"

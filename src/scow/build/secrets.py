@@ -8,9 +8,9 @@ import select
 import stat
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from scow.errors import InvalidArgumentError, LimitError, NotFoundError, UnsupportedError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import socket

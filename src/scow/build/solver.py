@@ -12,7 +12,6 @@ import importlib
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from scow.base.tasks import TaskGroup
 from scow.build.copying import Filter, fingerprint, matches
@@ -24,6 +23,7 @@ from scow.build.ops.values import BaseOp, CopyOp, MkdirOp, RunOp
 from scow.build.sources import DirTree
 from scow.build.trees import Story, Tree
 from scow.errors import CancelledError, ScowError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,14 +7,15 @@ import hashlib
 import os
 import queue
 import threading
-from typing import TYPE_CHECKING, Self
 
 from scow.base.files import storage_error
 from scow.linux.writeback import Writeback
 from scow.oci.digest import Digest
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
 _BATCH = 1 << 18
 """Bytes that are collected before the thread is woken."""

@@ -8,8 +8,6 @@ Source: BuildKit v0.32 for the order of look-ups (stages, then named contexts, t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
 from scow.build.draft import Draft
 from scow.build.remote import Fetcher
 from scow.dockerfile import ast, words
@@ -21,6 +19,7 @@ from scow.dockerfile.platforms import automatic_args, global_scope
 from scow.dockerfile.suggest import nearest
 from scow.errors import NotFoundError, ScowError
 from scow.record import State
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

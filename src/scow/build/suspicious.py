@@ -9,14 +9,14 @@ that their issuers gave them. Findings are warnings, or stop the build, as the o
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scow.build.leaks import LeakError
 from scow.build.output import makers
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
-    from typing import BinaryIO
+    from typing import BinaryIO, Final
 
     from scow.build.output import Made
     from scow.build.plan import Plan

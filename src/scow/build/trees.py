@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import CancelledError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from scow.build.graph import Solved, Vertex

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from scow.build.copying import lexical
 from scow.build.dest import DestinationError, Slot, shown
@@ -19,6 +18,7 @@ from scow.build.sources import FilesTree, clean, parent_of, portable
 from scow.errors import CorruptError, ScowError
 from scow.layer.compression import detect, open_stream
 from scow.layer.tar import BLOCKDEV, CHAR, DIRECTORY, FIFO, LINK, REGULAR, SYMLINK, TarReader
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import BinaryIO

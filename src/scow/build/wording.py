@@ -6,7 +6,7 @@ Source: Go 1.22, package fmt, verbs ``%q`` and ``%v``; package time, ``Duration.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

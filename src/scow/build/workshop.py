@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from scow.errors import NotFoundError
 from scow.linux.mount import mount_all, umount
 from scow.linux.namespaces import run_private
 from scow.oci.digest import chain_id
 from scow.record import State
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import threading

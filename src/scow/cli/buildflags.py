@@ -8,11 +8,11 @@ Source: docker CLI 28 (classic) and docker buildx 0.36, ``build``; buildah 1.44 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.cli.flags import Command, Flag
 from scow.cli.values import read_bytes, read_int
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

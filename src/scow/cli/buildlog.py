@@ -10,7 +10,8 @@ import base64
 import json
 import sys
 import threading
-from typing import TYPE_CHECKING
+
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import BinaryIO, TextIO

@@ -6,10 +6,9 @@ Nothing of scow runs by itself, so a unit of the system's start calls this (docs
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.containers.store import EXITED
 from scow.errors import ScowError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

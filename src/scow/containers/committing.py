@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.base.clock import now, rfc3339
 from scow.containers.merge import command
 from scow.containers.roots import in_difference
@@ -15,6 +13,7 @@ from scow.oci.decode import decode_container_config
 from scow.oci.digest import ImageID, chain_id
 from scow.oci.model import History
 from scow.record import replace
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,6 @@ import os
 import posixpath
 import stat
 import threading
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.containers.roots import in_root
 from scow.errors import InvalidArgumentError, NotFoundError
@@ -22,6 +21,7 @@ from scow.layer.compression import open_stream
 from scow.layer.diff import tar_tree
 from scow.layer.extract import extract_plain
 from scow.linux.idmaps import in_user_namespace
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

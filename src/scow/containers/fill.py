@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.layer.clone import Cloner
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.runtime.inside import Root

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from scow.base.clock import rfc3339
 from scow.containers import executing
 from scow.errors import ScowError
 from scow.linux import process
 from scow.runtime import health
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.containers.service import Containers

@@ -8,7 +8,6 @@ Source: Docker Engine API v1.50, "SystemInfo"; scow's own members are ``Mode``, 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from scow.base.clock import now, rfc3339
 from scow.errors import UnsupportedError
@@ -19,9 +18,11 @@ from scow.runtime.network.usermode import TUN, TUN_REMEDY
 from scow.runtime.oci import RUNTIMES
 from scow.runtime.oci import find as find_runtime
 from scow.snapshot.choose import describe
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from scow.containers.service import Containers
     from scow.linux.features import Features

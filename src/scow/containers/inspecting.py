@@ -6,10 +6,9 @@ Source: Engine API v1.50, ``ContainerInspect``; the zero values docker 28.2.2 sh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.base.clock import ZERO, rfc3339
 from scow.runtime.spec import DEFAULT_SHM, MASKED_PATHS, READONLY_PATHS
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import posixpath
-from typing import TYPE_CHECKING
 
 from scow.base.files import make_dir
 from scow.errors import InvalidArgumentError, NotFoundError
 from scow.runtime.spec import PROPAGATIONS
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

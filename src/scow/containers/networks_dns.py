@@ -12,13 +12,13 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from scow.errors import ScowError, UnavailableError
 from scow.linux import process
 from scow.runtime import netfiles
 from scow.runtime.network import dnswire, firewall, nameserver
 from scow.runtime.network.addresses import to_number
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

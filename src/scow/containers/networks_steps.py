@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from scow.containers import networks_attach
 from scow.linux import process
 from scow.runtime.network import bridge
 from scow.runtime.network.addresses import mac_bytes, to_text
 from scow.runtime.step import StepPlace
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,6 @@ Source: Engine API v1.50, ``Network*``; docker 28.2.2's messages.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.base.clock import now, parse_moment, rfc3339
 from scow.containers import networks_attach, networks_dns, networks_names
@@ -15,6 +14,7 @@ from scow.containers.networks import BUILT_IN, Network, NetworkInUseError
 from scow.errors import DeniedError, InvalidArgumentError, NotFoundError, ScowError, UnsupportedError
 from scow.runtime.network import bridge
 from scow.runtime.network.addresses import Subnet, mac_bytes, to_number, to_text
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

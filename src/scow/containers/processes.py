@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.containers.store import NotRunningError
 from scow.errors import InvalidArgumentError, UnsupportedError
 from scow.linux import cgroups, process
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

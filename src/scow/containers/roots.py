@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING
 
 from scow.errors import UnsupportedError
 from scow.linux import kernel, namespaces
 from scow.linux.mount import bind, may_mount, mount_all, umount
 from scow.linux.standin import NEEDS
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

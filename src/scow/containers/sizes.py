@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.errors import ScowError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.containers.service import Containers

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.errors import UnsupportedError
 from scow.linux.standin import NEEDS
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.base import jsontext
 from scow.containers.checking import check
 from scow.errors import ConflictError
@@ -12,6 +10,7 @@ from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
 from scow.runtime.oci import start_error
 from scow.runtime.spec import resources
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

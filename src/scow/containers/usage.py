@@ -7,7 +7,6 @@ Source: docker CLI reference, "docker system df" and "docker system prune".
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.base.clock import now, parse_moment
 from scow.containers.listing import select
@@ -16,6 +15,7 @@ from scow.containers.stopping import prunable, remove
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
 from scow.images.prune import reclaimable
 from scow.images.remove import User
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base import jsontext
 from scow.base.clock import rfc3339
 from scow.base.files import make_dir, remove_tree
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

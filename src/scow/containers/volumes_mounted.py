@@ -10,10 +10,10 @@ Source: docker's ``local`` volume driver.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.errors import InvalidArgumentError, ScowError
 from scow.linux.mount import Mount, mount_all
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.containers.volumes import Volume

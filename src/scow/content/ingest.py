@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
 
 from scow.base.files import storage_error
 from scow.linux.writeback import Writeback
 from scow.oci.digest import Digest
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -17,7 +17,6 @@ Source: OCI image-spec v1.1, image-layout.md.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.base.files import atomic_write, make_dir, storage_error
 from scow.base.locks import FileLock
@@ -30,6 +29,7 @@ from scow.oci.encode import encode_index
 from scow.oci.mediatype import OCI_INDEX_V1, is_index
 from scow.oci.model import Index
 from scow.record import replace
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,12 +7,12 @@ import hashlib
 import io
 import threading
 import time
-from typing import TYPE_CHECKING, cast
 
 from scow.base.streams import BlobMismatchError
 from scow.content.store import BlobInfo, BlobNotFoundError
 from scow.errors import LimitError
 from scow.oci.digest import Digest, sha256_digest
+from scow.typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

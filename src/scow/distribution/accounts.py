@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.distribution.credentials import Credential, auth_key
 from scow.distribution.mirrors import HUB
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.distribution.client import RegistryClient

@@ -10,13 +10,13 @@ from __future__ import annotations
 import io
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.base.streams import BlobMismatchError, HashingWriter
 from scow.distribution import spec
 from scow.distribution.wire import ConnectionLostError
 from scow.errors import ScowError
 from scow.oci.mediatype import is_foreign
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ Source: RFC 9110, 11.6.1; distribution docs, "Token Authentication Specification
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.distribution.credentials import CredentialStore, auth_key, parse_creds
 from scow.distribution.mirrors import HUB, Endpoint, Hosts
@@ -17,6 +16,7 @@ from scow.distribution.registriesconf import config_files
 from scow.distribution.registry import Registry
 from scow.distribution.repository import Repository
 from scow.distribution.session import RetryPolicy, Session, Stopper
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,13 +14,14 @@ import base64
 import binascii
 import json
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.base.files import atomic_write, make_dir
 from scow.errors import InvalidArgumentError, UnavailableError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 HUB_KEY = "https://index.docker.io/v1/"
 """Under this historical name docker keeps the credentials of Docker Hub."""

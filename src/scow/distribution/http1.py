@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING, NamedTuple
+
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import ssl

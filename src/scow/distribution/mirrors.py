@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from scow.distribution.proxies import in_network, is_loopback
 from scow.distribution.registriesconf import documents, read_bytes, read_toml
 from scow.errors import DeniedError, InvalidArgumentError
 from scow.oci.reference import Reference
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
     from urllib.parse import SplitResult
 
 HUB = "docker.io"

@@ -7,10 +7,10 @@ Source: the behaviour of ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY`` in doc
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,15 +7,15 @@ ask the registry how far it came.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Protocol
-
 from scow.distribution import spec, uploads
 from scow.distribution.session import AGAIN
 from scow.distribution.wire import Body, ConnectionLostError
 from scow.errors import DeniedError, NotFoundError, ScowError, UnauthenticatedError
+from scow.typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import BinaryIO
 
     from scow.distribution.repository import Repository
     from scow.distribution.session import Session

@@ -7,12 +7,13 @@ Source: containers-registries.conf(5).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
 _SYSTEM = "/etc/containers/registries.conf"
 _MAX_FILE = 4 << 20

@@ -8,16 +8,17 @@ private registries with a search page still answer.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from scow.distribution import spec
 from scow.distribution.challenge import CATALOG_SCOPE, Scope
 from scow.distribution.repository import pages
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError, UnauthenticatedError, UnsupportedError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from scow.distribution.credentials import Credential
     from scow.distribution.session import Session

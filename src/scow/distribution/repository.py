@@ -10,7 +10,6 @@ Source: OCI distribution-spec v1.1.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from scow.distribution import spec, uploads
 from scow.distribution.blobs import BlobReader
@@ -21,10 +20,11 @@ from scow.oci.decode import MAX_MANIFEST_SIZE, decode_index
 from scow.oci.digest import Digest
 from scow.oci.mediatype import OCI_INDEX_V1, is_index
 from scow.oci.model import Descriptor, Index
+from scow.typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import TypeVar
+    from typing import Any, BinaryIO, TypeVar
 
     from scow.distribution.challenge import Scope
     from scow.distribution.session import Session

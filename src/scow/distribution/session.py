@@ -10,11 +10,11 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.distribution import spec
 from scow.distribution.wire import ConnectionLostError, bytes_body
 from scow.errors import CancelledError, InvalidArgumentError, RateLimitError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

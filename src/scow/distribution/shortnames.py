@@ -11,14 +11,15 @@ Source: containers-registries.conf(5), "short-name aliasing".
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from scow.distribution.registriesconf import config_files, documents
 from scow.errors import InvalidArgumentError
 from scow.oci.reference import Reference
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 VARIABLE = "SCOW_SHORT_NAMES"
 

@@ -9,7 +9,6 @@ Source: OCI distribution-spec v1.1; Docker registry HTTP API v2 for ``_catalog``
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from scow.errors import (
@@ -24,6 +23,7 @@ from scow.errors import (
     UnsupportedError,
 )
 from scow.oci import mediatype
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

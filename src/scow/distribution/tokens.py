@@ -14,7 +14,6 @@ import base64
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from scow.distribution import spec
@@ -22,9 +21,11 @@ from scow.distribution.challenge import parse_challenges, parse_scope, union
 from scow.distribution.proxies import is_loopback
 from scow.distribution.wire import ConnectionLostError
 from scow.errors import UnauthenticatedError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from scow.distribution.challenge import Challenge, Scope
     from scow.distribution.credentials import Credential

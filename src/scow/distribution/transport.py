@@ -9,12 +9,12 @@ request without a body on a kept connection that the server had closed in the me
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from scow.distribution import spec
 from scow.distribution.http1 import HttpError, Timeouts
 from scow.distribution.wire import ConnectionLostError, Response, bytes_body, exchange, host_of, lost
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

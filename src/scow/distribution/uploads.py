@@ -19,9 +19,8 @@ Source: OCI distribution-spec v1.1, "Pushing Blobs".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.distribution import spec
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

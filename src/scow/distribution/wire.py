@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.distribution import spec
 from scow.distribution.http1 import BUFFER, Answer, HttpError, Reader, head
 from scow.errors import LimitError, UnavailableError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import socket

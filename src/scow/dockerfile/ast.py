@@ -8,9 +8,11 @@ build. ``args``, ``flags`` and ``json`` are the raw words that the typed fields 
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
-
 from scow.record import Record
+from scow.typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 
 class Span(NamedTuple):

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Literal
 
 from scow.dockerfile import suggest
 from scow.dockerfile.errors import FaultError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final, Literal
 
-Kind = Literal["switch", "string", "list"]
+    Kind = Literal["switch", "string", "list"]
 
 _UNITS: Final[Mapping[str, int]] = {
     "ns": 1,

@@ -9,10 +9,12 @@ Source: Go, regexp/syntax.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 _PERL: Final[Mapping[str, str]] = {"d": "0-9", "s": r"\t\n\f\r ", "w": "0-9A-Za-z_"}
 _NOT_PERL: Final[Mapping[str, str]] = {

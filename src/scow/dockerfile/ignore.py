@@ -10,14 +10,15 @@ Source: Dockerfile reference, ".dockerignore file"; moby/patternmatcher, whose o
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scow.dockerfile.errors import IgnorePatternError
 from scow.dockerfile.ignorepattern import Pattern, clean
 from scow.dockerfile.text import trim
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Final
 
 _LINE_LIMIT: Final = 65_535
 

@@ -10,10 +10,13 @@ Source: moby/patternmatcher (compile); Go, path/filepath (Match, Clean).
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from scow.dockerfile.errors import IgnorePatternError
 from scow.dockerfile.goregex import to_python
+from scow.typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 _ESCAPED: Final = frozenset(".+()|{}$")
 _SPECIAL: Final = frozenset("*?[]\\")

@@ -7,7 +7,6 @@ Source: BuildKit v0.32, frontend/dockerfile/instructions (parse.go).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypedDict
 
 from scow.dockerfile import ast, suggest
 from scow.dockerfile.errors import FaultError, FlagValueError
@@ -15,12 +14,27 @@ from scow.dockerfile.flags import Flags, interval, retries
 from scow.dockerfile.mounts import mount_source, parse_device
 from scow.dockerfile.raw import KEYWORDS, heredoc
 from scow.dockerfile.text import trim
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Final, TypedDict
 
     from scow.dockerfile.flags import Kind
     from scow.dockerfile.raw import Raw
+
+    class _Base(TypedDict):
+        """The members of every ``ast.Node``."""
+
+        span: ast.Span
+        source: str
+        keyword: str
+        flags: tuple[str, ...]
+        args: tuple[str, ...]
+        json: bool
+        heredocs: tuple[ast.Heredoc, ...]
+        comments: tuple[str, ...]
+
 
 _STAGE_NAME: Final = re.compile(r"[a-z][a-z0-9-_.]*")
 _ONBUILD: Final = re.compile(r"[\t\n\f\r ]*onbuild[\t\n\f\r ]*", re.IGNORECASE)
@@ -40,19 +54,6 @@ _HEALTH_FLAGS: Final[Mapping[str, Kind]] = {
 }  # fmt: skip
 
 
-class _Base(TypedDict):
-    """The members of every ``ast.Node``."""
-
-    span: ast.Span
-    source: str
-    keyword: str
-    flags: tuple[str, ...]
-    args: tuple[str, ...]
-    json: bool
-    heredocs: tuple[ast.Heredoc, ...]
-    comments: tuple[str, ...]
-
-
 class Request:
     """One instruction's words and everything its node keeps of them."""
 
@@ -66,16 +67,16 @@ class Request:
         self.args = raw.args
         self.json = raw.json
         self.docs = docs
-        self.base = _Base(
-            span=span,
-            source=trim(raw.source),
-            keyword=raw.keyword,
-            flags=raw.flags,
-            args=raw.args,
-            json=raw.json,
-            heredocs=docs,
-            comments=comments,
-        )
+        self.base: _Base = {
+            "span": span,
+            "source": trim(raw.source),
+            "keyword": raw.keyword,
+            "flags": raw.flags,
+            "args": raw.args,
+            "json": raw.json,
+            "heredocs": docs,
+            "comments": comments,
+        }
 
     def flags(self, known: Mapping[str, Kind] | None = None) -> Flags:
         """The flags, checked; none are known unless said."""

@@ -9,11 +9,14 @@ Source: BuildKit v0.32, frontend/dockerfile/parser (Parse, DirectiveParser).
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
 
 from scow.dockerfile.ast import Directive, Span
 from scow.dockerfile.errors import FaultError
 from scow.dockerfile.text import SPACES, trim
+from scow.typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Final
 
 LINE_LIMIT: Final = 65_535
 """Bytes; what the reference's scanner takes, and a bound for hostile files."""

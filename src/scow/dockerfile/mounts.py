@@ -7,19 +7,21 @@ Source: Dockerfile reference, "RUN --mount"; BuildKit v0.32, frontend/dockerfile
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Literal, cast
 
 from scow.dockerfile import suggest
 from scow.dockerfile.ast import Device
 from scow.dockerfile.errors import FlagValueError
 from scow.dockerfile.text import FALSE, TRUE
 from scow.record import Record
+from scow.typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Final, Literal
 
-MountType = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
-Sharing = Literal["shared", "private", "locked"]
+    MountType = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
+    Sharing = Literal["shared", "private", "locked"]
+
 
 _TYPES: Final = ("bind", "cache", "tmpfs", "secret", "ssh")
 _SHARING: Final = ("shared", "private", "locked")

@@ -7,14 +7,13 @@ reference reports.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.dockerfile import ast
 from scow.dockerfile.blame import locate
 from scow.dockerfile.errors import DockerfileError, FaultError
 from scow.dockerfile.instructions import Request, build
 from scow.dockerfile.lines import Reader
 from scow.dockerfile.raw import heredocs, read
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from scow.dockerfile.lines import Logical

@@ -6,15 +6,15 @@ Source: Dockerfile reference, "Automatic platform ARGs in the global scope" and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from scow.dockerfile import words
 from scow.dockerfile.blame import blame
 from scow.dockerfile.errors import WordError
 from scow.record import Record
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from scow.dockerfile.ast import Dockerfile
     from scow.oci.model import Platform

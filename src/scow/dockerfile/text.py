@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from scow.typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
+
 
 SPACES: Final = (
     "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"

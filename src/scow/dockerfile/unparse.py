@@ -7,11 +7,12 @@ are gone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from scow.dockerfile.lines import LINE_LIMIT
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from scow.dockerfile.ast import Dockerfile, Node
 
 _PIECE: Final = LINE_LIMIT // 4 - 16

@@ -9,16 +9,16 @@ Source: Dockerfile reference, "Environment replacement"; BuildKit v0.32, fronten
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
-
 from scow.dockerfile.errors import WordError
 from scow.dockerfile.globs import replace_all, replace_first, trim_prefix, trim_suffix
 from scow.dockerfile.text import is_space
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final, Literal
 
-Quotes = Literal["strip", "keep", "literal"]
+    Quotes = Literal["strip", "keep", "literal"]
 
 _SPECIAL_PARAMETERS: Final = frozenset("@*#?-$!0")
 _PLAIN: Final = frozenset("$'\"<\ufeff")

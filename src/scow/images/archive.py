@@ -12,7 +12,6 @@ image-layout.md.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.progress import Event, silent
 from scow.base.tasks import TaskGroup
@@ -24,6 +23,7 @@ from scow.oci.digest import Digest, ImageID, chain_ids, sha256_digest
 from scow.oci.encode import encode_manifest
 from scow.oci.mediatype import OCI_CONFIG_V1, OCI_MANIFEST_V1, compression_of, layer_type
 from scow.oci.model import Descriptor, Manifest
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from scow.base.leases import Lease

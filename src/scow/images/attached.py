@@ -7,8 +7,6 @@ takes them along.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
-
 from scow.base.streams import VerifiedReader, copy_stream
 from scow.distribution.blobs import download
 from scow.distribution.repository import Repository
@@ -18,9 +16,11 @@ from scow.oci.decode import decode_index, decode_manifest
 from scow.oci.digest import Digest
 from scow.oci.mediatype import is_foreign, is_index
 from scow.oci.model import Descriptor
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import BinaryIO
 
     from scow.base.leases import Lease, Leases
     from scow.content.local import LocalContentStore

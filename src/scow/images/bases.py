@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from scow.base.clock import now
 from scow.base.files import remove_tree, temporary_directory
@@ -19,6 +18,7 @@ from scow.base.progress import Event, silent
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError, UnsupportedError
 from scow.linux.idmaps import in_user_namespace
 from scow.linux.process import find_program
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

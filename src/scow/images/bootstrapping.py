@@ -8,11 +8,11 @@ and users answered where there is one id. The devices it would make are lent to 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.linux.mount import Mount
 from scow.runtime.oci import OciRuntime
 from scow.runtime.step import Step, StepMount, Steps
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

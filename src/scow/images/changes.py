@@ -6,14 +6,13 @@ Source: docker CLI reference, "docker container commit", ``--change``; dockerd 2
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.dockerfile import ast
 from scow.dockerfile.parser import parse_instructions
 from scow.dockerfile.words import expand
 from scow.errors import InvalidArgumentError
 from scow.oci.model import Healthcheck
 from scow.record import replace
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,8 +8,6 @@ digests are the same on both sides.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
-
 from scow.base.progress import Event, silent
 from scow.base.streams import VerifiedReader
 from scow.base.tasks import TaskGroup
@@ -20,9 +18,11 @@ from scow.errors import CorruptError, LimitError
 from scow.images.fetching import first_failure
 from scow.oci.decode import MAX_MANIFEST_SIZE, decode_index, decode_manifest
 from scow.oci.mediatype import is_foreign, is_index
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
     from scow.base.progress import Progress
     from scow.content.target import Source, Target

@@ -8,7 +8,6 @@ compressed as a push would do it; the image's ID stays the same either way.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.streams import BlobMismatchError, HashingReader, HashingWriter, TeeReader, copy_stream
 from scow.errors import NotFoundError
@@ -23,6 +22,7 @@ from scow.oci.digest import DiffID, Digest
 from scow.oci.encode import encode_manifest
 from scow.oci.mediatype import OCI_CONFIG_V1, OCI_MANIFEST_V1, layer_type
 from scow.oci.model import Descriptor, Manifest
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import BinaryIO

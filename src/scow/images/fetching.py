@@ -12,7 +12,6 @@ import os
 import threading
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scow.base.progress import Event
 from scow.base.tasks import TaskGroup
@@ -21,6 +20,7 @@ from scow.errors import CancelledError, CorruptError, LimitError, ScowError
 from scow.images.growing import GrowingFile, RestartedError
 from scow.layer.compression import open_stream
 from scow.oci.mediatype import compression_of
+from scow.typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

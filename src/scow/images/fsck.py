@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import ScowError
 from scow.images.prune import collect
 from scow.images.records import describe
 from scow.oci.model import Descriptor
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.base.clock import parse_time
 from scow.errors import InvalidArgumentError, NotFoundError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from scow.images.store import ImageRecord, ImageStore

@@ -7,8 +7,6 @@ tar.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.base.clock import rfc3339
 from scow.errors import NotFoundError, UnavailableError
 from scow.images.changes import apply_changes
@@ -17,6 +15,7 @@ from scow.images.mutate import new_image
 from scow.images.prune import collect
 from scow.oci.digest import ChainID
 from scow.oci.model import ContainerConfig, History, ImageConfig
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -13,7 +13,6 @@ entry came from: by mounting where both are the same, by copying otherwise.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
 from scow.images.copying import copy
@@ -25,9 +24,11 @@ from scow.oci.model import Index, Platform
 from scow.oci.platform import normalize
 from scow.oci.reference import Reference
 from scow.record import replace
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from scow.base.database import Database
     from scow.images.copying import Copied

@@ -6,13 +6,14 @@ Source: Docker Engine API v1.41 to v1.50, "ImageInspect".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from scow.base.clock import ZERO, rfc3339
 from scow.errors import NotFoundError
 from scow.oci.encode import container_config_members
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
     from scow.oci.model import ContainerConfig

@@ -7,12 +7,11 @@ snapshot at the same time. Nothing is linked anywhere: until an image is entered
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
-
 from scow.base.streams import CHUNK, BlobMismatchError
 from scow.layer.changeset import Limits
 from scow.layer.compression import detect, open_stream
 from scow.oci.digest import DiffID
+from scow.typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scow.errors import DeniedError, ScowError
 from scow.linux.beneath import Tree
 from scow.linux.mount import mount_all, umount
 from scow.linux.namespaces import run_private
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from scow.base.leases import Leases
     from scow.images.store import ImageStore
     from scow.oci.model import ImageConfig

@@ -16,15 +16,17 @@ Source: Docker image specification v1; moby image/v1, "MakeConfigFromV1Config".
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from scow.errors import LimitError
 from scow.images.members import ArchiveError
 from scow.oci import layout
 from scow.oci.decode import MalformedDocumentError, decode_config, decode_json
 from scow.oci.reference import Reference
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from scow.images.intake import Layer
     from scow.images.members import Members
     from scow.images.plans import Plan

@@ -11,13 +11,13 @@ from __future__ import annotations
 import io
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.base.streams import BlobMismatchError, BoundedReader
 from scow.errors import CorruptError, LimitError
 from scow.images.intake import Peeked
 from scow.layer.compression import detect, open_stream
 from scow.layer.tar import LINK, REGULAR, SYMLINK, TarReader
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from scow.base.streams import Readable

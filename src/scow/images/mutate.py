@@ -6,8 +6,6 @@ Layers of images made here are uncompressed tar blobs, whose digest is the DiffI
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.content.store import BlobNotFoundError
 from scow.errors import InvalidArgumentError
 from scow.oci.encode import encode_config, encode_manifest
@@ -25,6 +23,7 @@ from scow.oci.mediatype import (
 )
 from scow.oci.model import Descriptor, Manifest
 from scow.record import replace
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

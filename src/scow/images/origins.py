@@ -13,9 +13,9 @@ Losing any of it costs time, never correctness.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from scow.oci.digest import Digest
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,12 +7,11 @@ compressed blob itself is only leased: the collector may take it, and it can be 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.base.streams import copy_stream
 from scow.errors import InvalidArgumentError
 from scow.layer.compression import CompressWriter, open_stream
 from scow.oci.mediatype import compression_of
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

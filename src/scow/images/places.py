@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scow.base.files import temporary_directory
 from scow.base.streams import VerifiedReader
@@ -29,6 +28,7 @@ from scow.oci.mediatype import is_index
 from scow.oci.platform import score
 from scow.oci.reference import Reference
 from scow.record import replace
+from scow.typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

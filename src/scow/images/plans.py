@@ -10,7 +10,6 @@ names are checked before anything is read.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.errors import LimitError
 from scow.images.members import ArchiveError, plain
@@ -20,9 +19,11 @@ from scow.oci.mediatype import DOCKER_CONFIG_V1, OCI_CONFIG_V1, is_index, is_man
 from scow.oci.model import Platform
 from scow.oci.platform import host_platform, score
 from scow.oci.reference import InvalidReferenceError, Reference
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from scow.images.intake import Layer
     from scow.images.members import Members

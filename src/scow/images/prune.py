@@ -8,11 +8,10 @@ finds an object links it in the same transaction, nothing that another process u
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.errors import ConflictError, NotFoundError
 from scow.images.remove import remove_image
 from scow.images.store import ImageInUseError
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

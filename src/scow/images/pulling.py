@@ -8,8 +8,6 @@ the order of size, some unpack behind them (:mod:`.growing`), the caller's threa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.base.progress import Event, silent
 from scow.base.tasks import TaskGroup
 from scow.distribution.blobs import read_blob
@@ -23,6 +21,7 @@ from scow.oci.digest import chain_ids
 from scow.oci.mediatype import DOCKER_MANIFEST_V2, OCI_INDEX_V1, OCI_MANIFEST_V1, is_index, is_layer
 from scow.oci.model import Platform
 from scow.oci.platform import score
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
 
 from scow.base.clock import parse_time
 from scow.errors import CorruptError, InvalidArgumentError, UnsupportedError
 from scow.oci.decode import decode_config, decode_manifest
 from scow.oci.digest import chain_ids
 from scow.oci.mediatype import DOCKER_CONFIG_V1, OCI_CONFIG_V1
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from scow.content.store import ContentStore
     from scow.oci.digest import ChainID, Digest, ImageID
     from scow.oci.model import Descriptor

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.base.clock import ZERO
 from scow.base.tasks import TaskGroup
@@ -17,9 +16,11 @@ from scow.oci.decode import MAX_CONFIG_SIZE, decode_config, decode_index, decode
 from scow.oci.encode import descriptor_members
 from scow.oci.mediatype import is_docker, is_index
 from scow.oci.reference import Reference
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from scow.distribution.repository import Fetched, Repository
     from scow.images.store import ImageRecord

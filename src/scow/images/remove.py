@@ -10,11 +10,10 @@ Source: Docker Engine API v1.41, "ImageDelete"; behaviour recorded from dockerd 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.base.ids import short
 from scow.images.store import ImageInUseError
 from scow.oci.reference import Reference
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

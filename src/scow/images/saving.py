@@ -18,7 +18,6 @@ Changeset Format".
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.base.streams import CHUNK, HashingWriter, VerifiedReader, copy_stream
 from scow.content.store import BlobNotFoundError
@@ -31,6 +30,7 @@ from scow.oci.mediatype import OCI_INDEX_V1, ZSTD, compression_of, is_docker, la
 from scow.oci.model import Index
 from scow.oci.reference import InvalidReferenceError, Reference
 from scow.record import replace
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from scow.base.progress import Event, silent
 from scow.base.tasks import TaskGroup
@@ -26,9 +25,11 @@ from scow.oci.encode import encode_index, encode_manifest
 from scow.oci.model import Descriptor
 from scow.oci.reference import Reference
 from scow.record import replace
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import BinaryIO
 
     from scow.base.leases import Lease, Leases
     from scow.base.progress import Progress

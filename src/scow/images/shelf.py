@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scow.base.files import temporary_directory
 from scow.base.streams import VerifiedReader
@@ -24,6 +23,7 @@ from scow.images.wholes import find_whole, keep_whole, whole_of
 from scow.oci.decode import decode_index
 from scow.oci.mediatype import is_index, is_manifest
 from scow.oci.reference import Reference
+from scow.typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,6 @@ A :class:`Transfers` belongs to one operation of one engine: it holds connection
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.progress import silent
 from scow.distribution.client import RegistryClient
@@ -19,6 +18,7 @@ from scow.images.wholes import find_whole, index_of
 from scow.layer.changeset import Limits
 from scow.oci.platform import host_platform, parse_platform
 from scow.oci.reference import Reference
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -9,7 +9,6 @@ fails, nothing that was linked stays.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.base.locks import FileLock
 from scow.base.progress import Event, silent
@@ -17,6 +16,7 @@ from scow.base.tasks import TaskGroup
 from scow.errors import CorruptError, NotFoundError, ScowError
 from scow.oci.digest import chain_ids
 from scow.oci.mediatype import compression_of
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -7,12 +7,11 @@ Such a name comes from a build for several platforms or a copy of a whole image 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.errors import ScowError
 from scow.oci.decode import decode_index, decode_manifest
 from scow.oci.digest import Digest, ImageID
 from scow.oci.reference import Reference
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

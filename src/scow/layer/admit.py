@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from scow.layer.changeset import LayerError
 from scow.layer.names import show
 from scow.layer.tarformat import BLOCKDEV, CHAR, REGULAR, SYMLINK
 from scow.linux.syscalls import explain
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.errors import ScowError

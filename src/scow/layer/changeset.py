@@ -7,9 +7,8 @@ whiteouts for removed ones. Source: OCI image-spec v1.1, layer.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
 from scow.errors import CorruptError, LimitError
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from scow.oci.digest import DiffID

@@ -7,10 +7,9 @@ part begins or ends inside it, is put together in the index itself. The chunk si
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.errors import LimitError
 from scow.layer.erofsformat import BLOCK, BLOCK_BITS, CHUNK, HOLE, MAX_BLOCKS, MAX_CHUNK_BITS
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from scow.linux import owners, reflink
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.linux.owners import Owners

@@ -9,10 +9,10 @@ bounded by ``Limits``. Compressing the same bytes with the same engine gives the
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Protocol
 
 from scow.errors import CorruptError, InvalidArgumentError
 from scow.layer.changeset import Limits, too_dense, too_large
+from scow.typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable

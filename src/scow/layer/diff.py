@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.streams import HashingWriter
 from scow.errors import UnsupportedError
@@ -23,6 +22,7 @@ from scow.layer.whiteout import OPAQUE, PREFIX, exported, is_opaque, is_whiteout
 from scow.linux import owners, xattr
 from scow.linux.syscalls import explain
 from scow.oci.digest import DiffID
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

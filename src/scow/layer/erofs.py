@@ -10,7 +10,6 @@ from plain files.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.layer.changeset import LayerError
 from scow.layer.chunks import lay_out
@@ -22,6 +21,7 @@ from scow.layer.tarformat import CHAR, DIRECTORY, TarEntry
 from scow.layer.toc import KIND_LINK, KIND_SPARSE, read_footer, read_records, sparse_parts
 from scow.layer.whiteout import OPAQUE_XATTR
 from scow.linux.syscalls import explain
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ which block of it. Source: kernel documentation, filesystems/erofs; fs/erofs/ero
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
 from scow.layer.tarformat import BLOCKDEV, CHAR, DIRECTORY, FIFO, REGULAR, SYMLINK
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.layer.tarformat import Pairs, TarEntry

@@ -14,7 +14,6 @@ What is written stays; only link counts and the superblock are filled in at the 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.errors import LimitError
 from scow.layer.erofsformat import (
@@ -35,6 +34,7 @@ from scow.layer.erofsformat import (
     device_slot,
     superblock,
 )
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

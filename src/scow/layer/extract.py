@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from scow.base.streams import HashingReader
 from scow.layer.admit import admit, unfit
@@ -24,6 +23,7 @@ from scow.layer.whiteout import PREFIX, accepted, hidden_name, is_marker, is_whi
 from scow.linux.beneath import Tree
 from scow.linux.syscalls import explain, fchmodat2
 from scow.oci.digest import DiffID
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from scow.layer.clone import Cloner, new_directory, open_directory
 from scow.layer.whiteout import is_opaque, is_whiteout, make_opaque, make_whiteout
 from scow.linux import kernel
 from scow.linux.syscalls import explain
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

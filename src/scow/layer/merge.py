@@ -7,13 +7,12 @@ are applied to what lies below it before its entries are (OCI image-spec, layer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.layer.changeset import LayerError
 from scow.layer.erofsformat import FT_SYMLINK
 from scow.layer.names import show
 from scow.layer.resolve import Look, resolve
 from scow.layer.toc import KIND_OPAQUE
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from binascii import a2b_base64
-from typing import TYPE_CHECKING
 
 from scow.errors import CorruptError
 from scow.layer.names import show
 from scow.layer.tarformat import MAX_EXTENSION, MAX_SEGMENTS, pax_integer, pax_records, pax_time, segments
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,9 @@ climbs above the root, leads in circles, or leads to something that is not a dir
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.layer.changeset import LayerError
 from scow.layer.names import show
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from scow.layer.admit import unfit
 from scow.layer.changeset import LayerError
@@ -20,6 +19,7 @@ from scow.layer.whiteout import OPAQUE_XATTR, OPAQUE_XATTR_USER, is_opaque, is_w
 from scow.linux import reflink, xattr
 from scow.linux.beneath import Tree
 from scow.linux.syscalls import fchmodat2
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

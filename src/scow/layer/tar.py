@@ -10,7 +10,6 @@ stream is the DiffID. Writing is in ``tarwrite``.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.errors import CorruptError
 from scow.layer.names import show
@@ -33,6 +32,7 @@ from scow.layer.tarformat import (
     segments,
 )
 from scow.layer.tarwrite import SERIALISER, TarWriter
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,11 @@ Source: POSIX.1-2018 pax; GNU tar manual, "Basic Tar Format" and "Storing Sparse
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 from zlib import adler32
 
 from scow.errors import CorruptError
 from scow.layer.names import show
+from scow.typing import NamedTuple
 
 BLOCK = 512
 REGULAR, LINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"

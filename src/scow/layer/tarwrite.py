@@ -9,10 +9,10 @@ Source: POSIX.1-2018, pax, "ustar Interchange Format" and "pax Header Block".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from zlib import adler32
 
 from scow.layer.tarformat import BLOCK, DIRECTORY, HEADER, REGULAR, SYMLINK
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

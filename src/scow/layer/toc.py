@@ -16,7 +16,6 @@ names are clean.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.streams import HashingReader, TeeReader
 from scow.errors import CorruptError, LimitError
@@ -28,6 +27,7 @@ from scow.layer.tar import TarReader
 from scow.layer.tarformat import CHAR, DIRECTORY, LINK
 from scow.layer.whiteout import PREFIX, accepted, hidden_name, is_marker
 from scow.oci.digest import DiffID, Digest
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

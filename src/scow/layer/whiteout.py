@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from scow.layer.changeset import LayerError
 from scow.layer.names import show
 from scow.linux import owners, xattr
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.layer.tarformat import Pairs

@@ -8,9 +8,8 @@ stream is the end of a frame. Source: RFC 8878, sections 3.1.1 and 3.1.2.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.errors import CorruptError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

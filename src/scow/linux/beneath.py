@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 
 from scow.linux import owners
 from scow.linux.syscalls import (
@@ -22,6 +21,7 @@ from scow.linux.syscalls import (
     fchmodat2,
     openat2,
 )
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType

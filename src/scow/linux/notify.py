@@ -17,7 +17,8 @@ import fcntl
 import os
 import struct
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Self

@@ -9,10 +9,10 @@ sees a link, and nothing is read-only.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.errors import DeniedError
 from scow.linux.syscalls import explain
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from typing import TYPE_CHECKING
 
 from scow.errors import (
     ConflictError,
@@ -21,6 +20,7 @@ from scow.errors import (
     UnsupportedError,
 )
 from scow.linux import kernel
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.errors import ScowError

@@ -7,12 +7,12 @@ import fcntl
 import os
 import struct
 import termios
-from typing import TYPE_CHECKING, Self
 
 from scow.errors import InvalidArgumentError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 _IFLAG, _OFLAG, _CFLAG, _LFLAG, _CC = 0, 1, 2, 3, 6

@@ -7,7 +7,6 @@ Source: OCI image-spec v1.1; Docker image manifest v2, schema 2; Docker image sp
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from scow.errors import CorruptError, LimitError, UnsupportedError
 from scow.oci import mediatype
@@ -23,9 +22,11 @@ from scow.oci.model import (
     Manifest,
     Platform,
 )
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, NoReturn
 
 MAX_MANIFEST_SIZE = 4 << 20
 """Bytes; what registries must accept at least (distribution-spec, "Pushing Manifests")."""

@@ -10,14 +10,15 @@ Source: OCI image-spec v1.1, considerations.md, "Canonicalization".
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from scow.oci import mediatype
 from scow.oci.digest import sha256_digest
 from scow.oci.model import Descriptor, Document
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from scow.oci.model import ContainerConfig, Healthcheck, History, ImageConfig, Index, Manifest, Platform
 

@@ -9,12 +9,12 @@ Source: OCI image-spec v1.1: descriptor.md, manifest.md, image-index.md, config.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
 from scow.record import Record
+from scow.typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from scow.oci.digest import DiffID, Digest
 

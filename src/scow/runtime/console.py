@@ -14,11 +14,14 @@ import signal
 import socket
 import struct
 import termios
-from typing import Self
 
 from scow.linux.terminal import DetachKeys, RawMode, size
 from scow.runtime.oci import StartError
 from scow.runtime.stdio import write_all
+from scow.typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 _CHUNK = 1 << 14
 _DRAIN_MILLISECONDS = 100

@@ -6,7 +6,7 @@ Source: Dockerfile reference, "HEALTHCHECK"; Engine API v1.50, ``Health``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

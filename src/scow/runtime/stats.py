@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 import time
-from typing import NamedTuple
 
 from scow.linux import cgroups, process
+from scow.typing import NamedTuple
 
 
 class Sample(NamedTuple):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.errors import CancelledError, NotFoundError
 from scow.linux import capabilities, cgroups, process, seccomp
@@ -24,6 +23,7 @@ from scow.runtime.oci import FAILED, logged_error, start_error
 from scow.runtime.spec import Place, make_spec
 from scow.runtime.spec import bind as make_bind
 from scow.runtime.spec import tmpfs as make_tmpfs
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable

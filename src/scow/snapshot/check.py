@@ -8,10 +8,10 @@ can be in the middle of, before it is called a problem.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.errors import ScowError
 from scow.snapshot.snapshotter import Problem
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,11 +18,11 @@ layer is that layer's own directory, any other is made of links to the layers' f
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.base.files import remove_tree, storage_error
 from scow.linux.idmaps import in_user_namespace
 from scow.linux.mount import Mount, mount_all
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.snapshot.overlay import Snapshots

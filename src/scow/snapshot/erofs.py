@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from scow.base.files import storage_error
 from scow.base.locks import FileLock
@@ -36,6 +35,7 @@ from scow.linux.writeback import Writeback
 from scow.snapshot.forms import Linked
 from scow.snapshot.overlay import DEFAULT_ROOT
 from scow.snapshot.survey import survey
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import BinaryIO

@@ -24,7 +24,7 @@ which it appears: pass ``lease``, or wrap the call in ``with db.write():`` toget
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,6 @@ owns and a directory that goes with it.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.base.files import remove_tree
 from scow.base.readahead import ReadAhead
@@ -17,6 +16,7 @@ from scow.errors import NotFoundError
 from scow.oci.digest import DiffID, Digest
 from scow.snapshot.overlay import boot_id
 from scow.snapshot.snapshotter import SnapshotInfo, Staged, Usage
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.base.leases import Lease

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from scow.layer.erofsformat import FT_DIRECTORY, INODE
 from scow.layer.toc import KIND_LINK, KIND_OPAQUE, KIND_WHITEOUT, read_records
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

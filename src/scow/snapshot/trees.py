@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from scow.base.files import storage_error
 from scow.layer.extract import extract
@@ -12,6 +11,7 @@ from scow.layer.settle import settle
 from scow.linux.idmaps import in_user_namespace
 from scow.snapshot.forms import Linked
 from scow.snapshot.overlay import DEFAULT_ROOT, apply_root, root_of
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.base.leases import Lease

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from scow.build.emulation import check_emulation
 from scow.build.ops.mounting import Mounting
 from scow.build.times import settle_times
 from scow.errors import ScowError
 from scow.runtime.step import Step, StepMount
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 from scow.build.context import ContextTree
 from scow.build.copying import CopyRules, copy, matches
@@ -16,6 +15,7 @@ from scow.build.owners import find_owner
 from scow.build.sources import DirTree, SourceNotFoundError, resolve
 from scow.build.suspicious import is_plain
 from scow.build.unpacking import open_archive, unpack
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

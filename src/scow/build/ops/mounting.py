@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING
 
 from scow.build.context import ContextTree
 from scow.build.secrets import forward_agent, secret_name, secret_value
@@ -17,6 +16,7 @@ from scow.linux import owners
 from scow.linux.mount import Mount
 from scow.record import replace
 from scow.runtime.step import StepMount
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from scow.layer.tarwrite import SERIALISER
 from scow.record import Record
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from scow.build.copying import CopySource
     from scow.build.origins import Origin

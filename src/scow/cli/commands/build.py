@@ -6,11 +6,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from scow.cli.buildflags import COMMAND, read
 from scow.cli.flags import parse
 from scow.cli.report import note
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.build.explaining import Explained

@@ -8,13 +8,14 @@ input and write one JSON line for each.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 from scow.cli.flags import Command, parse
 from scow.errors import FlagError, ScowError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
     from scow.dockerfile import ast
 

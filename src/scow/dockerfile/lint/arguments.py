@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from scow.dockerfile import ast, words
 from scow.dockerfile.errors import DockerfileError, WordError
@@ -13,9 +12,11 @@ from scow.dockerfile.platforms import automatic_args, global_scope
 from scow.dockerfile.raw import split_quoted
 from scow.oci.platform import InvalidPlatformError, parse_platform
 from scow.oci.reference import InvalidReferenceError, Reference, ReservedNameError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from scow.dockerfile.lint.dryrun import Undefined
     from scow.dockerfile.lint.rule import Finding

@@ -8,10 +8,12 @@ left out. What is not understood gives odd words, never an error.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from scow.dockerfile import ast
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
 from scow.dockerfile.errors import DockerfileError
 from scow.dockerfile.lines import parse_directive
 from scow.dockerfile.platforms import CHECK_ARGUMENT
 from scow.dockerfile.text import FALSE, TRUE
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Final
 
     from scow.dockerfile.ast import Dockerfile
     from scow.dockerfile.lint.rule import Rule

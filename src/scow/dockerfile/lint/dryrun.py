@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scow.dockerfile import ast, suggest, words
 from scow.dockerfile.errors import DockerfileError, FlagValueError, WordError
@@ -18,9 +17,11 @@ from scow.dockerfile.mounts import fields
 from scow.dockerfile.parser import parse_instructions
 from scow.dockerfile.platforms import UNSEEN, automatic_args, global_scope
 from scow.record import replace
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from scow.dockerfile.lint.subject import BaseImage, Surroundings
 

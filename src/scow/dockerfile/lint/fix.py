@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from scow.dockerfile.errors import DockerfileError
 from scow.dockerfile.lint.run import lint
 from scow.dockerfile.parser import parse
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from scow.dockerfile.lint.config import LintConfig
     from scow.dockerfile.lint.rule import Edit, Rule

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from scow.dockerfile import ast
 from scow.dockerfile.errors import IgnorePatternError
@@ -12,9 +11,11 @@ from scow.dockerfile.ignore import IgnoreMatcher
 from scow.dockerfile.lint.rule import Rule, finding
 from scow.errors import InvalidArgumentError
 from scow.oci.reference import Reference
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from scow.dockerfile.lint.dryrun import StageRun
     from scow.dockerfile.lint.rule import Finding

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from scow.dockerfile.lint import managers
 from scow.dockerfile.lint.managers import APK, APT, DNF, GEM, GO, NPM, PIP, YUM, ZYPPER
 from scow.dockerfile.lint.rule import Edit, Rule, finding
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Final
 
     from scow.dockerfile import ast
     from scow.dockerfile.lint.managers import Manager

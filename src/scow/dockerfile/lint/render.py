@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any, Final
 
     from scow.dockerfile.lint.rule import Level, Rule
     from scow.dockerfile.lint.run import Problem, Report

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Final, Literal
 
     from scow.dockerfile.ast import Node, Span
     from scow.dockerfile.lint.subject import Subject
 
-Level = Literal["error", "warning", "info"]
+    Level = Literal["error", "warning", "info"]
+
 LEVELS: Final[tuple[Level, ...]] = ("error", "warning", "info")
 
 _WORD: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from scow.dockerfile import suggest
 from scow.dockerfile.lint import arguments, images, instructions, naming, packages, running
 from scow.errors import NotFoundError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from scow.dockerfile.lint.rule import Rule
 
 RULES: Final[tuple[Rule, ...]] = tuple(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from scow.dockerfile import ast
 from scow.dockerfile.lint import config as configs
@@ -13,6 +12,7 @@ from scow.dockerfile.lint.dryrun import DryRun
 from scow.dockerfile.lint.rule import LEVELS
 from scow.dockerfile.lint.rules import RULES
 from scow.dockerfile.lint.subject import RunCommands, Subject, Surroundings
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

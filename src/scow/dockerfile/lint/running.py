@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from scow.dockerfile import ast
 from scow.dockerfile.lint.rule import Rule, finding
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from scow.dockerfile.lint.commands import Command
     from scow.dockerfile.lint.rule import Finding

@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.files import remove_tree
 from scow.errors import UnsupportedError
@@ -27,6 +26,7 @@ from scow.layer.clone import Cloner
 from scow.linux import kernel
 from scow.linux.standin import NEEDS
 from scow.runtime.inside import Root
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,7 +20,6 @@ import json
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.files import remove_tree
 from scow.errors import ScowError, UnsupportedError
@@ -28,6 +27,7 @@ from scow.linux import process
 from scow.linux.standin import NEEDS
 from scow.runtime.chroot import start
 from scow.runtime.chroot.places import Places, undo
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

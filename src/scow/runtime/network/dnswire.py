@@ -10,7 +10,8 @@ Source: RFC 1035, sections 4.1 and 3.3; RFC 3596 for AAAA.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

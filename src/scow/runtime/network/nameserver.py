@@ -18,11 +18,11 @@ import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scow.linux import kernel
 from scow.linux.namespaces import FLAGS
 from scow.runtime.network import dnswire
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable

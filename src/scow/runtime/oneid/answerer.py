@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Self
 
 from scow.base import jsontext
 from scow.errors import UnavailableError
 from scow.linux import process
 from scow.runtime.oneid.calls import abis, asking
 from scow.runtime.oneid.identities import LIMIT_NAME
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 _SOCKET, _LIFELINE = 3, 4
 _BACKLOG = 16

@@ -9,7 +9,7 @@ Source: kernel, arch/x86/entry/syscalls, scripts/syscall.tbl; include/uapi/linux
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Any

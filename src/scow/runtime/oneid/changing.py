@@ -8,13 +8,13 @@ import os
 import stat
 import struct
 import time
-from typing import TYPE_CHECKING
 
 from scow.linux import owners
 from scow.linux.notify import read_memory, read_string
 from scow.runtime.oneid.credentials import CHOWN, KEEP
 from scow.runtime.oneid.looking import signed
 from scow.runtime.oneid.place import AT_FDCWD, at, number_of
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.linux.notify import Call

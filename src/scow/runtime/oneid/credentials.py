@@ -6,7 +6,7 @@ Source: credentials(7), setuid(2), setreuid(2), setresuid(2), setfsuid(2), setgr
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from scow.typing import NamedTuple
 
 KEEP = (1 << 32) - 1
 """An id argument of -1: leave it."""

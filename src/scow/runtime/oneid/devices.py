@@ -13,7 +13,6 @@ import select
 import stat
 import sys
 import threading
-from typing import TYPE_CHECKING, Self
 
 from scow.errors import ScowError, UnavailableError
 from scow.linux import owners, process
@@ -23,9 +22,10 @@ from scow.runtime.oneid.calls import abis, asking_devices
 from scow.runtime.oneid.credentials import DAC_OVERRIDE, MKNOD
 from scow.runtime.oneid.looking import signed
 from scow.runtime.oneid.place import AT_FDCWD, Place, at, number_of
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
     from scow.linux.notify import Call
 

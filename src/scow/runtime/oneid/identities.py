@@ -12,10 +12,10 @@ import errno
 import os
 import resource
 import struct
-from typing import TYPE_CHECKING
 
 from scow.linux.notify import read_memory, write_memory
 from scow.runtime.oneid.credentials import KEEP, MAX_GROUPS, SETGID, SETUID
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

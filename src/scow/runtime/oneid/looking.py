@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING
 
 from scow.linux import kernel, owners
 from scow.linux.notify import read_string, write_memory
 from scow.runtime.oneid.place import at
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.linux.notify import Call

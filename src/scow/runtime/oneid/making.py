@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from scow.linux import owners
 from scow.linux.notify import read_string
 from scow.runtime.oneid.credentials import DAC_OVERRIDE, MKNOD
 from scow.runtime.oneid.looking import signed
 from scow.runtime.oneid.place import AT_FDCWD, at, number_of, parent_of
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.linux.notify import Call

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from scow.linux.syscalls import RESOLVE_NO_MAGICLINKS, openat2
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.linux.notify import Call, Listener

@@ -18,7 +18,6 @@ import select
 import socket
 import struct
 import sys
-from typing import TYPE_CHECKING
 
 from scow.linux.capabilities import ALL
 from scow.linux.notify import Listener
@@ -29,6 +28,7 @@ from scow.runtime.oneid.identities import Identities
 from scow.runtime.oneid.looking import Looking
 from scow.runtime.oneid.making import GivenError, Making
 from scow.runtime.oneid.place import Place
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any
