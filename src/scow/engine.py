@@ -87,7 +87,7 @@ class Engine:
             DeniedError: The run root or the user's ids cannot be used; the hint says what would help.
             UnsupportedError: This process has several threads.
         """
-        from scow.linux.mount import is_whole_root
+        from scow.linux.capabilities import is_whole_root
 
         if os.geteuid() == 0 and is_whole_root():
             return None
@@ -436,8 +436,8 @@ class Engine:
 
 def _has_step_networks() -> bool:
     """Whether build steps can be on a network of their own; else they are on the host's."""
+    from scow.linux.capabilities import may_mount
     from scow.linux.idmaps import in_user_namespace
-    from scow.linux.mount import may_mount
 
     if not in_user_namespace():
         return may_mount()

@@ -118,6 +118,16 @@ def test_typing_is_loaded_for_type_checkers_only():
     assert found == {os.path.join("content", "target.py")}
 
 
+def test_exec_finds_the_container_without_anything_heavy(tmp_path):
+    """What tells the kernel things through ctypes is loaded while the OCI runtime gets going, not before."""
+    body = "from scow.cli.main import main\nassert main(['exec', 'nosuch', 'true']) == 1"
+    loaded = loaded_by(body, SCOW_ROOT=str(tmp_path / "root"), SCOW_RUN_ROOT=str(tmp_path / "run"))
+    assert "scow.containers.executing" in loaded, "the container was looked for"
+    assert "_sqlite3" in loaded
+    heavy = FORBIDDEN | ({"ctypes", "scow.runtime.spec"} if os.geteuid() == 0 else set())
+    assert heavy & set(loaded) == set()
+
+
 def cpu_seconds(argv: list[str]) -> float:
     """CPU time of one child, in seconds."""
     sink = os.open(os.devnull, os.O_WRONLY)

@@ -16,8 +16,8 @@ from scow.containers import merge
 from scow.containers.store import CREATED, Container, check_name
 from scow.errors import InvalidArgumentError, ScowError
 from scow.linux import process
+from scow.linux.capabilities import may_mount
 from scow.linux.idmaps import in_user_namespace
-from scow.linux.mount import may_mount
 from scow.runtime.oci import RUNTIMES
 from scow.runtime.oci import find as find_runtime
 from scow.typing import TYPE_CHECKING

@@ -14,8 +14,8 @@ from scow.base.files import remove_tree
 from scow.containers.store import CREATED, EXITED
 from scow.errors import ScowError
 from scow.linux import cgroups, process
+from scow.linux.capabilities import may_mount
 from scow.linux.idmaps import in_user_namespace
-from scow.linux.mount import may_mount
 from scow.runtime.handover import release
 from scow.typing import TYPE_CHECKING
 

@@ -68,11 +68,11 @@ def run(service: Containers, container: Container, wish: Exec, streams: Streams)
         NotRunningError: The container does not run.
     """
     check(container)
-    process.adopt_orphans()
     pump = Pump(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr)
     with _Beginning(service, container) as beginning:
         beginning.spawn(stdin=pump.child_stdin, stdout=pump.child_stdout, stderr=pump.child_stderr)
         pump.started()
+        process.adopt_orphans()  # the runtime leaves the process behind, and knows nothing of it yet
         beginning.tell(wish)
         pidfd = os.pidfd_open(beginning.pid)
         pump.until(pidfd, drain=False)
@@ -152,7 +152,6 @@ def run_terminal(
         NotRunningError: The container does not run.
     """
     check(container)
-    process.adopt_orphans()
     directory = os.path.join(service.run_root, "exec")
     os.makedirs(directory, mode=0o700, exist_ok=True)
     path = os.path.join(directory, f"{os.urandom(8).hex()}.sock")
@@ -163,6 +162,7 @@ def run_terminal(
         try:
             with Console(path) as console:
                 beginning.spawn("--tty", "--console-socket", path, stderr=complaint)
+                process.adopt_orphans()
                 beginning.tell(wish)
                 pid = beginning.started(lambda: os.pread(complaint, _MAX_COMPLAINT, 0).decode("utf-8", "replace"))
                 console.receive()
@@ -214,7 +214,7 @@ class _Beginning:
     def spawn(
         self, *flags: str, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None
     ) -> None:
-        """Start the runtime."""
+        """Start the runtime: before anything that takes time, such as loading what :meth:`tell` needs."""
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
         try:
             words = ("exec", "--detach", *flags, "--process", "/proc/self/fd/3", self._container.id)
@@ -230,8 +230,7 @@ class _Beginning:
 
     def tell(self, wish: Exec) -> None:
         """Say what it shall start."""
-        from scow.containers.process_spec import describe  # while the runtime gets going
-
+        from scow.containers.process_spec import describe
         try:
             write_all(self._writer, describe(self._service, self._container, wish).encode())
         except BrokenPipeError:

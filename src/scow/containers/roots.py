@@ -15,7 +15,8 @@ import threading
 
 from scow.errors import UnsupportedError
 from scow.linux import kernel, namespaces
-from scow.linux.mount import bind, may_mount, mount_all, umount
+from scow.linux.capabilities import may_mount
+from scow.linux.mount import bind, mount_all, umount
 from scow.linux.standin import NEEDS
 from scow.typing import TYPE_CHECKING
 

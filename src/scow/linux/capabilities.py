@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Capability sets by name: Docker's default, and what ``--cap-add`` and ``--cap-drop`` make of it."""
+"""Capability sets by name: Docker's default, what ``--cap-add`` and ``--cap-drop`` make of it, and what we hold."""
 
 from __future__ import annotations
 
@@ -67,13 +67,42 @@ def last_known() -> int:
         return len(ALL) - 1
 
 
+def may_mount() -> bool:
+    """Whether this thread may mount anything."""
+    return holds("SYS_ADMIN")
+
+
+def is_whole_root() -> bool:
+    """Whether this thread may mount and make networks on the host."""
+    return holds("SYS_ADMIN", "NET_ADMIN")
+
+
+def holds(*names: str) -> bool:
+    """Whether the calling thread may use capabilities now.
+
+    Args:
+        names: Without ``CAP_``.
+    """
+    mask = sum(1 << ALL.index(f"CAP_{name}") for name in names)
+    own = _own("CapEff")
+    return own >= 0 and own & mask == mask
+
+
+def _own(which: str) -> int:
+    """One of the calling thread's sets as a mask; -1 when it cannot be read.
+
+    Source: proc_pid_status(5). Asking the kernel by capget(2) would load ctypes, which not every command needs.
+    """
+    try:
+        with open("/proc/thread-self/status", "rb", buffering=0) as file:
+            return int(file.read(1 << 14).partition(f"\n{which}:".encode())[2].split(None, 1)[0], 16)
+    except (OSError, ValueError, IndexError):
+        return -1
+
+
 def _passable(known: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the bounding set: the runtime cannot give away what it does not have, as inside another container."""
-    try:
-        with open("/proc/self/status", "rb") as file:
-            bits = next((int(line.split()[1], 16) for line in file if line.startswith(b"CapBnd:")), -1)
-    except (OSError, ValueError, IndexError):
-        return known
+    bits = _own("CapBnd")
     return tuple(name for number, name in enumerate(known) if bits >> number & 1)
 
 

@@ -11,6 +11,7 @@ import errno
 import os
 
 from scow.linux import kernel
+from scow.linux.capabilities import may_mount
 from scow.linux.process import boot_id, find_program
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -145,14 +146,6 @@ def cgroup_mode(mountinfo: str) -> str:
     return "v2" if two else "none"
 
 
-def _may_mount() -> bool:
-    """Whether CAP_SYS_ADMIN is effective; root inside a container often has it not. Source: capabilities(7)."""
-    for line in _read("/proc/self/status").splitlines():
-        if line.startswith("CapEff:"):
-            return bool(int(line.split()[1], 16) & (1 << 21))
-    return False
-
-
 def _may_unshare_users() -> bool:
     try:
         pid = os.fork()
@@ -194,7 +187,7 @@ def probe() -> Features:
     return Features(
         kernel=name.release,
         machine=name.machine,
-        root=_may_mount(),
+        root=may_mount(),
         overlay=has_filesystem("overlay"),
         erofs=has_filesystem("erofs"),
         loop=os.path.exists("/dev/loop-control"),

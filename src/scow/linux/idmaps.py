@@ -41,7 +41,7 @@ def read_map(path: str) -> tuple[IdMap, ...]:
         Its ranges; empty when it is not written yet or cannot be read.
     """
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             return tuple(IdMap(*map(int, line.split())) for line in file)
     except (OSError, ValueError, TypeError):
         return ()

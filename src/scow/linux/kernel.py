@@ -146,19 +146,6 @@ def born(place: str | int) -> int:
     return seconds * 1_000_000_000 + nanoseconds if mask & _BTIME else 0
 
 
-def effective_capabilities() -> int:
-    """What the calling thread may do now, as a mask. Source: capget(2), version 3.
-
-    Raises:
-        OSError: It failed.
-    """
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    sets = (ctypes.c_uint32 * 6)()
-    if _LIBC.capget(header, sets) != 0:
-        raise _failed()
-    return int(sets[0]) | int(sets[3]) << 32
-
-
 def exchange(one: str, other: str) -> None:
     """Let two paths of one file system change places at once. Source: renameat2(2), RENAME_EXCHANGE.
 

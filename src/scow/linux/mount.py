@@ -16,6 +16,7 @@ import os
 
 from scow.errors import ConflictError, DeniedError, NotFoundError, ScowError, UnavailableError, UnsupportedError
 from scow.linux import kernel
+from scow.linux.capabilities import may_mount
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -68,16 +69,6 @@ class Mount(NamedTuple):
     source: str
     target: str = ""
     options: tuple[str, ...] = ()
-
-
-def may_mount() -> bool:
-    """Whether this thread may mount anything (CAP_SYS_ADMIN)."""
-    return bool(kernel.effective_capabilities() >> 21 & 1)
-
-
-def is_whole_root() -> bool:
-    """Whether this thread may mount and make networks on the host (CAP_SYS_ADMIN, CAP_NET_ADMIN)."""
-    return kernel.effective_capabilities() & (1 << 21 | 1 << 12) == 1 << 21 | 1 << 12
 
 
 def mount_all(mounts: Sequence[Mount], target: str) -> None:

@@ -13,7 +13,8 @@ import os
 
 from scow.errors import DeniedError, NotFoundError, UnavailableError, UnsupportedError
 from scow.linux import kernel
-from scow.linux.mount import may_mount, set_propagation
+from scow.linux.capabilities import may_mount
+from scow.linux.mount import set_propagation
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:

@@ -12,15 +12,14 @@ from __future__ import annotations
 import os
 
 from scow.errors import ScowError, UnsupportedError
-from scow.linux import kernel, process
-from scow.linux.mount import may_mount
+from scow.linux import process
+from scow.linux.capabilities import holds, may_mount
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Any
 
 RUNTIMES = ("runc", "crun")
-_CAP_SYS_CHROOT = 18
 _UNIFIED = "/sys/fs/cgroup/unified/cgroup.controllers"
 _BEHIND_FILTERS = ("create session key: operation not permitted", "pivot_root .: operation not permitted")
 _FILTERED = (
@@ -181,7 +180,7 @@ def _last_resort(run_root: str) -> str:
     """
     import sys
 
-    if not kernel.effective_capabilities() >> _CAP_SYS_CHROOT & 1:
+    if not holds("SYS_CHROOT"):
         raise UnsupportedError(
             "this process may neither make namespaces nor change its root, so it can run nothing in an image",
             hint="'scow info' says what would allow it.",

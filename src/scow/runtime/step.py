@@ -344,7 +344,8 @@ def _source(mount: StepMount, place: str) -> str:
         if not os.path.exists(mount.source):
             raise NotFoundError(f"{mount.source!r} is not there to be mounted on {mount.target!r}")
         return mount.source
-    from scow.linux.mount import may_mount, mount_all
+    from scow.linux.capabilities import may_mount
+    from scow.linux.mount import mount_all
 
     os.makedirs(place, mode=0o700)
     if mount.tree[-1].type == "overlay" and not may_mount():

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 
 from scow.errors import InvalidArgumentError, ScowError, UnsupportedError
+from scow.linux.capabilities import may_mount
 from scow.linux.idmaps import in_user_namespace
-from scow.linux.mount import Mount, may_mount, mount_all
+from scow.linux.mount import Mount, mount_all
 from scow.snapshot.overlay import COPIES, Snapshots
 from scow.typing import TYPE_CHECKING, NamedTuple
 

@@ -17,8 +17,9 @@ from _thread import allocate_lock  # built in, where threading would be one more
 
 from scow.base.files import storage_error
 from scow.errors import ConflictError, CorruptError, UnsupportedError
+from scow.linux.capabilities import may_mount
 from scow.linux.idmaps import in_user_namespace
-from scow.linux.mount import Mount, may_mount
+from scow.linux.mount import Mount
 from scow.snapshot.records import Records, SnapshotNotFoundError
 from scow.typing import TYPE_CHECKING
 

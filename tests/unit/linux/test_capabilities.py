@@ -41,7 +41,8 @@ def test_what_this_process_has_not_cannot_be_passed_on(monkeypatch, tmp_path):
     status.write_text("Name:\tx\nCapBnd:\t0000000000000005\n")
     real = open
     monkeypatch.setattr(
-        "builtins.open", lambda path, *rest: real(status if path == "/proc/self/status" else path, *rest)
+        "builtins.open",
+        lambda path, *rest, **named: real(status if path == "/proc/thread-self/status" else path, *rest, **named),
     )
     assert resolve(privileged=True) == (ALL[0], ALL[2])
     assert resolve(("ALL",), ("CHOWN",)) == (ALL[2],)
@@ -51,6 +52,22 @@ def test_what_this_process_has_not_cannot_be_passed_on(monkeypatch, tmp_path):
 def test_privileged_means_everything_the_kernel_knows():
     assert resolve((), ("ALL",), privileged=True, last=36) == ALL[:37]
     assert "CAP_BPF" not in resolve(("ALL",), (), last=36)
+
+
+def test_what_this_process_holds():
+    mask = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff:")), 16)
+    for number, name in enumerate(ALL[: last_known() + 1]):
+        assert capabilities.holds(name.removeprefix("CAP_")) == bool(mask >> number & 1)
+    assert capabilities.may_mount() == bool(mask >> 21 & 1)
+    assert capabilities.is_whole_root() == (mask >> 21 & 1 == mask >> 12 & 1 == 1)
+
+
+def test_nothing_is_held_where_it_cannot_be_read(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError
+
+    monkeypatch.setattr("builtins.open", refuse)
+    assert not capabilities.may_mount()
 
 
 def test_no_such_capability():

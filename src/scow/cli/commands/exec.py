@@ -32,17 +32,19 @@ COMMAND = Command(
 def main(argv: list[str]) -> int:
     """Run the command; the exit status is its own."""
     from scow.cli.context import engine
-    from scow.containers.executing import Exec, run, run_detached, run_terminal
-    from scow.linux.cgroups import hasten
-    from scow.runtime.oci import NOT_EXECUTABLE, StartError
-    from scow.runtime.stdio import Streams
 
     options = parse(COMMAND, argv)
     name, *args = options.args
     if options.tty and options.interactive and not options.detach and not os.isatty(0):
         raise ScowError("the input device is not a TTY")
     opened = engine()
+    from scow.linux.cgroups import hasten
+
     hasten()  # now, because the runtime gets there soon
+    from scow.containers.executing import Exec, run, run_detached, run_terminal
+    from scow.runtime.oci import NOT_EXECUTABLE, StartError
+    from scow.runtime.stdio import Streams
+
     containers = opened.containers
     containers.dedicated = True
     container = containers.find(name)
