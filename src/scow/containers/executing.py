@@ -231,6 +231,7 @@ class _Beginning:
     def tell(self, wish: Exec) -> None:
         """Say what it shall start."""
         from scow.containers.process_spec import describe
+
         try:
             write_all(self._writer, describe(self._service, self._container, wish).encode())
         except BrokenPipeError:
