@@ -55,7 +55,8 @@ def test_privileged_means_everything_the_kernel_knows():
 
 
 def test_what_this_process_holds():
-    mask = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff:")), 16)
+    with open("/proc/self/status") as file:
+        mask = int(next(line.split()[1] for line in file if line.startswith("CapEff:")), 16)
     for number, name in enumerate(ALL[: last_known() + 1]):
         assert capabilities.holds(name.removeprefix("CAP_")) == bool(mask >> number & 1)
     assert capabilities.may_mount() == bool(mask >> 21 & 1)
