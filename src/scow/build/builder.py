@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from scow.build.events import Ledger, quiet
 from scow.build.options import EPOCH
@@ -317,7 +317,7 @@ class Builder:
             import_caches(options, self._rooms.repository, solver, ledger)
         diary = Diary(shop.db, self.cache, opened.place, options, plan, solver)
         try:
-            with ledger.internal("[internal] load build context") if opened.root else _nothing():
+            with ledger.internal("[internal] load build context") if opened.root else nullcontext():
                 solver.prepare(plan.vertices)
             if options.locked:
                 check_lock(lock_path(opened.place), resolver.inputs())
@@ -470,14 +470,6 @@ def excerpt(opened: Opened, lines: tuple[int, int]) -> str:
         mark = ">>>" if first <= number <= last else "   "
         shown.append(f"{number:>4} | {mark} {text[number - 1]}".rstrip())
     return "\n".join([*shown, "-" * 20]) + "\n"
-
-
-class _nothing:  # noqa: N801 - reads as what it does
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 def _created(shop: Workshop, solved: Solved, opened: Opened) -> int:
