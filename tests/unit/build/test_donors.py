@@ -10,7 +10,7 @@ from fakes.stores import Store
 from scow.build.context import ContextTree, StatCache
 from scow.build.copying import CopyRules, CopySource, copy
 from scow.build.dest import DestTree
-from scow.build.donors import LARGEST, Donors, is_context, request_of
+from scow.build.donors import LARGEST, Donors, request_of
 from scow.build.sources import DirTree
 from scow.oci.digest import DiffID, sha256_digest
 
@@ -111,5 +111,3 @@ def test_trees_that_nobody_remembers_give_nothing(stores, root):
     with Donors(stores.db, stores.content, stores.lease, request_of([ContextTree(root)], ["."], "/ctx/")) as donors:
         assert donors.take(DirTree(root), b"f4", os.path.getsize(f"{root}/f4")) is None
         assert donors.take(ContextTree(root), b"f4", os.path.getsize(f"{root}/f4")) is None
-    assert not is_context(DirTree(root))
-    assert is_context(ContextTree(root))
