@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 
 import pytest
 
@@ -17,6 +18,22 @@ APPLETS = (
     "cat chmod chown date df echo env false find grep head hostname id kill ln ls mkdir mknod mount nc ps pwd readlink rm"
     " seq sh sleep stat stty sync test touch tr true tty umount unshare wc wget"
 )
+
+
+def until(true, seconds=90.0):
+    """Wait for something that is about to happen, on a busy machine a little later; whether it has."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def left(find):
+    """What ``find`` still finds after a while: who sees a container's end ends, or cleans up, a moment later."""
+    until(lambda: not find())
+    return find()
 
 
 def layer(*extra):
@@ -80,7 +97,7 @@ class Scow:
 
     def run(self, *argv, **options):
         """Run a command line whatever its status."""
-        return subprocess.run([self.program, *argv], env=self.env, capture_output=True, timeout=120, **options)
+        return subprocess.run([self.program, *argv], env=self.env, capture_output=True, timeout=280, **options)
 
     def __call__(self, *argv, **options):
         """Run a command line that must work; its output without the last line break."""

@@ -10,12 +10,15 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.parse
 import uuid
 
 import pytest
+
+from fakes.busybox import until
 
 
 def free_port():
@@ -30,6 +33,11 @@ def need(*programs):
             pytest.skip(f"{program} is not installed")
 
 
+def short_folder():
+    """A new folder for what peers keep sockets in: podman wants at most 50 characters, a socket at most 107."""
+    return tempfile.mkdtemp(prefix="scow-peer-", dir="/tmp")
+
+
 class DockerRegistry:
     """Use in a ``with`` block; ``address`` is host:port."""
 
@@ -37,8 +45,6 @@ class DockerRegistry:
         need("docker-registry")
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
         self.tls = tls
         auth = ""
         if users:
@@ -55,28 +61,37 @@ class DockerRegistry:
                 f'auth: {{token: {{realm: "{token.realm}", service: test, issuer: test, '
                 f'rootcertbundle: "{token.certificate}"}}}}\n'
             )
-        certificates = f', tls: {{certificate: "{tls.certificate}", key: "{tls.key}"}}' if tls else ""
+        self.auth = auth
+
+    def _take_port(self):
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        certificates = f', tls: {{certificate: "{self.tls.certificate}", key: "{self.tls.key}"}}' if self.tls else ""
         self.config = os.path.join(self.folder, "config.yml")
         with open(self.config, "w") as file:
             file.write(
                 "version: 0.1\n"
                 "log: {level: error, accesslog: {disabled: true}}\n"
                 f'storage: {{filesystem: {{rootdirectory: "{self.folder}/data"}}, delete: {{enabled: true}}}}\n'
-                f'http: {{addr: "{self.address}"{certificates}}}\n' + auth
+                f'http: {{addr: "{self.address}"{certificates}}}\n' + self.auth
             )
 
     def __enter__(self):
         self.log = open(os.path.join(self.folder, "log"), "wb")
-        self.process = subprocess.Popen(["docker-registry", "serve", self.config], stdout=self.log, stderr=self.log)
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                raise RuntimeError(open(self.log.name).read())
-            with socket.socket() as sock:
-                if sock.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self
-            time.sleep(0.05)
-        raise RuntimeError("docker-registry does not listen")
+        for _ in range(5):
+            self._take_port()
+            self.process = subprocess.Popen(["docker-registry", "serve", self.config], stdout=self.log, stderr=self.log)
+            assert until(lambda: self.process.poll() is not None or self._listens()), "docker-registry does not listen"
+            if self.process.poll() is None:
+                return self
+            said = open(self.log.name).read()
+            if "address already in use" not in said:  # somebody may have taken the port in the meantime
+                break
+        raise RuntimeError(said)
+
+    def _listens(self):
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", self.port)) == 0
 
     def __exit__(self, *_):
         self.process.terminate()

@@ -19,6 +19,8 @@ import time
 import urllib.parse
 import uuid
 
+from fakes.busybox import until
+
 NAME = r"(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
 ROUTES = [
     ("ping", re.compile(r"^/v2/?$")),
@@ -54,7 +56,8 @@ class FakeRegistry:
     """Start with ``with FakeRegistry() as r``; ``r.address`` is host:port.
 
     ``hook(request) -> None | (status, headers, body)`` runs before each request; ``cut_after`` cuts the body of blob
-    answers after so many bytes; ``cut_upload_after`` stops reading an upload's body after so many bytes.
+    answers after so many bytes; ``cut_upload_after`` stops reading an upload's body after so many bytes; while ``lost``
+    is true nothing more of uploads arrives.
     """
 
     def __init__(self, *, auth="", referrers=True, ranges=True, tokens=None, tls=None, search=None, host="127.0.0.1"):
@@ -69,6 +72,7 @@ class FakeRegistry:
         self.cut_after = None
         self.cut_upload_after = None
         self.rate = None
+        self.lost = False
         self.piece = 65536
         self.auth = auth
         self.tokens = tokens
@@ -80,6 +84,7 @@ class FakeRegistry:
         self.page = 100
         self.chunked = False
         self.lock = threading.RLock()
+        self.connections = 0
         registry = self
 
         class Handler(_Handler):
@@ -88,6 +93,7 @@ class FakeRegistry:
         Handler.registry = registry
         kind = _Server6 if ":" in host else _Server
         self.server = kind((host, 0), Handler)
+        self.server.registry = self
         if tls:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         shown = f"[{host}]" if ":" in host else host
@@ -132,6 +138,16 @@ class FakeRegistry:
         with self.lock:
             self.log.clear()
 
+    def drain(self):
+        """Wait until all is read that clients had sent before they ended; nobody else may be connected."""
+        host, _, port = self.address.rpartition(":")
+        # who came before this one has been let in when this one is answered
+        with socket.create_connection((host.strip("[]"), int(port))) as own:
+            own.sendall(b"GET /v2/ HTTP/1.0\r\n\r\n")
+            while own.recv(4096):
+                pass
+        assert until(lambda: self.connections == 0)
+
 
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
@@ -140,6 +156,16 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def handle_error(self, request, client_address):
         pass
+
+    def process_request(self, request, client_address):
+        with self.registry.lock:
+            self.registry.connections += 1
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request, client_address):
+        super().process_request_thread(request, client_address)
+        with self.registry.lock:
+            self.registry.connections -= 1
 
 
 class _Server6(_Server):
@@ -240,6 +266,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.request_.received += len(data)
         left = int(length or 0)
         while left > 0:
+            if self.registry.lost:
+                raise Fault
             take = min(65536, left) if limit is None else min(65536, left, limit)
             if take == 0:
                 raise Fault

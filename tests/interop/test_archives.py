@@ -15,15 +15,11 @@ import time
 
 import pytest
 
+from fakes.docker_registry import need, short_folder
+
 pytestmark = [pytest.mark.interop, pytest.mark.root, pytest.mark.slow]
 
 NAME = "localhost/interop/app:1"
-
-
-def need(*programs):
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
 
 
 def run(argv, **options):
@@ -128,12 +124,13 @@ def fresh(tmp_path):
 @pytest.fixture(scope="module")
 def docker(world):
     need("dockerd", "docker")
-    env = {**os.environ, "DOCKER_HOST": f"unix://{world}/d.sock", "DOCKER_CONFIG": f"{world}/docker-config"}
+    short = short_folder()
+    env = {**os.environ, "DOCKER_HOST": f"unix://{short}/d.sock", "DOCKER_CONFIG": f"{world}/docker-config"}
     with open(f"{world}/dockerd.log", "wb") as log:
-        argv = ["dockerd", "--data-root", f"{world}/docker", "--exec-root", f"{world}/docker-exec"]
-        argv += ["--pidfile", f"{world}/d.pid", "-H", f"unix://{world}/d.sock", "--bridge=none", "--iptables=false"]
+        argv = ["dockerd", "--data-root", f"{world}/docker", "--exec-root", f"{short}/exec"]
+        argv += ["--pidfile", f"{world}/d.pid", "-H", f"unix://{short}/d.sock", "--bridge=none", "--iptables=false"]
         process = subprocess.Popen(argv, stdout=log, stderr=log)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while subprocess.run(["docker", "version"], env=env, capture_output=True).returncode:
             if process.poll() is not None or time.monotonic() > end:
                 process.kill()
@@ -142,6 +139,7 @@ def docker(world):
         yield lambda *argv, **options: run(["docker", *argv], env=env, **options)
         process.terminate()
         process.wait()
+    shutil.rmtree(short)
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +149,13 @@ def podman(world):
     with open(conf, "w") as file:
         file.write('[containers]\ndefault_ulimits = []\npids_limit = 0\n[engine]\ncgroup_manager = "cgroupfs"\n')
     env = {**os.environ, "CONTAINERS_CONF": conf}
-    base = ["podman", "--root", f"{world}/podman", "--runroot", f"{world}/podman-run", "--runtime", "runc"]
+    short = short_folder()
+    base = ["podman", "--root", f"{world}/podman", "--runroot", short, "--runtime", "runc"]
     if subprocess.run([*base, "images"], capture_output=True, env=env).returncode:
         pytest.skip("podman does not work here")
     yield lambda *argv, **options: run([*base, *argv], env=env, **options)
     subprocess.run(["umount", f"{world}/podman/overlay"], capture_output=True)  # podman mounts its storage on itself
+    shutil.rmtree(short, ignore_errors=True)
 
 
 @pytest.fixture(scope="module", params=["docker", "oci"])

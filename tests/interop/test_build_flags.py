@@ -12,12 +12,11 @@ import socket
 import subprocess
 import tarfile
 import threading
-import time
 
 import pytest
 
 from fakes.building import build, write
-from fakes.busybox import IMAGE, Scow, make_scow, need, traces
+from fakes.busybox import IMAGE, Scow, left, make_scow, need, traces
 from fakes.docker_registry import DockerRegistry
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
@@ -75,11 +74,11 @@ def test_steps_are_not_on_the_hosts_network_unless_asked(scow, ctx):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         threading.Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
-        reach = f"nc -w 1 127.0.0.1 {port} < /dev/null"
+        reach = f"nc -w 60 127.0.0.1 {port} < /dev/null"
         where = write(ctx, f"FROM BASE AS a\nRUN test -e /sys/class/net/eth0 && ! {reach}\nRUN ! {reach}\n"
                       f"FROM BASE AS b\nRUN sleep 1; ! {reach}\nFROM a\nCOPY --from=b /etc /b\n")  # fmt: skip
         build(scow, where)
-        assert traces(scow) == []
+        assert left(lambda: traces(scow)) == []
         build(scow, "--network", "host", write(ctx, f"FROM BASE\nRUN {reach}\n"))
 
 
@@ -278,12 +277,9 @@ def test_a_shell_in_what_a_failed_step_left(scow, ctx):
     except OSError:
         pass
     os.close(outer)
-    assert shell.wait(60) == 1
+    assert shell.wait(90) == 1
     assert b"left" in text.partition(b"A shell in what the step left")[2]
-    until = time.monotonic() + 10
-    while traces(scow) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert traces(scow) == []
+    assert left(lambda: traces(scow)) == []
 
 
 def test_every_line_of_raw_progress_is_json(scow, ctx):

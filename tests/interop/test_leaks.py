@@ -21,7 +21,7 @@ from fakes.busybox import IMAGE, Scow, layer, need, processes
 pytestmark = [pytest.mark.interop, pytest.mark.root]
 COUNT = int(os.environ.get("SCOW_LEAKS", "28"))
 AT_ONCE = int(os.environ.get("SCOW_LEAKS_AT_ONCE", "12"))
-SLEEP = (IMAGE, "sleep", "300")
+SLEEP = (IMAGE, "sleep", "900")
 
 
 class Apart(Scow):
@@ -221,7 +221,7 @@ def left(scow, before, known):
 
 def nothing_is_left(scow, before, known):
     """Look until nothing is left; what was never entered is swept by any command a minute later."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while found := left(scow, before, known):
         assert time.monotonic() < end, "\n".join(found[:40])
         time.sleep(0.2)

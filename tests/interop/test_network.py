@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import io
 import json
 import os
@@ -15,9 +16,10 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 
 import pytest
+
+from fakes.busybox import left, until
 
 _NEEDED = ("/usr/bin/busybox", "/usr/sbin/nft", "/usr/sbin/runc", "/usr/bin/conmon")
 pytestmark = [
@@ -53,7 +55,7 @@ class Scow:
 
     def run(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "scow", *args], env=self.env, text=True, capture_output=True, timeout=120
+            [sys.executable, "-m", "scow", *args], env=self.env, text=True, capture_output=True, timeout=280
         )
         if check:
             assert done.returncode == 0, done.stderr
@@ -105,33 +107,37 @@ def _host_names() -> str:
     return links + subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
 
 
-def _ask(port: int, address: str = "127.0.0.1", seconds: float = 10.0) -> str:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            with socket.create_connection((address, port), timeout=2) as peer:
-                peer.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
-                answer = b""
-                while part := peer.recv(4096):
-                    answer += part
-                return answer.decode()
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
+def _ask(port: int, address: str = "127.0.0.1") -> str:
+    """What a server says that may be about to start."""
+    answer = bytearray()
+
+    def asked() -> bool:
+        answer.clear()
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=10) as peer:
+            peer.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
+            while part := peer.recv(4096):
+                answer.extend(part)
+            return bool(answer)
+        return False
+
+    assert until(asked)
+    return answer.decode()
 
 
 def _serve(text: str, port: int = 80) -> list[str]:
     return ["sh", "-c", f"mkdir -p /w; echo {text} >/w/index.html; exec httpd -f -p {port} -h /w"]
 
 
-def _get(address: str, port: int = 80) -> list[str]:
-    return ["sh", "-c", f"echo 'GET /index.html HTTP/1.0' >q; echo >>q; timeout 8 nc -w 5 {address} {port} <q"]
+def _get(address: str, port: int = 80, tries: int = 300, wait: int = 30) -> list[str]:
+    """Ask a server that may be about to start; after so many refusals, or so many seconds, there is none."""
+    ask = f"timeout 60 nc -w {wait} {address} {port} <q >a && grep -q HTTP a"
+    script = f"i=0; until {ask} || [ $i -ge {tries} ]; do i=$((i+1)); sleep 0.2; done; cat a"
+    return ["sh", "-c", f"echo 'GET /index.html HTTP/1.0' >q; echo >>q; {script}"]
 
 
 def test_the_default_network_reaches_the_host_s_bridge(scow):
     shown = json.loads(scow.out("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]
-    assert "1 packets received" in scow.out("run", "--rm", "bb:1", "ping", "-c", "1", "-W", "5", shown["Gateway"])
+    assert "1 packets received" in scow.out("run", "--rm", "bb:1", "ping", "-c", "1", "-W", "30", shown["Gateway"])
 
 
 @pytest.fixture
@@ -149,7 +155,7 @@ def outside():
 
 @pytest.mark.host
 def test_the_way_out_bears_the_host_s_address(scow, outside):
-    shown = scow.out("run", "--rm", "bb:1", "ping", "-c", "1", "-W", "10", outside)
+    shown = scow.out("run", "--rm", "bb:1", "ping", "-c", "1", "-W", "30", outside)
     assert "1 packets received" in shown  # it can only answer to the host
 
 
@@ -157,11 +163,11 @@ def test_containers_of_a_network_find_each_other(scow, made):
     made += ["wa", "wb", "n-a"]
     scow.run("network", "create", "n-a")
     scow.run("run", "-d", "--name", "wa", "--network", "n-a", "--network-alias", "web", "bb:1", *_serve("from-wa"))
-    scow.run("run", "-d", "--name", "wb", "--network", "n-a", "bb:1", "sleep", "300")
+    scow.run("run", "-d", "--name", "wb", "--network", "n-a", "bb:1", "sleep", "900")
     for name in ("wa", "web", scow.out("ps", "-q", "--filter", "name=wa")):
         assert "from-wa" in scow.out("exec", "wb", *_get(name))
     # who came first learns of who came later, and of its going
-    assert scow.run("exec", "wa", "ping", "-c", "1", "-W", "5", "wb").returncode == 0
+    assert scow.run("exec", "wa", "ping", "-c", "1", "-W", "30", "wb").returncode == 0
     scow.run("rm", "-f", "wb")
     assert "wb" not in scow.out("exec", "wa", "cat", "/etc/hosts")
 
@@ -191,27 +197,19 @@ def _name_servers(scow) -> list[int]:
     return found
 
 
-def _until(done, seconds: float = 15.0) -> bool:
-    end = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def test_programs_that_ask_the_name_server_themselves(scow, made):
     made += ["wa", "wb", "wc", "n-a"]
     scow.run("network", "create", "n-a")
-    scow.run("run", "-d", "--name", "wb", "--network", "n-a", "bb:1", "sleep", "300")
-    scow.run("run", "-d", "--name", "wa", "--network", "n-a", "--network-alias", "web", "bb:1", "sleep", "300")
+    scow.run("run", "-d", "--name", "wb", "--network", "n-a", "bb:1", "sleep", "900")
+    scow.run("run", "-d", "--name", "wa", "--network", "n-a", "--network-alias", "web", "bb:1", "sleep", "900")
     first = _address(scow, "wa", "n-a")
     short = scow.out("ps", "-q", "--filter", "name=wa")
+    assert until(lambda: _find(scow, "wa")), "the name server may be about to start"
     assert [_find(scow, name) for name in ("wa", "web", "WA", "wa.n-a", short, "wb")] == [[first]] * 5 + [
         [_address(scow, "wb", "n-a")]
     ]
     assert "name = wa.n-a" in scow.out("exec", "wb", "nslookup", first)
-    scow.run("run", "-d", "--name", "wc", "--network", "n-a", "--network-alias", "web", "bb:1", "sleep", "300")
+    scow.run("run", "-d", "--name", "wc", "--network", "n-a", "--network-alias", "web", "bb:1", "sleep", "900")
     both = {first, _address(scow, "wc", "n-a")}
     assert set(_find(scow, "web")) == both
     scow.run("rm", "-f", "wa")
@@ -219,19 +217,19 @@ def test_programs_that_ask_the_name_server_themselves(scow, made):
     assert scow.out("exec", "wb", "cat", "/etc/resolv.conf").splitlines()[0] == "nameserver 127.0.0.11"
     assert len(_name_servers(scow)) == 1
     scow.run("rm", "-f", "wb", "wc")
-    assert _until(lambda: not _name_servers(scow)), "it ends by itself"
+    assert until(lambda: not _name_servers(scow)), "it ends by itself"
 
 
 def test_a_killed_name_server_comes_back(scow, made):
     made += ["wa", "wb", "n-a"]
     scow.run("network", "create", "n-a")
     for name in ("wa", "wb"):
-        scow.run("run", "-d", "--name", name, "--network", "n-a", "bb:1", "sleep", "300")
-    assert _until(lambda: len(_name_servers(scow)) == 1)
+        scow.run("run", "-d", "--name", name, "--network", "n-a", "bb:1", "sleep", "900")
+    assert until(lambda: len(_name_servers(scow)) == 1)
     os.kill(_name_servers(scow)[0], signal.SIGKILL)
-    assert scow.run("exec", "wb", "ping", "-c", "1", "-W", "5", "wa").returncode == 0, "/etc/hosts has it too"
+    assert scow.run("exec", "wb", "ping", "-c", "1", "-W", "30", "wa").returncode == 0, "/etc/hosts has it too"
     scow.run("ps")
-    assert _until(lambda: _find(scow, "wa") == [_address(scow, "wa", "n-a")])
+    assert until(lambda: _find(scow, "wa") == [_address(scow, "wa", "n-a")])
 
 
 def test_a_container_may_run_a_name_server_of_its_own(scow, made):
@@ -239,18 +237,18 @@ def test_a_container_may_run_a_name_server_of_its_own(scow, made):
     scow.run("network", "create", "n-a")
     scow.run("run", "-d", "--name", "wb", "--network", "n-a", "bb:1", "nc", "-ll", "-p", "53", "-e", "cat")
     assert scow.json("wb")["State"]["Running"]
-    assert _until(lambda: _find(scow, "wb") == [_address(scow, "wb", "n-a")])
+    assert until(lambda: _find(scow, "wb") == [_address(scow, "wb", "n-a")])
 
 
 def test_names_come_with_the_first_network_that_has_some(scow, made):
     made += ["wa", "wb", "n-a"]
     scow.run("network", "create", "n-a")
-    scow.run("run", "-d", "--name", "wa", "--network", "n-a", "bb:1", "sleep", "300")
-    scow.run("run", "-d", "--name", "wb", "bb:1", "sleep", "300")
+    scow.run("run", "-d", "--name", "wa", "--network", "n-a", "bb:1", "sleep", "900")
+    scow.run("run", "-d", "--name", "wb", "bb:1", "sleep", "900")
     assert "127.0.0.11" not in scow.out("exec", "wb", "cat", "/etc/resolv.conf")
     scow.run("network", "connect", "--alias", "late", "n-a", "wb")
-    assert _find(scow, "wa") == [_address(scow, "wa", "n-a")]
-    assert _find(scow, "late", "wa") == [_address(scow, "wb", "n-a")]
+    assert until(lambda: _find(scow, "wa") == [_address(scow, "wa", "n-a")])
+    assert until(lambda: _find(scow, "late", "wa") == [_address(scow, "wb", "n-a")])
 
 
 class _Upstream:
@@ -283,9 +281,9 @@ def test_other_names_are_asked_of_the_servers_that_were_given(scow, made):
     try:
         scow.run("network", "create", "n-a")
         scow.run("network", "create", "--internal", "n-in")
-        words = ["--dns", "127.0.0.153", "bb:1", "sleep", "300"]
+        words = ["--dns", "127.0.0.153", "bb:1", "sleep", "900"]
         scow.run("run", "-d", "--name", "wb", "--network", "n-a", *words)
-        assert _find(scow, "somewhere.example") == ["192.0.2.7"]
+        assert until(lambda: _find(scow, "somewhere.example") == ["192.0.2.7"])
         assert _find(scow, "wb") == [_address(scow, "wb", "n-a")], "its own name is not asked for"
         before = len(upstream.asked)
         scow.run("run", "-d", "--name", "wi", "--network", "n-in", *words)
@@ -301,7 +299,7 @@ def test_networks_are_apart(scow, made):
     scow.run("run", "-d", "--name", "apart", "--network", "n-b", "bb:1", *_serve("secret"))
     address = scow.json("apart")["NetworkSettings"]["Networks"]["n-b"]["IPAddress"]
     assert "secret" in scow.out("run", "--rm", "--network", "n-b", "bb:1", *_get(address))
-    assert "secret" not in scow.run("run", "--rm", "bb:1", *_get(address), check=False).stdout
+    assert "secret" not in scow.run("run", "--rm", "bb:1", *_get(address, tries=0, wait=5), check=False).stdout
 
 
 def test_an_internal_network_has_no_way_out(scow, made):
@@ -332,9 +330,9 @@ def test_published_ports(scow, made):
 
 def test_a_port_is_given_once(scow, made):
     made += ["one", "two"]
-    scow.run("run", "-d", "--name", "one", "-p", "80", "bb:1", "sleep", "300")
+    scow.run("run", "-d", "--name", "one", "-p", "80", "bb:1", "sleep", "900")
     port = scow.out("port", "one", "80").rpartition(":")[2]
-    refused = scow.run("run", "-d", "--name", "two", "-p", f"{port}:80", "bb:1", "sleep", "300", check=False)
+    refused = scow.run("run", "-d", "--name", "two", "-p", f"{port}:80", "bb:1", "sleep", "900", check=False)
     assert refused.returncode == 125
     assert "port is already allocated" in refused.stderr
     with socket.create_server(("0.0.0.0", 0)) as server:
@@ -358,20 +356,35 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
 @pytest.mark.host
 def test_udp_and_ranges(scow, made):
     made += ["udp", "range"]
-    scow.run("run", "-d", "--name", "udp", "-p", "127.0.0.1::5000/udp", "bb:1", "sleep", "300")
+    scow.run("run", "-d", "--name", "udp", "-p", "127.0.0.1::5000/udp", "bb:1", "sleep", "900")
     port = int(scow.out("port", "udp", "5000/udp").rpartition(":")[2])
     # busybox has no udp server: one of this host's programs serves from inside the container's network
     inside = ["nsenter", "-t", str(scow.json("udp")["State"]["Pid"]), "-n", sys.executable, "-c", _ECHO]
     with subprocess.Popen(inside, stdout=-1, text=True) as server:
         assert server.stdout.readline() == "ready\n"
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.settimeout(10)
+            sender.settimeout(90)
             sender.sendto(b"hello", ("127.0.0.1", port))
             assert sender.recv(100) == b"hello"
         server.kill()
-    scow.run("run", "-d", "--name", "range", "-p", "38123-38125:80-82", "bb:1", *_serve("two", 82))
-    assert "two" in _ask(38125)
-    assert scow.out("ps", "--filter", "name=range", "--format", "{{.Ports}}") == "0.0.0.0:38123-38125->80-82/tcp"
+    first = _free_range(3)
+    ports = f"{first}-{first + 2}"
+    scow.run("run", "-d", "--name", "range", "-p", f"{ports}:80-82", "bb:1", *_serve("two", 82))
+    assert "two" in _ask(first + 2)
+    assert scow.out("ps", "--filter", "name=range", "--format", "{{.Ports}}") == f"0.0.0.0:{ports}->80-82/tcp"
+
+
+def _free_range(count: int) -> int:
+    """The first of some ports that are free, and that the kernel gives to nobody who has no wish."""
+    for first in range(21000, 30000, count):
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.create_server(("0.0.0.0", port)))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("no ports are free")
 
 
 def test_addresses_of_choice(scow, made):
@@ -420,17 +433,14 @@ def test_many_at_once_get_addresses_of_their_own(scow, made):
     names = [f"many{at}" for at in range(12)]
     made += names
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda name: scow.run("run", "-d", "--name", name, "-p", "80", "bb:1", "sleep", "300"), names))
+        list(pool.map(lambda name: scow.run("run", "-d", "--name", name, "-p", "80", "bb:1", "sleep", "900"), names))
     settings = [scow.json(name)["NetworkSettings"] for name in names]
     assert len({found["IPAddress"] for found in settings}) == len(names)
     assert len({found["Ports"]["80/tcp"][0]["HostPort"] for found in settings}) == len(names)
 
 
-def _wait_clean(scow, names: list[str], seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
-    while left := [name for name in names if name in _host_names()]:
-        assert time.monotonic() < end, left
-        time.sleep(0.1)
+def _wait_clean(names: list[str]) -> None:
+    assert left(lambda: [name for name in names if name in _host_names()]) == []
 
 
 @pytest.mark.host
@@ -445,28 +455,26 @@ def test_nothing_stays_behind(scow):
 @pytest.mark.host
 def test_nothing_stays_behind_when_the_command_is_killed(scow):
     for _ in range(5):
-        process = scow.start("run", "--rm", "--name", "victim", "-p", "80", "bb:1", "sleep", "300")
-        end = time.monotonic() + 20
-        while not scow.out("ps", "-q", "--filter", "name=victim"):
-            assert time.monotonic() < end
+        process = scow.start("run", "--rm", "--name", "victim", "-p", "80", "bb:1", "sleep", "900")
+        assert until(lambda: scow.out("ps", "-q", "--filter", "name=victim"))
         names = scow.names()
         process.send_signal(signal.SIGKILL)
         process.wait()
-        _wait_clean(scow, names)  # nobody runs scow: the last will does it
+        _wait_clean(names)  # nobody runs scow: the last will does it
         assert not scow.out("ps", "-aq", "--filter", "name=victim")
 
 
 @pytest.mark.host
 def test_nothing_stays_behind_when_container_and_monitor_are_killed(scow, made):
     for _ in range(5):
-        scow.run("run", "-d", "--name", "prey", "-p", "80", "bb:1", "sleep", "300")
+        scow.run("run", "-d", "--name", "prey", "-p", "80", "bb:1", "sleep", "900")
         found = scow.json("prey")
         names = scow.names()
         with open(f"{scow.env['SCOW_ROOT']}/containers/{found['Id']}/conmon.pid", encoding="ascii") as file:
             os.kill(int(file.read()), signal.SIGKILL)
         os.kill(found["State"]["Pid"], signal.SIGKILL)
-        assert _until(lambda: not scow.out("ps", "-q", "--filter", "name=prey")), "nobody else is there to see its end"
-        _wait_clean(scow, names)
+        assert until(lambda: not scow.out("ps", "-q", "--filter", "name=prey")), "nobody else is there to see its end"
+        _wait_clean(names)
         scow.run("rm", "prey")
 
 

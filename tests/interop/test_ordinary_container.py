@@ -33,13 +33,13 @@ export PATH={venv}/bin:/usr/bin:/usr/sbin HOME=/tmp SCOW_ROOT=/store/s SCOW_RUN_
 scow info -f '{{{{json .}}}}'
 docker-registry serve /work/registry.yml >/tmp/registry.log 2>&1 &
 scow import /work/bb.tar localhost:5000/bb:1 >&2
-i=0; until scow push -q localhost:5000/bb:1 >&2 || [ $i = 50 ]; do i=$((i+1)); sleep 0.2; done
+i=0; until scow push -q localhost:5000/bb:1 >&2 || [ $i = 300 ]; do i=$((i+1)); sleep 0.2; done
 scow rmi localhost:5000/bb:1 >&2
 scow pull -q localhost:5000/bb:1 >&2
 scow tag localhost:5000/bb:1 bb:1
 if [ {mode} != nothing ]; then
     scow run --rm --network host -u me bb:1 sh -c 'echo "$(id -u):$(id -g) $(cat /home/mine)"'
-    scow run -d --network host --name box bb:1 sh -c 'chown 5:6 /far; sleep 60' >&2
+    scow run -d --network host --name box bb:1 sh -c 'chown 5:6 /far; sleep 600' >&2
     scow exec box id -u
     scow rm -f box >&2
     scow build -q --network host --allow network.host -t made:1 /work/context
@@ -105,7 +105,6 @@ def work(place):  # noqa: F811
     return folder
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("user", "filtered", "mode"),
     [("0", True, "chroot"), ("0", False, "subids"), ("1000", False, "single"), ("1000", True, "nothing")],

@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 
 import pytest
 
-from fakes.busybox import IMAGE, make_scow, processes, traces
+from fakes.busybox import IMAGE, left, make_scow, processes, traces, until
 from scow.linux.process import start_time
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
-SLEEP = (IMAGE, "sleep", "300")
+SLEEP = (IMAGE, "sleep", "900")
 
 
 @pytest.fixture
@@ -34,18 +36,20 @@ def crash(scow):
             if os.path.exists(place := f"/sys/fs/cgroup/{path.format(identity)}"):
                 with open(place, "w") as file:  # what is frozen does not die
                     file.write(word)
-    for pid in (*(pid for pid, _ in processes(scow)), *inside):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    end = time.monotonic() + 10
-    while left := [*processes(scow), *(pid for pid in inside if start_time(pid))]:
-        assert time.monotonic() < end, left
-        time.sleep(0.02)
+    # again and again: one may have started another just before it was killed
+    assert until(lambda: not killed(scow, inside)), processes(scow)
     shutil.rmtree(scow.run_root)
     with sqlite3.connect(f"{scow.root}/scow.db") as db:
         db.execute("UPDATE containers SET boot = 'another' WHERE boot <> ''")
+
+
+def killed(scow, inside):
+    """Kill all that is there; what was."""
+    found = [*(pid for pid, _ in processes(scow)), *(pid for pid in inside if start_time(pid))]
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return found
 
 
 def state(scow, name):
@@ -81,7 +85,7 @@ def test_containers_are_found_again_with_the_right_state(scow):
     assert scow("exec", "plain", "cat", "/written", "/data/written") == "one\ntwo"
     assert scow("start", "paused", "new") == "paused\nnew"
     scow("rm", "-f", "plain", "paused", "new", "over", "again")
-    assert traces(scow) == []
+    assert left(lambda: traces(scow)) == []
 
 
 def test_restart_policies_after_the_machine_has_started(scow):
@@ -101,9 +105,7 @@ def test_restart_policies_after_the_machine_has_started(scow):
 def test_between_two_runs(scow):
     """The process that was to start it again is killed: it does not stay in between for ever."""
     scow("run", "-d", "--name", "rr", "--restart", "always", "--network", "none", IMAGE, "false")
-    end = time.monotonic() + 20
-    while statuses(scow)["rr"] != "restarting" or not processes(scow):
-        assert time.monotonic() < end
+    assert until(lambda: statuses(scow)["rr"] == "restarting" and processes(scow))
     time.sleep(1)
     crash(scow)
     assert statuses(scow) == {"rr": "exited"}
@@ -125,13 +127,12 @@ def test_restarts_leave_no_mounts_behind(scow):
         "-c",
         "sleep 0.2; exit 1",
     )
-    most, end = 0, time.monotonic() + 30
-    while state(scow, "mm")["Status"] != "exited" or json.loads(scow("inspect", "-f", "{{.RestartCount}}", "mm")) < 4:
-        assert time.monotonic() < end
-        for pid, _ in processes(scow):
-            try:
-                with open(f"/proc/{pid}/mountinfo") as file:
+    most, over = 0, "{{.State.Status}} {{.RestartCount}}"
+    look = f"until {scow.program} inspect -f '{over}' mm | grep -q 'exited 4'; do sleep 0.2; done"
+    with subprocess.Popen(["sh", "-c", look], env=scow.env) as looking:
+        while looking.poll() is None:
+            time.sleep(0.01)
+            for pid, _ in processes(scow):
+                with contextlib.suppress(OSError), open(f"/proc/{pid}/mountinfo") as file:
                     most = max(most, sum(f"{identity}/rootfs" in line for line in file))
-            except OSError:
-                continue
     assert most == 1

@@ -25,6 +25,8 @@ import time
 
 import pytest
 
+from fakes.busybox import until
+
 HERE = os.path.abspath(os.path.join(os.path.dirname(__file__), "../rootless"))
 _NEEDED = ("/usr/bin/busybox", "/usr/sbin/nft", "/usr/sbin/runc", "/usr/bin/conmon", "/usr/bin/newuidmap")
 pytestmark = [
@@ -105,7 +107,7 @@ class User:
 
     def run(self, *args: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         with self.start(*args, stdin=-1, stdout=-1, stderr=-1) as child:
-            out, err = child.communicate(stdin, timeout=120)
+            out, err = child.communicate(stdin, timeout=280)
         done = subprocess.CompletedProcess(args, child.returncode, out, err)
         if check:
             assert done.returncode == 0, err
@@ -168,16 +170,6 @@ def subordinate(name: str) -> tuple[int, int]:
     return 0, 0
 
 
-def until(true, seconds: float = 20.0) -> bool:
-    """Wait for something that is about to happen."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.1)
-    return bool(true())
-
-
 @pytest.fixture
 def place():
     """A folder that everybody can get to."""
@@ -213,7 +205,7 @@ def test_the_life_of_a_container_over_many_commands(sub):
     assert sub.out("exec", "box", "id", "-u") == "0"
     assert sub.out("exec", "-u", "me", "box", "sh", "-c", "cat /home/mine; id -g") == "mine44"
     sub.run("exec", "box", "sh", "-c", "echo new > /new; chown 5:6 /new; chmod 4755 /new")
-    assert sub.out("logs", "box") == "said"
+    assert until(lambda: sub.out("logs", "box") == "said")
     assert sub.out("diff", "box").split("\n") == ["A /new"]
     assert "sleep" in sub.out("top", "box")
     sub.run("cp", f"{sub.place}/bb-1.tar", "box:/copied")
@@ -261,7 +253,7 @@ def test_volumes_binds_and_limits(sub):
 def ask(port: int, request: bytes = b"GET / HTTP/1.0\r\n\r\n") -> bytes:
     """What a server on this host's loopback address says; empty when there is none."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
             peer.sendall(request)
             data = b""
             while part := peer.recv(1 << 16):
@@ -288,14 +280,14 @@ def test_networks_names_and_ports(sub, carrier):
     sub.run("run", "-d", "--name", "web", "--network", "mine", "-p", "127.0.0.1::80", "bb:1", *SERVE)
     port = int(sub.out("port", "web", "80").rpartition(":")[2])
     assert until(lambda: b"served" in ask(port))
-    get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {} 80"
+    get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 60 {} 80"
     assert "served" in sub.out("run", "--rm", "--network", "mine", "bb:1", "sh", "-c", get.format("web"))
     assert any(carrier in line for line in sub.processes())
     if carrier == "slirp4netns":
         # by its own address this host cannot be reached through pasta, which gives that very address to the network
         with socket.create_server(("0.0.0.0", 0)) as outside:
             threading.Thread(target=greet, args=(outside,), daemon=True).start()
-            call = ("nc", "-w", "20", own_address(), str(outside.getsockname()[1]))
+            call = ("nc", "-w", "60", own_address(), str(outside.getsockname()[1]))
             assert sub.out("run", "--rm", "bb:1", *call) == "from outside"
     assert "already allocated" in sub.refused("run", "--rm", "-p", f"127.0.0.1:{port}:80", "bb:1", "true")
     assert "ip_unprivileged_port_start" in sub.refused("run", "--rm", "-p", "80:80", "bb:1", "true")
@@ -307,7 +299,7 @@ def test_networks_names_and_ports(sub, carrier):
 
 
 def greet(server: socket.socket) -> None:
-    server.settimeout(60)
+    server.settimeout(200)
     with server.accept()[0] as peer:
         peer.sendall(b"from outside\n")
 
@@ -412,7 +404,7 @@ def test_nothing_is_left_of_a_killed_build(sub):
     with sub.start("build", "-", stdin=-1, stdout=-1, stderr=-1) as child:
         child.stdin.write(dockerfile)
         child.stdin.close()
-        assert until(lambda: sum("sleep 60" in line for line in sub.processes()) >= 3, 60)
+        assert until(lambda: sum("sleep 60" in line for line in sub.processes()) >= 3)
         os.kill(_scow_of(child.pid), signal.SIGKILL)
     assert until(lambda: sub.processes() == []), sub.processes()
     assert _mounts_of(sub) == before == []
@@ -453,7 +445,7 @@ def test_nothing_is_left_of_commands_killed_at_random_moments(tools, place, name
             else:
                 child.kill()
         user.end()  # what was to live on, and what has a record still
-        assert until(lambda: user.processes() == [], 60), (seed, moment, words, user.processes())
+        assert until(lambda: user.processes() == []), (seed, moment, words, user.processes())
         assert _mounts_of(user) == []
     assert user.out("ps", "-aq") == ""
     user.run("system", "fsck")

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from fakes.docker_registry import DockerRegistry, need
+from fakes.docker_registry import DockerRegistry, need, short_folder
 from fakes.imaging import Made, engine, transfers
 from fakes.registry import FakeRegistry
 
@@ -51,12 +51,20 @@ class Docker(Scow):
 
     def __init__(self, folder):
         need("dockerd", "docker")
-        self.env = {**os.environ, "DOCKER_HOST": f"unix://{folder}/d.sock", "DOCKER_CONFIG": f"{folder}/dcfg"}
+        self.short = short_folder()
+        self.env = {**os.environ, "DOCKER_HOST": f"unix://{self.short}/d.sock", "DOCKER_CONFIG": f"{folder}/dcfg"}
         self.log = open(f"{folder}/dockerd.log", "wb")  # noqa: SIM115
-        argv = ["dockerd", "--data-root", f"{folder}/docker", "--exec-root", f"{folder}/exec"]
-        argv += ["--pidfile", f"{folder}/d.pid", "-H", f"unix://{folder}/d.sock", "--bridge=none", "--iptables=false"]
+        argv = ["dockerd", "--data-root", f"{folder}/docker", "--exec-root", f"{self.short}/exec"]
+        argv += [
+            "--pidfile",
+            f"{folder}/d.pid",
+            "-H",
+            f"unix://{self.short}/d.sock",
+            "--bridge=none",
+            "--iptables=false",
+        ]
         self.process = subprocess.Popen(argv, stdout=self.log, stderr=self.log)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while subprocess.run(["docker", "version"], env=self.env, capture_output=True).returncode:
             if self.process.poll() is not None or time.monotonic() > end:
                 self.stop()
@@ -70,6 +78,7 @@ class Docker(Scow):
         self.process.terminate()
         self.process.wait()
         self.log.close()
+        shutil.rmtree(self.short)
 
 
 class Podman(Scow):
@@ -78,6 +87,7 @@ class Podman(Scow):
     def stop(self):
         # podman leaves its storage mounted on itself
         subprocess.run(["umount", f"{self.base[2]}/overlay"], capture_output=True)
+        shutil.rmtree(self.short, ignore_errors=True)
 
     def __init__(self, folder):
         need("podman", "runc")
@@ -85,7 +95,8 @@ class Podman(Scow):
         with open(conf, "w") as file:
             file.write('[containers]\ndefault_ulimits = []\npids_limit = 0\n[engine]\ncgroup_manager = "cgroupfs"\n')
         self.env = {**os.environ, "CONTAINERS_CONF": conf}
-        self.base = ["podman", "--root", f"{folder}/podman", "--runroot", f"{folder}/podman-run", "--runtime", "runc"]
+        self.short = short_folder()
+        self.base = ["podman", "--root", f"{folder}/podman", "--runroot", self.short, "--runtime", "runc"]
 
     def __call__(self, *argv):
         return run([*self.base, *argv], env=self.env)
@@ -101,7 +112,7 @@ class Podman(Scow):
 
 
 def run(argv, env):
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
     return done.stdout.strip()
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pexpect
 import pytest
@@ -22,7 +21,7 @@ def nothing_left(scow):
 
 
 def terminal(scow, *words, size=(24, 80)):
-    return pexpect.spawn(scow.program, [*words], env=scow.env, timeout=60, dimensions=size, encoding="utf-8")
+    return pexpect.spawn(scow.program, [*words], env=scow.env, timeout=90, dimensions=size, encoding="utf-8")
 
 
 def shell(scow, *words, **options):
@@ -37,6 +36,17 @@ def say(child, line):
     child.sendline(f"printf '[%s]\\n' \"$({line})\"")
     child.expect(r"\[([^%\]]*)\]\r\n")
     return child.match[1].replace("\r\n", "\n")
+
+
+def see_size(child, wanted):
+    """Wait until the terminal inside has a size; the news of it takes a way of its own."""
+    assert say(child, f'until [ "$(stty size)" = "{wanted}" ]; do sleep 0.1; done; stty size') == wanted
+
+
+def sleep(child):
+    """Let a command wait in the foreground: when it prints something, the terminal is its own."""
+    child.sendline("sh -c 'echo b''egun; exec sleep 600'")
+    child.expect_exact("begun\r\n")
 
 
 def finish(child):
@@ -55,18 +65,16 @@ def test_a_shell(scow):
 
 def test_the_size_follows_the_users(scow):
     child = shell(scow, "--rm", size=(31, 97))
-    assert say(child, "sleep 0.2; stty size") == "31 97"
+    see_size(child, "31 97")
     child.setwinsize(40, 120)
-    assert say(child, "sleep 0.3; stty size") == "40 120"
+    see_size(child, "40 120")
     child.sendline("exit")
     assert finish(child) == 0
 
 
 def test_ctrl_c_reaches_the_command_not_scow(scow):
     child = shell(scow, "--rm")
-    child.sendline("sleep 60")
-    child.expect_exact("sleep 60\r\n")
-    time.sleep(0.5)  # the shell gives the terminal to the command a moment after the line
+    sleep(child)
     child.sendcontrol("c")
     assert say(child, "echo alive") == "alive"
     child.sendline("exit")
@@ -101,10 +109,10 @@ def test_other_keys_to_leave(scow):
 
 
 def test_the_terminal_is_as_it_was(scow):
-    outer = pexpect.spawn("/bin/sh", env={**scow.env, "PS1": "out> "}, timeout=60, encoding="utf-8")
+    outer = pexpect.spawn("/bin/sh", env={**scow.env, "PS1": "out> "}, timeout=90, encoding="utf-8")
     outer.expect_exact("out> ")
     outer.sendline("stty -a | cksum")
-    outer.expect(r"(\d+ \d+)")
+    outer.expect(r"(\d+ \d+)\r\n")
     before = outer.match[1]
     outer.expect_exact("out> ")
     outer.sendline(
@@ -113,7 +121,7 @@ def test_the_terminal_is_as_it_was(scow):
     outer.expect_exact("over\r\n")
     outer.expect_exact("out> ")
     outer.sendline("stty -a | cksum")
-    outer.expect(r"(\d+ \d+)")
+    outer.expect(r"(\d+ \d+)\r\n")
     assert outer.match[1] == before
     outer.close()
 
@@ -128,15 +136,13 @@ def test_a_killed_command_leaves_the_container_running(scow):
 
 
 def test_exec_with_a_terminal(scow):
-    scow("run", "-d", "--name", "ee", "--network", "none", IMAGE, "sleep", "60")
+    scow("run", "-d", "--name", "ee", "--network", "none", IMAGE, "sleep", "600")
     child = terminal(scow, "exec", "-it", "-e", f"PS1={PROMPT}", "ee", "sh", size=(33, 91))
     child.expect_exact(PROMPT)
-    assert say(child, "stty size") == "33 91"
+    see_size(child, "33 91")
     child.setwinsize(20, 70)
-    assert say(child, "sleep 0.3; stty size") == "20 70"
-    child.sendline("sleep 60")
-    child.expect_exact("sleep 60\r\n")
-    time.sleep(0.5)  # the shell gives the terminal to the command a moment after the line
+    see_size(child, "20 70")
+    sleep(child)
     child.sendcontrol("c")
     assert say(child, "echo alive") == "alive"
     child.sendline("exit 5")

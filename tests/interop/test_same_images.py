@@ -15,7 +15,8 @@ import tempfile
 
 import pytest
 
-from interop.test_rootless import EPOCH, User, add, base, pytestmark, tools, until  # noqa: F401 - fixtures and marks
+from fakes.busybox import until
+from interop.test_rootless import EPOCH, User, add, base, pytestmark, tools  # noqa: F401 - fixtures and marks
 
 BUILDERS = [
     ("root", "erofs"),
@@ -159,7 +160,6 @@ def builders(tools):  # noqa: F811
     shutil.rmtree(folder)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", DOCKERFILES)
 def test_the_same_inputs_make_the_same_image(builders, name):
     found = {}

@@ -14,7 +14,8 @@ import tarfile
 
 import pytest
 
-from interop.test_rootless import User, base, place, pytestmark, tools, until  # noqa: F401 - fixtures
+from fakes.busybox import until
+from interop.test_rootless import User, base, place, pytestmark, tools  # noqa: F401 - fixtures
 
 ORDINARY = os.path.abspath(os.path.join(os.path.dirname(__file__), "../fakes/ordinary.py"))
 PACKAGE = r"""
@@ -121,7 +122,7 @@ def test_processes_are_who_they_were_asked_to_be(one):
     made = ("run", "--rm", "--network", "none", "--tmpfs", "/tmp")
     assert one.out(*made, "-u", "33:44", "bb:1", "sh", "-c", script).split("\n") == ["33", "33:44", "refused"]
     assert one.run(*made, "--cap-drop", "chown", "bb:1", "chown", "5", "/etc/passwd", check=False).returncode == 1
-    one.run("run", "-d", "--name", "c1", "--network", "none", "bb:1", "sleep", "60")
+    one.run("run", "-d", "--name", "c1", "--network", "none", "bb:1", "sleep", "600")
     assert one.out("exec", "-u", "me", "c1", "id", "-u") == "33"
     assert one.out("exec", "c1", "sh", "-c", "su me -c 'id -u'; id -u").split() == ["33", "0"]
     one.run("exec", "c1", "chown", "3:4", "/far")
@@ -131,11 +132,11 @@ def test_processes_are_who_they_were_asked_to_be(one):
 
 
 def test_the_answering_process_ends_with_the_container_whatever_is_killed(one):
-    with one.start("run", "--rm", "--network", "none", "bb:1", "sleep", "60", stdout=-1) as child:
+    with one.start("run", "--rm", "--network", "none", "bb:1", "sleep", "600", stdout=-1) as child:
         assert until(lambda: any("oneid.server" in line for line in one.processes()))
         child.kill()
     assert until(lambda: one.processes() == []), one.processes()
-    one.run("run", "-d", "--name", "d1", "--network", "none", "bb:1", "sleep", "60")
+    one.run("run", "-d", "--name", "d1", "--network", "none", "bb:1", "sleep", "600")
     assert any("oneid.server" in line for line in one.processes())
     one.run("kill", "d1")
     assert until(lambda: not any("oneid.server" in line for line in one.processes())), one.processes()
@@ -145,7 +146,7 @@ def test_nothing_is_left_of_a_killed_build(one):
     context = f"{one.place}/slow"
     os.makedirs(context)
     with open(f"{context}/Dockerfile", "w", encoding="ascii") as file:
-        file.write("FROM bb:1\nRUN chown 5:5 /far && (sleep 61 &) && sleep 60\n")
+        file.write("FROM bb:1\nRUN chown 5:5 /far && (sleep 601 &) && sleep 600\n")
     with one.start("build", "--network", "host", "--allow", "network.host", context, stdout=-1, stderr=-1) as child:
         assert until(lambda: any("oneid.server" in line for line in one.processes()))
         child.kill()
@@ -230,7 +231,7 @@ def test_containers_without_namespaces(confined):
     run = confined.run("run", "--rm", "bb:1", "id", "-u")
     assert run.stdout.strip() == "0"
     assert "No namespaces can be made here" in run.stderr
-    confined.run("run", "-d", "--name", "c1", "bb:1", "sh", "-c", "chown 5 /far; sleep 60")
+    confined.run("run", "-d", "--name", "c1", "bb:1", "sh", "-c", "chown 5 /far; sleep 600")
     assert confined.out("exec", "-u", "me", "c1", "id", "-u") == "33"
     confined.run("rm", "-f", "c1")
     for option in (["--network", "none"], ["-t"], ["-v", f"{confined.place}:/x"]):
@@ -259,7 +260,7 @@ def test_nothing_of_the_hosts_is_moved_or_written(confined):
 
 
 def test_a_killed_run_is_taken_out_of_the_tree(confined):
-    with confined.start("run", "--name", "k1", "bb:1", "sleep", "60", stdout=-1) as child:
+    with confined.start("run", "--name", "k1", "bb:1", "sleep", "600", stdout=-1) as child:
         assert until(lambda: confined.out("ps", "-q") != "")
         assert os.listdir(f"{confined.place}/run/runc") != []
         child.kill()

@@ -5,6 +5,7 @@
 
     <root>/cache-mounts/<name>/   one for each id (and owner, mode, beginning); ``<name>-1`` for private ones in use
     ├── lock                      shared while a step uses it, exclusive for ``sharing=locked`` and ``private``
+    ├── making                   exclusive while ``data`` is made
     ├── id                        what the Dockerfile calls it
     └── data/                     what steps see
 """

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from scow.runtime.network.firewall import Loading
     from scow.runtime.network.nameserver import Sockets
 
-_TRIES = 40
-_PAUSE_SECONDS = 0.05
+_HAND_OVER_SECONDS = 30.0
 
 
 def serve(service: Containers, container: str, namespace: int) -> Loading:
@@ -126,7 +125,7 @@ def answer(service: Containers, container: str, relay: str, sockets: tuple[int, 
     def close() -> None:
         os.unlink(door.path)
 
-    found = process.wait_until(lambda: _take(lock) or door.send("serve", container, sockets), _TRIES * _PAUSE_SECONDS)
+    found = process.wait_until(lambda: _take(lock) or door.send("serve", container, sockets), _HAND_OVER_SECONDS)
     if not found or not _take(lock):
         return
     server = nameserver.NameServer(Names(service, relay), door.open(), close)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scow.containers.store import Container
 
 _KILLED, _REBOOTED = 137, 255
-_MONITOR_SECONDS = 2.0
+_MONITOR_SECONDS = 20.0
 _LONGEST_PAUSE = 60.0
 _GOOD_RUN_SECONDS = 10.0
 

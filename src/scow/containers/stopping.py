@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scow.containers.store import Container
 
 _STOP_SECONDS = 10
-_KILL_SECONDS = 10.0
+_KILL_SECONDS = 30.0
 
 
 def signal_number(text: str) -> int:

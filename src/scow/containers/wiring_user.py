@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LIFELINE, _HOLD = 33, 32
 _FIRST_SOCKET = 40
-_SECONDS = 5.0
+_SECONDS = 30.0
 
 
 class _Started:

@@ -100,13 +100,15 @@ class Console:
         for fd in (self._master, pidfd, stdin):
             if fd is not None:
                 poll.register(fd, select.POLLIN)
-        ended = False
-        while True:
+        ended = closed = False
+        while not (ended and closed):
             ready = dict(poll.poll(_DRAIN_MILLISECONDS if ended else None))
+            # Only what is still missing in the look after the end is: the terminal was looked at before the process.
+            if ended and self._master not in ready:
+                return False
             if self._master in ready and not self._read(stdout):
                 poll.unregister(self._master)
-                if ended:
-                    return False
+                closed = True
             if pidfd in ready:
                 poll.unregister(pidfd)
                 ended = True
@@ -120,8 +122,7 @@ class Console:
                 if leave:
                     return True
                 self._pass(passed)
-            if ended and self._master not in ready:
-                return False
+        return False
 
     def _pass(self, data: bytes) -> None:
         try:

@@ -111,19 +111,23 @@ class Pump:
         ended = False
         while True:
             ready = self._poll.poll(_LINGER_MILLISECONDS if ended else None)
-            carried = False
             for fd, event in ready:
                 if fd == pidfd:
                     self._poll.unregister(pidfd)
                     ended = True
                 elif fd in self._readers:
                     self._carry(fd)
-                    carried = True
                 elif fd == self._input:
                     self._take()
                 elif fd == self._feed:
                     self._give(broken=not event & select.POLLOUT)
-            if ended and (not drain or not self._readers or not (carried or ready)):
+            if ended and not drain:
+                # What it said before its end may have come after its pipes were looked at.
+                for fd, _ in self._poll.poll(0):
+                    if fd in self._readers:
+                        self._carry(fd)
+                return
+            if ended and (not self._readers or not ready):
                 return
 
     def _carry(self, fd: int) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from fakes.busybox import until
 from scow.build.stepnet import StepNetworks
 from scow.errors import UnavailableError
 
@@ -67,11 +68,7 @@ def test_places_are_made_early_and_go_after_the_last_step(maker):
 
 
 def wait_for(maker, count):
-    for _ in range(200):
-        if len(maker.there) == count:
-            break
-        threading.Event().wait(0.01)
-    assert len(maker.there) == count
+    assert until(lambda: len(maker.there) == count)
 
 
 def test_a_place_goes_as_soon_as_no_step_can_need_it(maker):

@@ -39,7 +39,7 @@ def complete(line: str, *, names: str = "") -> list[str]:
     _scow
     printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True, timeout=200)
     return done.stdout.split()
 
 

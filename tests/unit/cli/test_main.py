@@ -213,7 +213,7 @@ def test_help_of_a_command_that_was_asked_by_an_exception():
 
 def run_scow(code: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, **options
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=False, **options
     )
 
 

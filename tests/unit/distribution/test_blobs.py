@@ -136,7 +136,7 @@ def test_a_body_without_end_is_not_read_beyond_the_promised_size(registry, tmp_p
 def test_a_dribbling_server_is_given_up(registry, tmp_path):
     _, desc = blob(registry, 3_000_000)
     registry.rate, registry.piece = 20_000, 1000
-    slow = Timeouts(connect=1, read=1, headers=1, slowest=100_000, window=0.2)
+    slow = Timeouts(connect=90, read=90, headers=90, slowest=100_000, window=0.2)
     with pytest.raises(ConnectionLostError, match="bytes per second"):
         download(repository(registry, tmp_path, timeouts=slow), desc, Sink(), report=lambda _: None)
 

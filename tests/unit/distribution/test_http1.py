@@ -163,7 +163,7 @@ def test_what_is_no_http(pair, data):
     sender = threading.Thread(target=lambda: _send(there, data), daemon=True)
     sender.start()
     with pytest.raises(HttpError) as caught:
-        Answer(Reader(here, QUICK), "GET")
+        Answer(Reader(here, Timeouts()), "GET")
     assert len(str(caught.value)) < 200
     here.close()
     sender.join()
@@ -227,7 +227,7 @@ def proxied(answer):
             connection.sock.sendall(b"hello")
         finally:
             connection.close()
-            thread.join(5)
+            thread.join(90)
     return asked
 
 

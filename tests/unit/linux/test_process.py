@@ -47,19 +47,19 @@ def test_a_missing_program():
 
 
 def test_a_killed_process():
-    pid = process.spawn(["/bin/sleep", "60"])
+    pid = process.spawn(["/bin/sleep", "600"])
     os.kill(pid, signal.SIGKILL)
     assert process.wait_status(pid) == 137
 
 
 def test_a_process_is_told_from_a_later_one():
-    pid = process.spawn(["/bin/sleep", "60"])
+    pid = process.spawn(["/bin/sleep", "600"])
     started = process.start_time(pid)
     assert process.is_alive(pid, started)
     assert not process.is_alive(pid, started + 1)
     assert not process.wait_gone(pid, started, 0.01)
     os.kill(pid, signal.SIGKILL)
-    assert process.wait_gone(pid, started, 5)
+    assert process.wait_gone(pid, started, 90)
     assert process.start_time(pid) == 0, "it waits to be reaped, but it has ended"
     process.wait_status(pid)
     assert not process.is_alive(pid, started)
@@ -73,7 +73,7 @@ def test_marks():
 
 def test_waiting_for_a_condition():
     end = time.monotonic() + 0.05
-    assert process.wait_until(lambda: time.monotonic() > end, 5)
+    assert process.wait_until(lambda: time.monotonic() > end, 90)
     assert not process.wait_until(lambda: False, 0.03)
 
 

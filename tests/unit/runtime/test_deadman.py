@@ -5,18 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
+from fakes.busybox import until
 from scow.runtime.deadman import Deadman
-
-
-def wait_for(path, seconds=10.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if path.exists():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_a_disarmed_deadman_does_nothing(tmp_path):
@@ -28,7 +19,7 @@ def test_a_disarmed_deadman_does_nothing(tmp_path):
 def test_it_acts_when_its_process_is_killed(tmp_path):
     script = (
         "import sys, time\nfrom scow.runtime.deadman import Deadman\n"
-        "Deadman(['/bin/touch', sys.argv[1]])\nprint('armed', flush=True)\ntime.sleep(60)\n"
+        "Deadman(['/bin/touch', sys.argv[1]])\nprint('armed', flush=True)\ntime.sleep(600)\n"
     )
     acted = tmp_path / "acted"
     child = subprocess.Popen([sys.executable, "-c", script, str(acted)], stdout=subprocess.PIPE, start_new_session=True)
@@ -37,4 +28,4 @@ def test_it_acts_when_its_process_is_killed(tmp_path):
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     child.stdout.close()
-    assert wait_for(acted)
+    assert until(acted.exists)

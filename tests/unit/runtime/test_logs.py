@@ -88,5 +88,5 @@ def test_following_ends_with_the_container_and_misses_nothing(path):
     for number in range(20):
         write(path, (1, b"%d\n" % number))
     alive[0] = False
-    thread.join(timeout=10)
+    thread.join(timeout=90)
     assert text(seen) == b"before\n" + b"".join(b"%d\n" % number for number in range(20))

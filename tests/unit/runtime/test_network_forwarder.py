@@ -41,20 +41,20 @@ def start() -> Iterator[Callable[..., int]]:
     yield start
     for writer, thread in running:
         os.close(writer)
-        thread.join(10)
+        thread.join(90)
         assert not thread.is_alive(), "the end of the lifeline is the end of the forwarder"
 
 
 @pytest.fixture
 def server() -> Iterator[socket.socket]:
     with socket.create_server((LOCAL, 0)) as found:
-        found.settimeout(10)
+        found.settimeout(90)
         yield found
 
 
 def call(port: int) -> socket.socket:
-    found = socket.create_connection((LOCAL, port), timeout=10)
-    found.settimeout(10)
+    found = socket.create_connection((LOCAL, port), timeout=90)
+    found.settimeout(90)
     return found
 
 
@@ -69,7 +69,7 @@ def test_both_directions_and_half_closed_connections(start, server):
     with call(start(server.getsockname()[1])) as client:
         inside, _ = server.accept()
         with inside:
-            inside.settimeout(10)
+            inside.settimeout(90)
             client.sendall(b"question")
             client.shutdown(socket.SHUT_WR)
             assert read_all(inside) == b"question"
@@ -83,8 +83,8 @@ def test_much_at_once_to_a_slow_reader(start, server):
     with call(start(server.getsockname()[1])) as client:
         inside, _ = server.accept()
         with inside:
-            inside.settimeout(30)
-            client.settimeout(30)
+            inside.settimeout(90)
+            client.settimeout(90)
             writer = threading.Thread(target=lambda: (client.sendall(sent), client.shutdown(socket.SHUT_WR)))
             writer.start()
             assert read_all(inside) == sent
@@ -92,10 +92,10 @@ def test_much_at_once_to_a_slow_reader(start, server):
 
 
 def test_nobody_listens_inside(start):
-    with socket.create_server((LOCAL, 0)) as closed:
-        port = closed.getsockname()[1]
-    with call(start(port)) as client:
-        assert client.recv(1) == b""
+    with socket.socket() as bound:
+        bound.bind((LOCAL, 0))  # nobody else can listen there meanwhile
+        with call(start(bound.getsockname()[1])) as client:
+            assert client.recv(1) == b""
 
 
 def test_a_client_that_goes_away_does_not_disturb_another(start, server):
@@ -107,7 +107,7 @@ def test_a_client_that_goes_away_does_not_disturb_another(start, server):
         first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         first.close()
         with gone, other:
-            other.settimeout(10)
+            other.settimeout(90)
             second.sendall(b"still here")
             assert other.recv(100) == b"still here"
 
@@ -115,11 +115,11 @@ def test_a_client_that_goes_away_does_not_disturb_another(start, server):
 def test_datagrams_come_back_to_whom_they_came_from(start):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inside:
         inside.bind((LOCAL, 0))
-        inside.settimeout(10)
+        inside.settimeout(90)
         called = start(inside.getsockname()[1], "udp")
         senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
         for number, sender in enumerate(senders):
-            sender.settimeout(10)
+            sender.settimeout(90)
             sender.sendto(b"%d" % number, (LOCAL, called))
             data, peer = inside.recvfrom(100)
             inside.sendto(b"to " + data, peer)
@@ -132,7 +132,7 @@ def test_senders_are_bounded(start, monkeypatch):
     monkeypatch.setattr(forwarder, "_MOST_SENDERS", 4)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inside:
         inside.bind((LOCAL, 0))
-        inside.settimeout(10)
+        inside.settimeout(90)
         called = start(inside.getsockname()[1], "udp")
         peers = set()
 

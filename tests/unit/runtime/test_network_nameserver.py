@@ -55,14 +55,14 @@ def server(tmp_path):
     tcp.close()
     yield ports
     assert door.send("gone", "one")
-    thread.join(10)
+    thread.join(90)
     assert closed.is_set(), "it ends after the last container"
     listener.close()
 
 
 def ask(address, packet):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        asking.settimeout(10)
+        asking.settimeout(90)
         asking.sendto(packet, address)
         return asking.recv(600)
 
@@ -77,7 +77,7 @@ def test_packets(server):
 
 def test_a_connection_with_two_questions(server):
     _, tcp = server
-    with socket.create_connection(tcp, 10) as asking:
+    with socket.create_connection(tcp, 90) as asking:
         for name, code in (("web", 0), ("other", dnswire.SERVER_FAILURE)):
             packet = query(name)
             asking.sendall(struct.pack(">H", len(packet)) + packet)

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 
+from fakes.polls import Late
 from scow.linux import process
 from scow.runtime.stdio import Pump, write_all
 
@@ -23,7 +25,7 @@ class Sink:
 
     def close(self):
         os.close(self.fd)
-        self.thread.join(10)
+        self.thread.join(90)
         os.close(self.reader)
         return self.data
 
@@ -57,7 +59,7 @@ def carry(script, *, given=None, held=False):
     os.close(pidfd)
     if reader is not None:
         os.close(reader)
-        feeder.join(10)
+        feeder.join(90)
     return status, out.close(), err.close(), text
 
 
@@ -83,6 +85,20 @@ def test_input_that_nobody_reads_does_not_hang():
 
 def test_held_output_goes_nowhere():
     assert carry("echo complaint >&2", held=True) == (0, b"", b"", "complaint\n")
+
+
+def test_a_complaint_between_two_looks_and_followed_by_the_end_is_held(monkeypatch):
+    monkeypatch.setattr(select, "poll", Late)
+    out, err = Sink(), Sink()
+    pump = Pump(stdin=None, stdout=out.fd, stderr=err.fd)
+    pid = process.spawn(["/bin/sh", "-c", "echo why >&2; exit 1"], stdout=pump.child_stdout, stderr=pump.child_stderr)
+    pump.started()
+    pidfd = os.pidfd_open(pid)
+    pump.until(pidfd, drain=False)
+    assert pump.held() == "why\n"
+    assert process.wait_status(pid) == 1
+    os.close(pidfd)
+    assert out.close() + err.close() == b""
 
 
 def test_a_reader_that_leaves_does_not_stop_the_container():

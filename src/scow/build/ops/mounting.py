@@ -145,13 +145,20 @@ class Mounting:
         begins: list[object] = [seed, os.fsdecode(source), mount.uid, mount.gid, mount.mode]
         identity = json.dumps([mount.id, *([None, "", None, None, None] if inner else begins)])
         name = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        from scow.base.files import atomic_write
+        from scow.base.locks import FileLock
+
         top = os.path.join(self._shop.root, "cache-mounts")
         os.makedirs(top, mode=0o711, exist_ok=True)
         path = self._lock_cache(top, name, mount)
         place = os.path.join(path, "data")
         if not os.path.isdir(place):
-            _write(os.path.join(path, "id"), mount.id.encode("utf-8", "surrogateescape"), 0o600, 0, 0)
-            self._seed(place, replace(mount, uid=None, gid=None, mode=None) if inner else mount, seed, source)
+            # One at a time: what comes later must not take the place of what an earlier step has mounted already.
+            with FileLock(os.path.join(path, "making")).exclusive():
+                if not os.path.isdir(place):
+                    name_file = os.path.join(path, "id")
+                    atomic_write(name_file, mount.id.encode("utf-8", "surrogateescape"), 0o600, fsync=False)
+                    self._seed(place, replace(mount, uid=None, gid=None, mode=None) if inner else mount, seed, source)
         os.utime(path)
         options = ("ro",) if mount.readonly else ()
         if inner:
@@ -184,7 +191,11 @@ class Mounting:
 
     def _seed(self, place: str, mount: Wanted, seed: str | None, source: bytes) -> None:
         """Make a new cache, with the files it begins with."""
-        temporary = f"{place}.{os.urandom(4).hex()}"
+        from scow.base.files import remove_tree
+
+        temporary = f"{place}.new"
+        if os.path.lexists(temporary):  # of a build that was killed
+            remove_tree(temporary)
         os.mkdir(temporary, 0o755)
         os.chmod(temporary, mount.mode if mount.mode is not None else 0o755)
         owners.here().own_entry(temporary, mount.uid or 0, mount.gid or 0)
@@ -192,12 +203,7 @@ class Mounting:
             from scow.build.seeding import copy_tree
 
             self._shop.with_trees([seed], lambda places: copy_tree(places[0], source, temporary, self._shop.scratch))
-        try:
-            os.rename(temporary, place)
-        except OSError:  # another build was faster
-            from scow.base.files import remove_tree
-
-            remove_tree(temporary)
+        os.rename(temporary, place)
 
     # ------------------------------------------------------------------ secrets and agents
 

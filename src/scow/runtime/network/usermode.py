@@ -38,7 +38,7 @@ _LOOPBACK = 1
 TUN = "/dev/net/tun"
 TUN_REMEDY = f"modprobe tun; chmod 666 {TUN}"
 """What lets users make links whose packets a program carries; udev's rules do so everywhere."""
-_SECONDS = 10.0
+_SECONDS = 30.0
 _SLIRP_SUBNET = Subnet.parse("10.0.2.0/24")
 MTU = 65520
 """Bytes of a packet: a program carries them out, which is the faster the larger they are."""

@@ -160,7 +160,7 @@ def _ask(path: str, question: bytes) -> int:
     import socket
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
-        visitor.settimeout(10)
+        visitor.settimeout(30)
         visitor.connect(path)
         visitor.sendall(question)
         return int(visitor.recv(32))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 SOCKET, LIFELINE = 3, 4
 _MAX_MESSAGE = 1 << 20
-_PATIENCE_SECONDS = 5
+_PATIENCE_SECONDS = 30
 _CHANGES = frozenset({"setuid", "setgid", "setresuid", "setresgid", "setreuid", "setregid", "setgroups"})
 _EXECUTES = frozenset({"execve", "execveat"})
 _UNKNOWN: tuple[str, Answer | None] = ("", None)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from fakes.busybox import until
 from scow.runtime.oneid import devices
 from scow.runtime.oneid.calls import abis, asking_devices
 
@@ -72,9 +73,7 @@ def test_the_first_question_starts_the_process_that_answers(tmp_path, started):
         time.sleep(0.02)
         assert started == []
         os.write(writer, b"question")
-        end = time.monotonic() + 10
-        while not started and time.monotonic() < end:
-            time.sleep(0.005)
+        assert until(lambda: started)
     assert len(started) == 1
     os.close(reader)
     os.close(writer)
