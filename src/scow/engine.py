@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from scow.oci.model import Platform
     from scow.runtime.step import StepPlace
     from scow.snapshot.snapshotter import Snapshotter
+    from scow.trust.notary import TrustPlace
+    from scow.trust.service import Trust
 
 
 class Engine:
@@ -199,6 +201,7 @@ class Engine:
                     network=self._step_place if _has_step_networks() else None,
                     repository=lambda name, push: self.transfers().client.repository(Reference.parse(name), push=push),
                     runtime=here.runtime,
+                    pinned=self.pinned if here.content_trust else None,
                 )
             )
         return self._builder
@@ -220,9 +223,35 @@ class Engine:
         here = self.settings
         limits = Limits(here.max_layer_size, here.max_layer_entries, here.max_ratio)
         how = TransferSettings(here.config_dir, here.environ, here.default_platform, limits, f"scow/{__version__}")
-        return Transfers(
-            self.images, self.content, lambda: self.snapshots, self.leases, how, options, progress or silent
-        )
+        report = progress or silent
+        made = Transfers(self.images, self.content, lambda: self.snapshots, self.leases, how, options, report)
+        if here.content_trust:
+            from scow.base.progress import Event
+            from scow.trust.notary import NotaryPolicy
+
+            made.pins = NotaryPolicy(made.client, self.trust_place, lambda said: report(Event("", f"WARNING: {said}")))
+        return made
+
+    @property
+    def trust_place(self) -> TrustPlace:
+        """Where signatures and keys are."""
+        from scow.trust.notary import TrustPlace
+
+        here = self.settings
+        return TrustPlace(here.config_dir, here.trust_server, here.trust_max_offline)
+
+    def trust(self, warn: Callable[[str], None]) -> Trust:
+        """Who has signed what; use it in a ``with`` block. ``warn`` is told what the user should know."""
+        from scow.trust.service import Trust
+
+        return Trust(self.transfers().client, self.trust_place, warn)
+
+    def pinned(self, name: str) -> str:
+        """A name by which only signed content is found, when only that is to be believed; else the name itself."""
+        if not self.settings.content_trust:
+            return name
+        with self.transfers() as transfers:
+            return transfers.pinned(name)
 
     def pull(self, name: str, *, platform: str = "", progress: Progress | None = None) -> Pulled:
         """Bring an image here from its registry."""
@@ -238,7 +267,7 @@ class Engine:
         self, name: str, policy: str = "missing", platform: str = "", progress: Progress | None = None
     ) -> ImageRecord:
         """The image of a name, pulled when the policy (``missing``, ``always`` or ``never``) says so."""
-        if policy == "missing" and not platform:
+        if policy == "missing" and not platform and not self.settings.content_trust:
             from scow.images.store import ImageNotFoundError
 
             try:

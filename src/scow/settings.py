@@ -29,11 +29,14 @@ class Settings(NamedTuple):
         max_layer_entries: Most entries in one layer (``SCOW_MAX_LAYER_ENTRIES``).
         max_ratio: Most bytes one compressed byte may expand to, beyond the first 64 MiB (``SCOW_MAX_RATIO``).
         build_cache_size: Most bytes of build cache; the least recently used goes first (``SCOW_BUILD_CACHE_SIZE``).
-        content_trust: Only signed tags are believed (``DOCKER_CONTENT_TRUST``).
+        content_trust: Only signed tags are believed (``DOCKER_CONTENT_TRUST``: anything but empty, 0 or false).
         default_platform: Platform to pull and build for, or ``""`` for the host's (``DOCKER_DEFAULT_PLATFORM``).
         environ: The whole environment, for proxies and credential helpers.
         runtime: What runs new containers and build steps: ``runc``, ``crun``, or ``""`` for what is installed
             (``SCOW_RUNTIME``).
+        trust_server: Where signatures are, or ``""`` for the registry itself (``DOCKER_CONTENT_TRUST_SERVER``).
+        trust_max_offline: Seconds for which signatures seen before are believed when that server cannot be reached
+            (``SCOW_TRUST_MAX_OFFLINE``, such as ``24h``).
     """
 
     root: str
@@ -48,6 +51,8 @@ class Settings(NamedTuple):
     default_platform: str
     environ: Mapping[str, str]
     runtime: str = ""
+    trust_server: str = ""
+    trust_max_offline: float = 0.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, root: str = "") -> Settings:
@@ -80,10 +85,12 @@ class Settings(NamedTuple):
             max_layer_entries=_size(environ, "SCOW_MAX_LAYER_ENTRIES", 10_000_000),
             max_ratio=_size(environ, "SCOW_MAX_RATIO", 1000),
             build_cache_size=_size(environ, "SCOW_BUILD_CACHE_SIZE", 20 << 30),
-            content_trust=get("DOCKER_CONTENT_TRUST", "").lower() in {"1", "t", "true"},
+            content_trust=get("DOCKER_CONTENT_TRUST", "") not in {"", "0", "f", "F", "false", "FALSE", "False"},
             default_platform=get("DOCKER_DEFAULT_PLATFORM", ""),
             environ=environ,
             runtime=runtime,
+            trust_server=get("DOCKER_CONTENT_TRUST_SERVER", ""),
+            trust_max_offline=_seconds(environ, "SCOW_TRUST_MAX_OFFLINE"),
         )
 
 
@@ -102,6 +109,16 @@ def _default_run_root(environ: Mapping[str, str]) -> str:
         return "/run/scow"
     private = environ.get("XDG_RUNTIME_DIR")
     return os.path.join(private, "scow") if private else f"/tmp/scow-run-{os.geteuid()}"
+
+
+def _seconds(environ: Mapping[str, str], name: str) -> float:
+    """A duration such as ``24h``; 0 when it is not set."""
+    text = environ.get(name, "").strip()
+    if not text:
+        return 0.0
+    from scow.base.clock import parse_duration
+
+    return parse_duration(text)
 
 
 def _size(environ: Mapping[str, str], name: str, default: int) -> int:

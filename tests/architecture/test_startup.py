@@ -14,6 +14,7 @@ import pytest
 FORBIDDEN = {
     "argparse",
     "asyncio",
+    "cryptography",
     "dataclasses",
     "datetime",
     "email",
@@ -89,6 +90,7 @@ def test_run_reaches_the_store_without_anything_heavy(tmp_path, detached):
     loaded = loaded_by(body, SCOW_ROOT=str(tmp_path / "root"), DOCKER_CONFIG=str(tmp_path))
     assert "scow.images.store" in loaded, "the image was looked up"
     assert FORBIDDEN & set(loaded) == set()
+    assert not [name for name in loaded if name.startswith("scow.trust")]
 
 
 def test_pull_reaches_the_registry_without_anything_heavy(tmp_path):

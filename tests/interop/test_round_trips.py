@@ -8,11 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
 from fakes.docker_registry import DockerRegistry, need, short_folder
+from fakes.dockerd import Dockerd
 from fakes.imaging import Made, engine, transfers
 from fakes.registry import FakeRegistry
 
@@ -50,35 +50,14 @@ class Docker(Scow):
     name = "docker"
 
     def __init__(self, folder):
-        need("dockerd", "docker")
-        self.short = short_folder()
-        self.env = {**os.environ, "DOCKER_HOST": f"unix://{self.short}/d.sock", "DOCKER_CONFIG": f"{folder}/dcfg"}
-        self.log = open(f"{folder}/dockerd.log", "wb")  # noqa: SIM115
-        argv = ["dockerd", "--data-root", f"{folder}/docker", "--exec-root", f"{self.short}/exec"]
-        argv += [
-            "--pidfile",
-            f"{folder}/d.pid",
-            "-H",
-            f"unix://{self.short}/d.sock",
-            "--bridge=none",
-            "--iptables=false",
-        ]
-        self.process = subprocess.Popen(argv, stdout=self.log, stderr=self.log)
-        end = time.monotonic() + 120
-        while subprocess.run(["docker", "version"], env=self.env, capture_output=True).returncode:
-            if self.process.poll() is not None or time.monotonic() > end:
-                self.stop()
-                pytest.skip("dockerd does not start here")
-            time.sleep(0.2)
+        self.daemon = Dockerd(folder)
+        self.env = self.daemon.env
 
     def __call__(self, *argv):
         return run(["docker", *argv], env=self.env)
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait()
-        self.log.close()
-        shutil.rmtree(self.short)
+        self.daemon.stop()
 
 
 class Podman(Scow):

@@ -17,3 +17,21 @@ def test_the_runtime_is_one_of_two(name):
 def test_another_runtime_is_refused():
     with pytest.raises(InvalidArgumentError, match="SCOW_RUNTIME is 'kata'"):
         Settings.from_env({"HOME": "/h", "SCOW_RUNTIME": "kata"})
+
+
+@pytest.mark.parametrize("text", ["1", "true", "yes", "on", "TRUE", "anything", "2", " "])
+def test_content_trust_is_on_with_anything(text):
+    assert Settings.from_env({"HOME": "/h", "DOCKER_CONTENT_TRUST": text}).content_trust
+
+
+@pytest.mark.parametrize("text", ["", "0", "false", "FALSE", "f"])
+def test_but_what_says_no(text):
+    assert not Settings.from_env({"HOME": "/h", "DOCKER_CONTENT_TRUST": text}).content_trust
+    assert not Settings.from_env({"HOME": "/h"}).content_trust
+
+
+def test_how_long_old_signatures_are_enough():
+    assert Settings.from_env({"HOME": "/h"}).trust_max_offline == 0
+    assert Settings.from_env({"HOME": "/h", "SCOW_TRUST_MAX_OFFLINE": "36h"}).trust_max_offline == 129600
+    with pytest.raises(InvalidArgumentError):
+        Settings.from_env({"HOME": "/h", "SCOW_TRUST_MAX_OFFLINE": "two days"})

@@ -84,6 +84,7 @@ class Rooms(NamedTuple):
         repository: Opens a repository of a registry by reference, for pushing or not.
         network: Gives a step a place on the default network; without it steps are on the host's.
         runtime: What runs steps, ``runc`` or ``crun``; ``""`` for what is installed.
+        pinned: When names of images are not to be believed: gives one by which only the right content is found.
     """
 
     root: str
@@ -99,6 +100,7 @@ class Rooms(NamedTuple):
     repository: Callable[[str, bool], Target]
     network: Callable[[str], AbstractContextManager[StepPlace]] | None = None
     runtime: str = ""
+    pinned: Callable[[str], str] | None = None
 
 
 class _Session(NamedTuple):
@@ -166,7 +168,7 @@ class Builder:
 
             return build_each(self, rooms, options, ledger, progress, check)
         receipts = Receipts(rooms.db, rooms.images)
-        if eligible(options):
+        if self._rooms.pinned is None and eligible(options):
             image = receipts.find(options, ledger)
             if image is not None:
                 return BuildResult(image, 0, 0)
@@ -281,7 +283,10 @@ class Builder:
         with ledger.internal(f"[internal] load build definition from {name}"):
             opened = opener.open()
             dockerfile = parse(opened.text, opened.filename)
-        resolver = Resolver(shop, self._rooms.images, self._rooms.ensure, opened, ledger, shop.scratch, check)
+        rooms = self._rooms
+        resolver = Resolver(
+            shop, rooms.images, rooms.ensure, opened, ledger, shop.scratch, check, here=rooms.pinned is None
+        )
         host = host_platform(os.uname().machine)
         target = options.platforms[0] if options.platforms else host
         stages = Stages(dockerfile, options, host, target, resolver, implicit=not options.platforms)
@@ -314,7 +319,7 @@ class Builder:
         solver = Solver(shop, self.cache, ledger)
         shop.closers.callback(solver.finish)
         if options.cache_from:
-            import_caches(options, self._rooms.repository, solver, ledger)
+            import_caches(options, self._rooms, solver, ledger)
         diary = Diary(shop.db, self.cache, opened.place, options, plan, solver)
         try:
             with ledger.internal("[internal] load build context") if opened.root else nullcontext():

@@ -99,7 +99,8 @@ def open_place(attributes: Mapping[str, str], repository: Callable[[str, bool], 
         ref = attributes.get("ref", "")
         if not ref:
             raise InvalidArgumentError("a registry cache needs ref=REPOSITORY:TAG")
-        return Place(repository(ref, write), Reference.parse(ref).with_default_tag().tag or "latest", "")
+        reference = Reference.parse(ref)
+        return Place(repository(ref, write), reference.digest or reference.tag or "latest", "")
     raise InvalidArgumentError(
         f"unknown cache type {kind!r}", hint="it can be local or registry; for --cache-to also inline"
     )

@@ -8,7 +8,7 @@ from scow.dockerfile.text import TRUE
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from scow.build.builder import Rooms
     from scow.build.cache import BuildCache
@@ -19,31 +19,30 @@ if TYPE_CHECKING:
     from scow.build.output import Made
     from scow.build.plan import Plan
     from scow.build.solver import Solver
-    from scow.content.target import Target
 
 
-def import_caches(
-    options: BuildOptions, repository: Callable[[str, bool], Target], solver: Solver, ledger: Ledger
-) -> None:
-    """Open the caches to read; one that is not there yet is no reason to stop.
+def import_caches(options: BuildOptions, rooms: Rooms, solver: Solver, ledger: Ledger) -> None:
+    """Open the caches to read; one that is not there yet, or not to be believed, is no reason to stop.
 
     Args:
         options: Of the build.
-        repository: Opens a repository of a registry.
+        rooms: Where registries are.
         solver: Gets them.
         ledger: Told of each.
     """
     from scow.build.cacheremote import RemoteCache, open_place
-    from scow.errors import CorruptError, NotFoundError, UnavailableError
+    from scow.errors import CorruptError, NotFoundError, UnavailableError, UntrustedError
 
     for attributes in options.cache_from:
         name = attributes.get("src") or attributes.get("ref") or attributes.get("type", "")
         title = f"importing cache manifest from {name}"
         step = ledger.begin(title)
         try:
-            place = open_place(attributes, repository, write=False)
+            if rooms.pinned is not None and attributes.get("ref"):
+                attributes = {**attributes, "ref": rooms.pinned(attributes["ref"])}
+            place = open_place(attributes, rooms.repository, write=False)
             solver.remotes.append(RemoteCache.read(place))
-        except (CorruptError, NotFoundError, UnavailableError) as error:
+        except (CorruptError, NotFoundError, UnavailableError, UntrustedError) as error:
             ledger.tell(step, "failed", title, error.message)
             continue
         ledger.tell(step, "done", title)

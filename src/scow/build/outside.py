@@ -42,6 +42,7 @@ class Resolver:
         ledger: Told what happens.
         scratch: Directory for what is fetched; removed after the build.
         check: Raises to stop.
+        here: Names mean what they mean here; else ``ensure`` says.
     """
 
     def __init__(
@@ -53,7 +54,10 @@ class Resolver:
         ledger: Ledger,
         scratch: str,
         check: Callable[[], None],
+        *,
+        here: bool = True,
     ) -> None:
+        self._here = here
         self._shop = shop
         self._images = images
         self._ensure = ensure
@@ -149,8 +153,8 @@ class Resolver:
 
     def _find(self, name: str, platform: Platform | None) -> ImageRecord:
         wanted = str(platform) if platform is not None else ""
-        if self._shop.options.pull:
-            return self._ensure(name, "always", wanted)
+        if self._shop.options.pull or not self._here:
+            return self._ensure(name, "always" if self._shop.options.pull else "missing", wanted)
         try:
             record = self._images.resolve(name)
         except NotFoundError:

@@ -137,6 +137,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "system fsck": ("system:fsck", "Check every digest and every link of the store", ""),
     "system info": ("info", "Display system-wide information", ""),
     "system prune": ("system:prune", "Remove unused data", ""),
+    "trust inspect": ("trust:inspect", "Return low-level information about keys and signatures", ""),
     "volume create": ("volume:create", "Create a volume", ""),
     "volume inspect": ("volume:inspect", "Display detailed information on one or more volumes", ""),
     "volume ls": ("volume:ls", "List volumes", ""),
@@ -153,6 +154,7 @@ FAMILIES: dict[str, str] = {
     "manifest": "Manage image manifests and image indexes",
     "network": "Manage networks",
     "system": "Manage the store",
+    "trust": "Manage trust on images",
     "volume": "Manage volumes",
 }
 

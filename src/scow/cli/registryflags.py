@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from scow.distribution.client import ClientOptions
     from scow.engine import Engine
     from scow.images.pulling import Pulled
-    from scow.images.store import ImageRecord
 
 REGISTRY_FLAGS = (
     Flag("ca", kind="string", type="file", help="Trust the certificate authorities in this file besides"),
@@ -41,7 +40,8 @@ def pulled_lines(pulled: Pulled) -> list[str]:
     what = "Downloaded newer image for" if pulled.changed else "Image is up to date for"
     reference = pulled.reference
     shown = reference._replace(tag=None) if reference.digest else reference
-    return [f"Digest: {pulled.digest}", f"Status: {what} {shown.familiar}"]
+    lines = [f"Digest: {pulled.digest}", f"Status: {what} {shown.familiar}"]
+    return [*lines, f"Tagging {shown.familiar} as {pulled.tagged.familiar}"] if pulled.tagged else lines
 
 
 def load_transfers() -> None:
@@ -52,7 +52,7 @@ def load_transfers() -> None:
     del client, pulling
 
 
-def show_pull(engine: Engine, name: str, platform: str = "", *, quiet: bool = False) -> ImageRecord:
+def show_pull(engine: Engine, name: str, platform: str = "", *, quiet: bool = False) -> Pulled:
     """Pull the image that ``run``, ``create`` or ``build`` needs, before the eyes of the user, on stderr.
 
     Args:
@@ -68,4 +68,4 @@ def show_pull(engine: Engine, name: str, platform: str = "", *, quiet: bool = Fa
             pulled = transfers.pull(name, platform=platform)
         for line in pulled_lines(pulled):
             progress.line(line)
-    return pulled.record
+    return pulled

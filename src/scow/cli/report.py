@@ -87,7 +87,8 @@ def render(error: BaseException, path: str) -> int:
         note(f"scow: {first.message}{_hint(first.hint)}\n\nRun '{full} --help' for more information")
     else:
         message, hint = _sentence(first)
-        head = "" if message.startswith("Error ") else "Error: "  # docker has some sentences that begin so themselves
+        # docker has some sentences that begin so themselves
+        head = "" if message.startswith(("Error ", "Warning: ")) else "Error: "
         note(f"{head}{message}{_hint(hint)}")
     if len(leaves) > 1:
         more = len(leaves) - 1

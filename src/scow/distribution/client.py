@@ -19,12 +19,11 @@ from scow.distribution.session import RetryPolicy, Session, Stopper
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from scow.distribution.credentials import Credential
     from scow.distribution.http1 import Timeouts
     from scow.distribution.tls import TlsPolicy
-    from scow.distribution.tokens import Authorizer
     from scow.distribution.transport import Transport
     from scow.oci.reference import Reference
 
@@ -86,8 +85,15 @@ class RegistryClient:
             _daemon_json(environ),
             ("*",) if self.options.insecure else (),
         )
-        self._transport = transport or _transport(self._tls, environ, user_agent, timeouts)
-        self.stopper.on_stop(self._transport.close)
+        self._trust_certs = os.path.join(config_dir, "tls")
+
+        def connect(tls: TlsPolicy) -> Transport:
+            made = transport or _transport(tls, environ, user_agent, timeouts)
+            self.stopper.on_stop(made.close)
+            return made
+
+        self._connect = connect
+        self._transport = connect(self._tls)
 
     def repository(self, reference: Reference, *, push: bool = False) -> Repository:
         """A repository, at its mirrors and its registry.
@@ -122,6 +128,27 @@ class RegistryClient:
             search = self._session(Endpoint(HUB_SEARCH, "", "https"), domain, "", credential)
         return Registry(domain, session, search)
 
+    def trust_session(self, url: str, domain: str) -> Session:
+        """The way to a trust server, by TLS only, with docker's certificates for it (``$DOCKER_CONFIG/tls``).
+
+        Args:
+            url: The server, with ``https``.
+            domain: The registry whose credentials are used there.
+        """
+        from urllib.parse import urlsplit
+
+        from scow.distribution.proxies import is_loopback
+        from scow.distribution.tls import TlsPolicy
+
+        split = urlsplit(url)
+        host, port = split.hostname or "", split.port or 443
+        tls = TlsPolicy([self._trust_certs], self.options.ca)
+        # as docker: on this machine there is no one to listen in, unless an authority was named for it
+        if self.options.insecure or (is_loopback(host) and not tls.has_certificates(host, port)):
+            tls.allow_insecure(f"{host}:{port}")
+        endpoint = Endpoint(split.netloc, "", "https", root=split.path.rstrip("/"))
+        return self._open(endpoint, self._connect(tls), tls, lambda: self._given or self.credentials.get(domain))
+
     def close(self) -> None:
         """Close every connection and end every wait."""
         self.stopper.stop()
@@ -130,22 +157,23 @@ class RegistryClient:
         # tokens are kept for each session; repositories of one registry share it
         key = (endpoint._replace(path=""), credential)
         with self._lock:
-            if self._headers is None:
-                self._headers = self.credentials.headers()
             known = self._sessions.get(key)
             if known is None:
-                known = Session(endpoint, self._transport, self._tls, self._retry, self.stopper, self._headers)
-                known.authorizer = self._authorizer(endpoint, domain, path, credential)
-                self._sessions[key] = known
+                known = self._sessions[key] = self._open(
+                    endpoint, self._transport, self._tls, lambda: credential or self.credentials.get(domain, path)
+                )
         return known if known.endpoint.path == endpoint.path else known.at(endpoint.path)
 
-    def _authorizer(self, endpoint: Endpoint, domain: str, path: str, credential: Credential | None) -> Authorizer:
+    def _open(
+        self, endpoint: Endpoint, transport: Transport, tls: TlsPolicy, load: Callable[[], Credential | None]
+    ) -> Session:
         from scow.distribution.tokens import Authorizer
 
-        def load() -> Credential | None:
-            return credential or self.credentials.get(domain, path)
-
-        return Authorizer(self._transport, load, plain=endpoint.insecure)
+        if self._headers is None:
+            self._headers = self.credentials.headers()
+        made = Session(endpoint, transport, tls, self._retry, self.stopper, self._headers)
+        made.authorizer = Authorizer(transport, load, plain=endpoint.insecure)
+        return made
 
 
 def _transport(tls: TlsPolicy, environ: Mapping[str, str], agent: str, timeouts: Timeouts | None) -> Transport:

@@ -84,12 +84,14 @@ class Pulled(NamedTuple):
         digest: What it means in the registry.
         record: The image.
         changed: Whether anything is different from before.
+        tagged: The tag that the image got, when it was asked for by a tag and fetched by the digest that it must have.
     """
 
     reference: Reference
     digest: Digest
     record: ImageRecord
     changed: bool
+    tagged: Reference | None = None
 
 
 class Puller:

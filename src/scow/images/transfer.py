@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 
-from scow.base.progress import silent
+from scow.base.progress import Event, silent
 from scow.distribution.client import RegistryClient
 from scow.distribution.shortnames import VARIABLE, meanings
-from scow.errors import InvalidArgumentError, NotFoundError, ScowError
+from scow.errors import InvalidArgumentError, NotFoundError, ScowError, UntrustedError
 from scow.images.store import ImageNotFoundError
 from scow.images.wholes import find_whole, index_of
 from scow.layer.changeset import Limits
 from scow.oci.platform import host_platform, parse_platform
 from scow.oci.reference import Reference
-from scow.typing import TYPE_CHECKING, NamedTuple
+from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +40,20 @@ if TYPE_CHECKING:
     from scow.snapshot.snapshotter import Snapshotter
 
 POLICIES = ("missing", "always", "never")
+_HEX = frozenset("0123456789abcdef")
+
+
+class Pins(Protocol):
+    """Says which digests the tags of a repository mean."""
+
+    def resolve(self, reference: Reference) -> Digest:
+        """The digest of a tag; raises when there is none."""
+
+    def tags(self, reference: Reference) -> Mapping[str, Digest]:
+        """All tags of a repository with their digests."""
+
+    def vouches(self, reference: Reference) -> bool:
+        """Whether a repository has a tag for a digest."""
 
 
 class TransferSettings(NamedTuple):
@@ -72,6 +86,9 @@ class Transfers:
         options: What the command says.
         progress: Told what happens.
         client: Instead of one made from the settings, for tests.
+
+    Attributes:
+        pins: Says which digests tags mean, when the registry is not to be believed; ``None`` to believe it.
     """
 
     def __init__(
@@ -90,6 +107,7 @@ class Transfers:
         self.leases = leases
         self.progress = progress
         self.settings = settings
+        self.pins: Pins | None = None
         self._snapshots = snapshots
         self.client = client or RegistryClient(
             settings.config_dir, settings.environ, options, user_agent=settings.user_agent
@@ -139,8 +157,58 @@ class Transfers:
             CorruptError: What came is not what was promised.
         """
         reference, repository = self._find(name)
-        wanted = self.platform(platform)
-        return self.puller().pull(repository, reference, wanted, strict=bool(platform))
+        return self._pull(self.puller(), repository, reference, platform)
+
+    def _pull(
+        self, puller: Puller, repository: Repository, reference: Reference, platform: str, count: str = "1 of 1"
+    ) -> Pulled:
+        wanted, strict = self.platform(platform), bool(platform)
+        pinned = self._at_digest(reference)
+        if pinned == reference:
+            return puller.pull(repository, reference, wanted, strict=strict)
+        self.progress(Event("", f"Pull ({count}): {reference.familiar}@{pinned.digest}"))
+        pulled = puller.pull(repository, pinned, wanted, strict=strict)
+        self.images.tag(reference, pulled.record.id)
+        return pulled._replace(tagged=reference)
+
+    def pinned(self, name: str) -> str:
+        """A name by which only the content meant now can be found: by digest, for tags that are pinned.
+
+        Args:
+            name: A name, digest or ID.
+
+        Raises:
+            ScowError: Nothing says what it means, or the image of that ID came from no pinned tag.
+        """
+        if self.pins is None:
+            return name
+        record = self._by_id(name)
+        if record is None:
+            return self._at_digest(meanings(name, self.settings.environ)[0].with_default_tag()).familiar
+        if any(self.pins.vouches(reference) for reference in self.images.digests(record.id)):
+            return name
+        raise UntrustedError(
+            f"No valid trust data for {name}",
+            hint="It is not what any signed tag of a repository means; --disable-content-trust uses it as it is.",
+        )
+
+    def _at_digest(self, reference: Reference) -> Reference:
+        if self.pins is None or reference.digest:
+            return reference
+        return reference.with_digest(self.pins.resolve(reference))
+
+    def _by_id(self, name: str) -> ImageRecord | None:
+        """The image here whose ID, or the begin of it, this is; names come before the begin of an ID."""
+        digits = name.removeprefix("sha256:")
+        if not _HEX.issuperset(digits):
+            return None
+        try:
+            record = self.images.resolve(name)
+        except ImageNotFoundError:
+            if len(digits) == 64 or name != digits:
+                raise
+            return None
+        return record if record.id.removeprefix("sha256:").startswith(digits) else None
 
     def _find(self, name: str) -> tuple[Reference, Repository]:
         """The image a name means, and where it is; of several meanings the first that is there."""
@@ -173,9 +241,10 @@ class Transfers:
         if reference.tag or reference.digest:
             raise InvalidArgumentError("tag can't be used with --all-tags/-a")
         repository = self.client.repository(reference)
-        puller, wanted, done = self.puller(), self.platform(platform), []
-        for tag in sorted(repository.tags()):
-            pulled = puller.pull(repository, reference.with_tag(tag), wanted, strict=bool(platform))
+        puller, done = self.puller(), []
+        tags = sorted(self.pins.tags(reference) if self.pins else repository.tags())
+        for number, tag in enumerate(tags, 1):
+            pulled = self._pull(puller, repository, reference.with_tag(tag), platform, f"{number} of {len(tags)}")
             done.append(pulled)
             each(pulled)
         if not done:
@@ -185,6 +254,7 @@ class Transfers:
     def plan(self, name: str, *, platform: str = "") -> PullPlan:
         """Say what a pull would do, and fetch no layer."""
         reference, repository = self._find(name)
+        reference = self._at_digest(reference)
         with self.leases.hold(f"plan {reference.familiar}") as lease:
             wanted = self.platform(platform)
             return self.puller().plan(repository, reference, wanted, strict=bool(platform), lease=lease)
@@ -208,7 +278,7 @@ class Transfers:
             )
         if policy != "always":
             try:
-                record = self.images.resolve(self.meant(name))
+                record = self.images.resolve(self.pinned(self.meant(name)))
             except ImageNotFoundError:
                 if policy == "never":
                     raise

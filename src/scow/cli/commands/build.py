@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         from scow.cli.buildcalls import call
 
         return call("check" if flags.check else flags.call, flags, options)
-    return _build(engine(meanwhile=_load_next), flags, options)
+    return _build(engine(flags, meanwhile=_load_next), flags, options)
 
 
 def _load_next() -> None:

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     name = options.args[0]
     reference = Reference.parse(name)
     rawjson = options.progress == "rawjson"
-    scow = engine(meanwhile=load_transfers)
+    scow = engine(options, meanwhile=load_transfers)
     with (
         bars.shown(options.progress, quiet=options.quiet or options.dry_run, stream=sys.stdout) as progress,
         scow.transfers(client_options(options), progress) as transfers,
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
             pulled = transfers.pull(name, platform=options.platform)
             for line in pulled_lines(pulled):
                 progress.line(line)
-            shown = pulled.reference.familiar
+            shown = (pulled.tagged or pulled.reference).familiar
     if not rawjson:
         print(shown)
     return 0

@@ -9,7 +9,7 @@ import sys
 from scow.cli.containerflags import FLAGS, RUN_FLAGS
 from scow.cli.containerrequest import request
 from scow.cli.flags import Command, CommandError, parse
-from scow.errors import NotFoundError, ScowError
+from scow.errors import NotFoundError, ScowError, UntrustedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         raise ScowError("the input device is not a TTY")
     from scow.cli.context import engine as open_engine
 
-    engine = open_engine(meanwhile=_load_next)
+    engine = open_engine(options, meanwhile=_load_next)
     try:
         containers = engine.containers
         containers.dedicated = True
@@ -72,7 +72,10 @@ def refusal(error: ScowError) -> CommandError:
     from scow.runtime.oci import failure_status
 
     status = getattr(error, "status", 0) or failure_status(error.message)
-    return CommandError(f"Error response from daemon: {error.message}", status=status, hint=error.hint)
+    # docker's client, not its daemon, says what is not to be believed
+    ours = isinstance(error, UntrustedError) or error.code == "trust-server"
+    head = "" if ours else "Error response from daemon: "
+    return CommandError(f"{head}{error.message}", status=status, hint=error.hint)
 
 
 def _load_next() -> None:
@@ -119,20 +122,21 @@ def create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
 def _create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
     """Create the container, pulling the image when it is not here."""
     policy = options.pull
-    body["Image"] = engine.meant(body["Image"])
+    wanted = engine.meant(body["Image"])
+    body["Image"] = engine.pinned(wanted)
     if policy == "always" or (options.platform and _is_another(engine, body["Image"], options.platform)):
         if policy == "never":
             raise NotFoundError(f"No such image: {body['Image']} for {options.platform}")
         if policy == "missing":
             _note_missing(body["Image"])
-        body["Image"] = _pull(engine, options, body["Image"])
+        body["Image"] = _pull(engine, options, wanted)
     try:
         container = engine.containers.create(body, options.name)
     except NotFoundError as error:
         if error.code != "image-not-found" or policy == "never":
             raise
         _note_missing(body["Image"])
-        body["Image"] = _pull(engine, options, body["Image"])
+        body["Image"] = _pull(engine, options, wanted)
         container = engine.containers.create(body, options.name)
     while engine.containers.warnings:
         sys.stderr.write(f"WARNING: {engine.containers.warnings.pop(0)}\n")
@@ -181,8 +185,8 @@ def _note_missing(image: str) -> None:
 def _pull(engine: Engine, options: Parsed, image: str) -> str:
     from scow.cli.registryflags import show_pull
 
-    show_pull(engine, image, options.platform, quiet=options.quiet)
-    return engine.meant(image)
+    pulled = show_pull(engine, image, options.platform, quiet=options.quiet)
+    return pulled.reference.familiar if pulled.tagged else engine.meant(image)
 
 
 def _foreground(containers: Containers, container: Container, body: dict[str, Any], *, proxy: bool) -> int:

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A docker daemon without networks, and docker's client for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from fakes.docker_registry import need, short_folder
+
+
+class Dockerd:
+    """Started at once; stop it in the end. ``env`` is for docker's client."""
+
+    def __init__(self, folder):
+        need("dockerd", "docker")
+        self.short = short_folder()
+        address = f"unix://{self.short}/d.sock"
+        self.env = {**os.environ, "DOCKER_HOST": address, "DOCKER_CONFIG": f"{folder}/dcfg"}
+        self.log = open(f"{folder}/dockerd.log", "wb")  # noqa: SIM115
+        argv = ["dockerd", "--data-root", f"{folder}/docker", "--exec-root", f"{self.short}/exec"]
+        argv += ["--pidfile", f"{folder}/d.pid", "-H", address, "--bridge=none", "--iptables=false"]
+        self.process = subprocess.Popen(argv, stdout=self.log, stderr=self.log)
+        end = time.monotonic() + 120
+        while subprocess.run(["docker", "version"], env=self.env, capture_output=True).returncode:
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.stop()
+                pytest.skip("dockerd does not start here")
+            time.sleep(0.2)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.short)
