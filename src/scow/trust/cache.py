@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from scow.base.files import atomic_write, storage_error
 from scow.base.locks import FileLock
 from scow.trust.metadata import MAX_FILE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, is_delegation
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

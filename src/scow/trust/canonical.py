@@ -8,9 +8,12 @@ the backslash are escaped, whole numbers only.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from scow.trust.failures import MalformedTrustError
+from scow.typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_DEPTH = 16
 _LARGEST = 1 << 63

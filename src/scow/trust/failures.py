@@ -9,9 +9,8 @@ Source: docker CLI 28.2.2, ``cli/trust`` (NotaryError), measured.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.errors import NotFoundError, UnavailableError, UntrustedError
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Self

@@ -7,9 +7,9 @@ Source: docker CLI 28.2.2, ``cli/command/trust``.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.trust.metadata import RELEASES, ROOT, TARGETS
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

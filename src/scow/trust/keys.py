@@ -11,11 +11,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.trust import canonical
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from cryptography.x509 import Certificate
 
 _METHODS = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scow.base.clock import parse_time
 from scow.errors import InvalidArgumentError
@@ -18,9 +17,11 @@ from scow.oci.digest import Digest
 from scow.trust import canonical
 from scow.trust.failures import MalformedTrustError
 from scow.trust.keys import PublicKey
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
 ROOT, TARGETS, SNAPSHOT, TIMESTAMP = "root", "targets", "snapshot", "timestamp"
 RELEASES = "targets/releases"

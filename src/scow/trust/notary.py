@@ -10,7 +10,6 @@ Source: notary 0.7.0, ``client/tufclient.go``; The Update Framework specificatio
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
 
 from scow.base.clock import now as system_now
 from scow.base.clock import write_duration
@@ -40,6 +39,7 @@ from scow.trust.metadata import (
 )
 from scow.trust.server import TrustServer, server_url
 from scow.trust.tuf import Believed, check_file, first_root, kept_root
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,7 +7,6 @@ Source: notary ``docs/reference`` and ``server/server.go``; the requests were re
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from scow.distribution import spec
@@ -17,6 +16,7 @@ from scow.errors import InvalidArgumentError, LimitError, UnauthenticatedError
 from scow.trust import canonical
 from scow.trust.failures import MalformedTrustError, TrustServerError
 from scow.trust.metadata import decode_key
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scow.oci.reference import Reference
 from scow.trust.inspecting import signatures
 from scow.trust.notary import open_server, update
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

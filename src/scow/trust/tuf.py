@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING
 
 from scow.trust import keys
 from scow.trust.failures import ChecksumError, ExpiredTrustError, RollbackError, RootError, ThresholdError
@@ -34,6 +33,7 @@ from scow.trust.metadata import (
     decode_root,
     decode_targets,
 )
+from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
