@@ -130,6 +130,12 @@ def test_exec_finds_the_container_without_anything_heavy(tmp_path):
     assert heavy & set(loaded) == set()
 
 
+def test_only_serving_loads_what_the_server_needs(tmp_path):
+    body = "from scow.cli.main import main\nassert main(['registry', 'ls']) == 1\nimport scow.registry.front, scow.registry.storage"
+    loaded = loaded_by(body, SCOW_ROOT=str(tmp_path / "root"))
+    assert {"aiohttp", "asyncio", "bcrypt", "multidict"} & set(loaded) == set()
+
+
 def cpu_seconds(argv: list[str]) -> float:
     """CPU time of one child, in seconds."""
     sink = os.open(os.devnull, os.O_WRONLY)

@@ -127,6 +127,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "network ls": ("network:ls", "List networks", ""),
     "network prune": ("network:prune", "Remove all unused networks", ""),
     "network rm": ("network:rm", "Remove one or more networks", ""),
+    "registry gc": ("registry:gc", "Free what no image in the registry needs", ""),
+    "registry ls": ("registry:ls", "List the repositories of the registry, or the tags of one", ""),
+    "registry serve": ("registry:serve", "Serve a private registry", ""),
     "system boot": (
         "system:boot",
         "Start the containers whose restart policy asks for it, after the machine has started",
@@ -153,6 +156,7 @@ FAMILIES: dict[str, str] = {
     "image": "Manage images",
     "manifest": "Manage image manifests and image indexes",
     "network": "Manage networks",
+    "registry": "Host a private registry",
     "system": "Manage the store",
     "trust": "Manage trust on images",
     "volume": "Manage volumes",

@@ -7,13 +7,14 @@ import fcntl
 import os
 
 from scow.base.files import storage_error
+from scow.errors import ConflictError, NotFoundError
 from scow.linux.writeback import Writeback
 from scow.oci.digest import Digest
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
     from scow.base.leases import Lease
     from scow.content.local import LocalContentStore
@@ -31,12 +32,23 @@ class LocalIngest:
         store: Where the blob goes.
         key: The name to resume under, or ``""``.
         algorithm: The digest algorithm.
+        known: The ``state`` that an earlier write under this key ended with, which spares hashing its bytes again.
+        fresh: Whether a write that nobody began is begun; else it must be there, and nobody may be at it.
     """
 
-    def __init__(self, store: LocalContentStore, key: str, algorithm: str = "sha256") -> None:
+    def __init__(
+        self,
+        store: LocalContentStore,
+        key: str,
+        algorithm: str = "sha256",
+        *,
+        known: tuple[int, Any] | None = None,
+        fresh: bool = True,
+    ) -> None:
         import hashlib
 
         self._store = store
+        self._fresh = fresh
         self._named = bool(key)
         name = key.replace("/", "_").replace(":", "-")[:200] if key else f"once-{os.urandom(16).hex()}"
         self.path = os.path.join(store.root, "ingest", name)
@@ -46,7 +58,10 @@ class LocalIngest:
         self._writeback: Writeback | None = None
         self.offset = 0
         try:
-            self._catch_up()
+            if known is not None and known[0] == os.fstat(self._fd).st_size and known[1].name == algorithm:
+                self.offset, self._hash = os.lseek(self._fd, 0, os.SEEK_END), known[1].copy()
+            else:
+                self._catch_up()
         except BaseException:
             os.close(self._fd)
             raise
@@ -54,10 +69,16 @@ class LocalIngest:
     def _open_locked(self) -> int:
         while True:
             try:
-                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if self._fresh else 0), 0o600)
             except OSError as error:
+                if isinstance(error, FileNotFoundError) and not self._fresh:
+                    raise NotFoundError(f"nobody began to write {os.path.basename(self.path)!r}") from None
                 raise storage_error(error, self.path) from error
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | (0 if self._fresh else fcntl.LOCK_NB))
+            except BlockingIOError:
+                os.close(fd)
+                raise ConflictError(f"somebody else is writing {os.path.basename(self.path)!r}") from None
             # Whoever held it may have committed or discarded it while we waited; then the name is gone or another's.
             try:
                 there = os.stat(self.path)
@@ -98,6 +119,21 @@ class LocalIngest:
         if self._writeback is None:
             self._writeback = Writeback(self._fd)
         self._writeback.reached(self.offset)
+
+    @property
+    def state(self) -> tuple[int, Any]:
+        """How far it is and the hash of what is there, for the ``known`` of the next one under this key."""
+        return self.offset, self._hash.copy()
+
+    def cut(self, known: tuple[int, Any]) -> None:
+        """Go back to a ``state`` that this write was in.
+
+        Args:
+            known: The state.
+        """
+        os.ftruncate(self._fd, known[0])
+        self.offset, self._hash = os.lseek(self._fd, 0, os.SEEK_END), known[1].copy()
+        self._writeback = None
 
     def rewind(self) -> None:
         """Forget the bytes, for a source that cannot resume."""

@@ -27,7 +27,7 @@ from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
     from scow.base.database import Database
     from scow.base.leases import Lease, Leases
@@ -124,6 +124,22 @@ class LocalContentStore:
             # The first write of a new store, perhaps several at once: then another has just made the directory.
             make_dir(os.path.join(self.root, "ingest"), 0o700)
             return LocalIngest(self, key, algorithm)
+
+    def resume(self, key: str, algorithm: str = "sha256", known: tuple[int, Any] | None = None) -> LocalIngest:
+        """Go on with a write that was begun, without waiting.
+
+        Args:
+            key: What it was begun under.
+            algorithm: The digest algorithm.
+            known: The ``state`` it was left in, if that is still known.
+
+        Raises:
+            NotFoundError: It was not begun, or has ended.
+            ConflictError: Somebody is writing now.
+        """
+        from scow.content.ingest import LocalIngest
+
+        return LocalIngest(self, key, algorithm, known=known, fresh=False)
 
     def put(self, data: bytes, lease: Lease | None) -> Digest:
         """Store a small blob at once.

@@ -113,6 +113,11 @@ def valid_tag(tag: str) -> bool:
     return 0 < len(tag) <= _TAG_MAX and _TAG_CHARS.issuperset(tag) and tag[0] not in ".-"
 
 
+def valid_path(path: str) -> bool:
+    """Whether ``path`` follows the grammar of a repository's path, such as ``library/alpine``."""
+    return len(path) <= _NAME_MAX and all(_valid_component(component) for component in path.split("/"))
+
+
 def _invalid(name: str, why: str = "", hint: str = "") -> InvalidReferenceError:
     return InvalidReferenceError(
         "invalid reference format" + (f": {why}" if why else ""), hint=hint or f"The name was {name[:200]!r}."

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import threading
@@ -15,6 +16,7 @@ from scow.base.files import NoSpaceError
 from scow.base.leases import Leases
 from scow.base.streams import BlobMismatchError
 from scow.content.local import LocalContentStore
+from scow.errors import ConflictError, NotFoundError
 from scow.oci.digest import Digest, sha256_digest
 
 
@@ -270,3 +272,40 @@ def test_first_ingests_of_a_new_store_at_once(store, monkeypatch):
     monkeypatch.setattr(os, "open", open_)
     with store.ingest() as ingest:
         assert ingest.write(b"x") == 1
+
+
+def test_a_write_goes_on_from_what_is_known_of_it(store, monkeypatch):
+    with store.ingest("k") as ingest:
+        ingest.write(b"abc")
+        state = ingest.state
+    with monkeypatch.context() as patched:
+        patched.setattr("scow.content.ingest.LocalIngest._catch_up", None)  # nothing is read again
+        with store.resume("k", known=state) as ingest:
+            assert ingest.offset == 3
+            ingest.write(b"def")
+    with store.resume("k", known=state) as ingest:  # no longer how far it is
+        assert ingest.offset == 6
+    with store.resume("k", "sha512", known=state) as ingest:
+        assert ingest.digest == "sha512:" + hashlib.sha512(b"abcdef").hexdigest()
+    with store.resume("k", known=state) as ingest:
+        assert ingest.commit(sha256_digest(b"abcdef"), lease=None).size == 6
+
+
+def test_a_write_can_be_cut_back(store):
+    with store.ingest("k") as ingest:
+        ingest.write(b"abc")
+        state = ingest.state
+        ingest.write(b"wrong")
+        ingest.cut(state)
+        ingest.write(b"d")
+        assert ingest.commit(sha256_digest(b"abcd"), lease=None).size == 4
+
+
+def test_resuming_neither_begins_nor_waits(store):
+    with pytest.raises(NotFoundError):
+        store.resume("k")
+    with store.ingest("k"), pytest.raises(ConflictError):
+        store.resume("k")
+    store.resume("k").discard()
+    with pytest.raises(NotFoundError):
+        store.resume("k")
