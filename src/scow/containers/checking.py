@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from scow.containers import logoptions
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
 from scow.linux import capabilities, cgroups, cpusets
 from scow.runtime.oci import RUNTIMES
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 _MIN_MEMORY = 6 << 20
 _MILLISECOND = 1_000_000
 _RESTART = ("", "no", "always", "unless-stopped", "on-failure")
-_LOG_DRIVERS = frozenset({"json-file", "local", "none", "k8s-file", "journald"})
-_LOG_OPTIONS = frozenset({"max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag"})
 _RUNTIMES = frozenset({"", *RUNTIMES, "io.containerd.runc.v2"})
 
 
@@ -45,7 +44,8 @@ def check(config: Mapping[str, Any], host: dict[str, Any]) -> list[str]:
     _processors(host)
     _network(config, host)
     _restart(host)
-    _logging(host.get("LogConfig") or {})
+    logs = host.get("LogConfig") or {}
+    logoptions.read(logs.get("Type") or "", logs.get("Config") or {})
     _capabilities(host)
     _others(config, host)
     return warnings
@@ -152,37 +152,6 @@ def _restart(host: Mapping[str, Any]) -> None:
         raise InvalidArgumentError(f"maximum retry count cannot be used with restart policy '{name}'")
     if host.get("AutoRemove") and name not in {"", "no"}:
         raise ConflictError("can't create 'AutoRemove' container with restart policy")
-
-
-def _logging(wanted: Mapping[str, Any]) -> None:
-    driver, options = wanted.get("Type") or "json-file", wanted.get("Config") or {}
-    if driver not in _LOG_DRIVERS:
-        raise NotFoundError(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
-    for name in options:
-        if name not in _LOG_OPTIONS:
-            raise InvalidArgumentError(f"unknown log opt '{name}' for {driver} log driver")
-    most = options.get("max-file", "1")
-    if "max-size" in options:
-        log_size(options["max-size"])
-    if not most.isdigit() or int(most) < 1:
-        raise InvalidArgumentError("failed to initialize logging driver: max-file cannot be less than 1")
-
-
-def log_size(text: str) -> int:
-    """Bytes behind ``--log-opt max-size=10m``; 0 for no bound.
-
-    Raises:
-        InvalidArgumentError: Malformed.
-    """
-    if text == "-1":
-        return 0
-    units = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-    low = text.lower().removesuffix("b").removesuffix("i")
-    number, unit = (low[:-1], low[-1:]) if low[-1:] in units else (low, "")
-    try:
-        return int(float(number) * units.get(unit, 1))
-    except ValueError:
-        raise InvalidArgumentError(f"failed to initialize logging driver: invalid size: '{text}'") from None
 
 
 def _capabilities(host: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from scow.containers import bundle, ending
+from scow.containers import bundle, ending, logbook
 from scow.containers.store import RESTARTING, RUNNING
 from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
@@ -17,7 +17,7 @@ from scow.runtime.oci import StartError, start_error
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from scow.containers.networks_attach import Attached
     from scow.containers.service import Containers
@@ -57,9 +57,10 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
     service.runtime_of(container).delete(container.id)
     watch = Deadman(service.runtime_of(container).words("delete", "--force", container.id))
     attached = None
+    log = logbook.open_log(service, container)
     try:
         attached = service.attach(container)
-        pid, stubs = service.privately(lambda: _create(service, container, attached))
+        pid, stubs = service.privately(lambda: _create(service, container, attached, log.path))
         if attached:
             attached.ready()
         running = container._replace(pid=pid, pid_start=process.start_time(pid), stubs=stubs)
@@ -80,6 +81,7 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
         if service.answerer is not None:
             service.answerer.leave()
     finally:
+        log.close()
         if attached:
             attached.close()
             attached.hand_over()
@@ -102,11 +104,11 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
     return service.store.get(container.id) or running
 
 
-def _create(service: Containers, container: Container, attached: Attached | None) -> tuple[int, list[str]]:
+def _create(service: Containers, container: Container, attached: Attached | None, log: str) -> tuple[int, list[str]]:
     """Runs in the mount namespace that monitor and container will keep alive."""
     rootfs = bundle.mount_root(service, container)
     stubs = bundle.write_bundle(service, container, rootfs, attached.addresses if attached else None)
-    config, logging = container.config, container.host.get("LogConfig") or {}
+    config = container.config
     watch = monitor.Watch(
         identity=container.id,
         name=container.name,
@@ -115,19 +117,9 @@ def _create(service: Containers, container: Container, attached: Attached | None
         terminal=bool(config.get("Tty")),
         # Who leaves a terminal may come back; a pipe is at its end when the one who fed it is gone.
         leave_stdin_open=bool(config.get("Tty")) or not config.get("StdinOnce"),
-        log=logging.get("Type") != "none",
-        log_size=_log_bound(logging.get("Config") or {}),
+        log=log,
         exit_command=(sys.executable, "-I", "-m", "scow.cli.ended", container.id),
         environment={"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath},
         keep=attached.keep if attached else None,
     )
     return monitor.create(service.runtime_of(container), watch), stubs
-
-
-def _log_bound(options: Mapping[str, str]) -> int:
-    """Bytes of log that ``max-size`` and ``max-file`` leave a container; 0 for no bound."""
-    if not options.get("max-size"):
-        return 0
-    from scow.containers.checking import log_size
-
-    return log_size(options["max-size"]) * int(options.get("max-file") or 1)

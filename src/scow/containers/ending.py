@@ -128,9 +128,14 @@ def forget(service: Containers, container: Container, *, volumes: bool) -> None:
 
 
 def discard(directory: str) -> None:
-    """Remove a container's directory, whatever still waits in it."""
+    """Remove a container's directory, whatever still waits in it or is about to write to it."""
     release(directory)
-    remove_tree(directory)
+    gone = f"{directory}.gone"
+    try:
+        os.rename(directory, gone)
+    except FileNotFoundError:
+        return
+    remove_tree(gone)
 
 
 def drop_anonymous(service: Containers, container: Container) -> None:

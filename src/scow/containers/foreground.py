@@ -47,10 +47,13 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
     process.adopt_orphans()
     directory = service.directory(container.id)
     log = None
-    if not container.auto_remove and (container.host.get("LogConfig") or {}).get("Type") != "none":
-        from scow.runtime.logs import LogWriter
+    if not container.auto_remove:
+        from scow.containers import logbook
 
-        log = LogWriter(os.path.join(directory, "log"))
+        if logbook.is_kept(container):
+            from scow.runtime.logs import LogWriter
+
+            log = LogWriter(os.path.join(directory, "log"), *logbook.bounds(container))
     pump = Pump(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr, log=log)
     with Deadman(_last_will(service, container)) as deadman:
         with service.alone(container):

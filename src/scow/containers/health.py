@@ -32,9 +32,7 @@ def start_watch(service: Containers, container: Container) -> None:
     service.store.update(container.id, health=health.begin())
     words = [sys.executable, "-I", "-m", "scow.cli.health", container.id]
     environment = {"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath}
-    # Born of a shell that ends at once, so that nobody has to wait for it.
-    shell = ["/bin/sh", "-c", '"$@" </dev/null >/dev/null 2>&1 &', "scow-health", *words]
-    process.wait_status(process.spawn(shell, env=environment, session=True))
+    process.leave_behind(words, name="scow-health", env=environment)
 
 
 def watch(service: Containers, identity: str) -> None:

@@ -97,10 +97,8 @@ def _hand_over(service: Containers, container: str, sockets: Sockets) -> None:
         return
     words = [sys.executable, "-I", "-m", "scow.cli.names", container, service.wiring.server]
     environment = {"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath}
-    # Born of a shell that ends at once, so that nobody has to wait for it.
-    shell = ["/bin/sh", "-c", '"$@" </dev/null >/dev/null 2>&1 &', "scow-names", *words]
     keep = dict(zip((3, 4), descriptors, strict=True))
-    process.wait_status(process.spawn(shell, env=environment, session=True, keep=keep))
+    process.leave_behind(words, name="scow-names", env=environment, keep=keep)
 
 
 def gone(service: Containers, container: str) -> None:

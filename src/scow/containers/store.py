@@ -7,7 +7,7 @@
     ├── rootfs/                     empty; the root is mounted here, in a mount namespace of the container's own
     ├── config.json                 the OCI bundle
     ├── hosts, hostname, resolv.conf
-    ├── log                         the output, when the container has a log
+    ├── log, log.1 ...              the output, when the container has a log, the newest file first
     ├── exit                        the exit status, written by the monitor
     └── ctl, attach ...             the monitor's pipes and socket
     <run root>/runc/<id>/           the OCI runtime's state; a reboot forgets it

@@ -95,6 +95,24 @@ def spawn(
         raise UnavailableError(f"cannot start {args[0]}: {error.strerror}") from error
 
 
+def leave_behind(
+    args: Sequence[str], *, name: str, env: Mapping[str, str], keep: Mapping[int, int] | None = None
+) -> None:
+    """Start a program that goes on when this one has ended, in a session of its own.
+
+    Args:
+        args: Absolute path and arguments.
+        name: Of the shell that it is born of, which ends at once, so that nobody has to wait for it.
+        env: Its environment.
+        keep: As for :func:`spawn`.
+
+    Raises:
+        UnsupportedError: There is no shell.
+    """
+    shell = ["/bin/sh", "-c", '"$@" </dev/null >/dev/null 2>&1 &', name, *args]
+    wait_status(spawn(shell, env=env, session=True, keep=keep))
+
+
 def wait_status(pid: int) -> int:
     """Wait for a child.
 

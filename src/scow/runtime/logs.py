@@ -2,13 +2,15 @@
 """The output of containers on disk, line by line, and reading it again.
 
 The format is the one ``conmon`` writes, whoever writes the log: ``TIME STREAM P|F TEXT``, where P marks a piece whose
-line goes on. Old files are ``log.1``, ``log.2`` ... when a size limit rotates them.
+line goes on. Old files are ``log.1``, ``log.2`` ... when a size limit rotates them. conmon itself knows one file only,
+so that it writes a log with a bound into a pipe, and a small process beside it does the rest.
 
 Source: Kubernetes' CRI log format.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 
@@ -16,8 +18,12 @@ from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import BufferedReader
 
-_PIECE = 1 << 14
+PIPE = ".pipe"
+"""What the name of a log's pipe ends with."""
+_WRITER = ".writer"
+_PORTION = 1 << 18
 _FOLLOW_SECONDS = 0.05
 
 
@@ -36,16 +42,22 @@ class Line(NamedTuple):
 
 
 class LogWriter:
-    """Appends output to a log file.
+    """Appends output to a log file, and begins another one when it is full.
 
     Args:
         path: The file; made when missing.
+        size: Bytes it may have; 0 for any number.
+        files: How many files are kept, this one included.
     """
 
-    __slots__ = ("_fd", "_open")
+    __slots__ = ("_fd", "_files", "_free", "_path", "_size")
 
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def __init__(self, path: str, size: int = 0, files: int = 1) -> None:
+        self._path = path
+        self._size = size
+        self._files = files
+        self._fd = _append_to(path)
+        self._free = size - os.fstat(self._fd).st_size
 
     def write(self, stream: int, data: bytes) -> None:
         """Write a piece of output down.
@@ -55,17 +67,106 @@ class LogWriter:
             data: What came, in one piece with or without line breaks.
         """
         head = f"{_stamp()} {'stdout' if stream == 1 else 'stderr'} ".encode()
+        pieces = data.splitlines(keepends=True) if data.count(b"\n") else (data,)
+        self.append([head + (b"F " + one if one.endswith(b"\n") else b"P " + one + b"\n") for one in pieces])
+
+    def append(self, records: list[bytes]) -> None:
+        """Write lines of a log file.
+
+        Args:
+            records: Each with its line break.
+        """
+        if not self._size:
+            os.write(self._fd, b"".join(records))
+            return
         out = bytearray()
-        for piece in data.splitlines(keepends=True) if data.count(b"\n") else (data,):
-            if piece.endswith(b"\n"):
-                out += head + b"F " + piece
-            else:
-                out += head + b"P " + piece + b"\n"
+        for record in records:
+            if len(record) > self._free and self._free < self._size:
+                os.write(self._fd, out)
+                out.clear()
+                self._rotate()
+            out += record
+            self._free -= len(record)
         os.write(self._fd, out)
+
+    def _rotate(self) -> None:
+        """Begin a new file; the oldest one goes when there are too many."""
+        for number in range(self._files - 1, 0, -1):
+            try:
+                os.rename(_numbered(self._path, number - 1), _numbered(self._path, number))
+            except FileNotFoundError:
+                continue
+        if self._files == 1:
+            os.unlink(self._path)
+        os.close(self._fd)
+        self._fd = _append_to(self._path)
+        self._free = self._size
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+def open_pipe(path: str) -> tuple[int, int, int]:
+    """Make the pipe through which a monitor gives what it would write into a log to a process with :func:`keep`.
+
+    Args:
+        path: The log; the pipe is beside it.
+
+    Returns:
+        The end to read from, an end to write to, and a lock. That process has the first and the last; whoever starts
+        the monitor closes the second one when that has opened the pipe, or never will.
+    """
+    pipe = path + PIPE
+    if os.path.lexists(pipe):
+        os.unlink(pipe)
+    os.mkfifo(pipe, 0o600)
+    lock = os.open(path + _WRITER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    writer = os.open(pipe, os.O_RDWR | os.O_CLOEXEC)
+    return os.open(pipe, os.O_RDONLY | os.O_CLOEXEC), writer, lock
+
+
+def keep(source: int, lock: int, path: str, size: int, files: int) -> None:
+    """Write what a monitor says into a log with a bound, until the monitor has ended.
+
+    Args:
+        source: Its pipe.
+        lock: From :func:`open_pipe`.
+        path: The log.
+        size: Bytes of a file.
+        files: Number of files.
+    """
+    fcntl.lockf(lock, fcntl.LOCK_EX)  # the one of the container's former run may have a few lines left
+    writer = LogWriter(path, size, files)
+    rest = b""
+    while data := os.read(source, _PORTION):
+        *whole, rest = (rest + data).split(b"\n")
+        try:
+            writer.append([record + b"\n" for record in whole])
+        except OSError:
+            continue  # no room on the disk: the container goes on without its log
+
+
+def wait_written(path: str) -> None:
+    """Wait until the log of a container that has ended holds all that it said."""
+    try:
+        lock = os.open(path + _WRITER, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    finally:
+        os.close(lock)
+
+
+def _append_to(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _numbered(path: str, number: int) -> str:
+    """A log's file by age, 0 for the one that is written."""
+    return f"{path}.{number}" if number else path
 
 
 def _stamp() -> str:
@@ -108,36 +209,92 @@ def utc(stamp: str) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{fraction or '0'}Z"
 
 
-def read_log(path: str, limit: int | None = None) -> Iterator[Line]:
+class LogReader:
+    """Reads a log from its beginning, over the files that rotation makes of it, while it is written.
+
+    Args:
+        path: The newest file; it may not exist yet.
+    """
+
+    __slots__ = ("_file", "_path", "_rest")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: BufferedReader | None = None
+        self._rest = b""
+
+    def more(self) -> Iterator[Line]:
+        """All that was logged and has not been read, oldest first; not what is logged meanwhile."""
+        newer = self._newer()
+        if self._file is not None:
+            yield from self._lines(self._file)  # nothing more comes to it when there is a newer one
+        for file in newer:
+            if self._file is not None:
+                self._file.close()
+            self._file, self._rest = file, b""
+            yield from self._lines(file)
+
+    def close(self) -> None:
+        """Close the file that was read last."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _newer(self) -> list[BufferedReader]:
+        """The files after the one that is being read; all of them in the beginning, and when that one is gone.
+
+        A file moves only to a higher number. So none is missed on the way up, though one may be met twice.
+        """
+        own = None if self._file is None else os.fstat(self._file.fileno()).st_ino
+        found: dict[int, BufferedReader] = {}
+        for number in range(_oldest(self._path) + 2):
+            try:
+                file = open(_numbered(self._path, number), "rb")  # noqa: SIM115 - closed when it has been read
+            except FileNotFoundError:
+                continue
+            inode = os.fstat(file.fileno()).st_ino
+            if inode == own:
+                file.close()
+                break
+            if inode in found:
+                file.close()
+            else:
+                found[inode] = file
+        return list(found.values())[::-1]
+
+    def _lines(self, file: BufferedReader) -> Iterator[Line]:
+        left = os.fstat(file.fileno()).st_size - file.tell()
+        while left > 0 and (data := file.read(min(left, _PORTION))):
+            left -= len(data)
+            *whole, self._rest = (self._rest + data).split(b"\n")
+            for raw in whole:
+                line = parse_line(raw + b"\n")
+                if line is not None:
+                    yield line
+
+
+def _oldest(path: str) -> int:
+    """The highest number that a log's file has."""
+    directory, name = os.path.split(path)
+    try:
+        entries = os.listdir(directory)
+    except FileNotFoundError:
+        return 0
+    return max(
+        (int(tail) for head, _, tail in (e.rpartition(".") for e in entries) if head == name and tail.isdigit()),
+        default=0,
+    )
+
+
+def read_log(path: str) -> Iterator[Line]:
     """All that was logged, rotated files first.
 
     Args:
         path: The newest file.
-        limit: Bytes of the newest file to read; ``None`` for all.
     """
-    done = 0
-    for name in [*_rotated(path), path]:
-        try:
-            with open(name, "rb") as file:
-                for raw in file:
-                    if name == path and limit is not None:
-                        done += len(raw)
-                        if done > limit:
-                            return
-                    line = parse_line(raw)
-                    if line is not None:
-                        yield line
-        except FileNotFoundError:
-            continue
-
-
-def _rotated(path: str) -> list[str]:
-    found = []
-    number = 1
-    while os.path.exists(f"{path}.{number}"):
-        found.append(f"{path}.{number}")
-        number += 1
-    return found[::-1]
+    reader = LogReader(path)
+    yield from reader.more()
+    reader.close()
 
 
 def tail(lines: Iterator[Line], count: int) -> list[Line]:
@@ -165,34 +322,17 @@ def tail(lines: Iterator[Line], count: int) -> list[Line]:
     return [line for pieces in kept for line in pieces]
 
 
-def follow(path: str, offset: int, alive: Callable[[], bool]) -> Iterator[Line]:
+def follow(reader: LogReader, alive: Callable[[], bool]) -> Iterator[Line]:
     """What is logged from now on, until the container has ended and everything is read.
 
     Args:
-        path: The log file; it may not exist yet.
-        offset: Where to begin, in bytes.
-        alive: Whether more may come.
+        reader: It goes on where it has stopped.
+        alive: Whether more may come; once it says no, everything has been written.
     """
-    rest = b""
-    identity = None
-    while True:
-        last = not alive()
-        try:
-            with open(path, "rb") as file:
-                found = os.fstat(file.fileno()).st_ino
-                if identity is not None and found != identity:
-                    offset, rest = 0, b""
-                identity = found
-                file.seek(offset)
-                while data := file.read(1 << 18):
-                    offset += len(data)
-                    whole, mark, rest = (rest + data).rpartition(b"\n")
-                    for raw in (whole + mark).splitlines(keepends=True) if mark else ():
-                        line = parse_line(raw)
-                        if line is not None:
-                            yield line
-        except FileNotFoundError:
-            pass
-        if last:
-            return
-        time.sleep(_FOLLOW_SECONDS)
+    going = True
+    while going:
+        going = alive()
+        yield from reader.more()
+        if going:
+            time.sleep(_FOLLOW_SECONDS)
+    reader.close()

@@ -9,7 +9,7 @@ down when the container ends, whatever became of the scow that started it.
     <bundle>/pid            the container's first process
     <bundle>/conmon.pid     the monitor itself
     <bundle>/<id>           the exit status, once it has ended
-    <bundle>/log            the output
+    <bundle>/log            the output, or where its bytes are bounded a pipe, log.pipe
     <bundle>/attach         socket (SOCK_SEQPACKET): input in, output out with one byte before it that says which
     <bundle>/ctl            pipe: "1 ROWS COLUMNS" resizes the terminal, "2 0 0" reopens the log
 
@@ -44,8 +44,7 @@ class Watch(NamedTuple):
         stdin: Whether its input is kept open.
         terminal: Whether it has a terminal.
         leave_stdin_open: Whether input stays open when the one who is attached leaves.
-        log: Whether output is logged.
-        log_size: Bytes after which the log begins anew; 0 for never.
+        log: The file that output is logged in, or a pipe that somebody reads; ``""`` for none.
         exit_command: What to run when the container has ended.
         environment: For the exit command.
         keep: Descriptors the monitor shall have as long as it lives: number there -> number here.
@@ -57,8 +56,7 @@ class Watch(NamedTuple):
     stdin: bool
     terminal: bool
     leave_stdin_open: bool
-    log: bool = True
-    log_size: int = 0
+    log: str = ""
     exit_command: Sequence[str] = ()
     environment: Mapping[str, str] | None = None
     keep: Mapping[int, int] | None = None
@@ -124,9 +122,7 @@ def _words(runtime: OciRuntime, watch: Watch) -> list[str]:
     words = [find_monitor(), "--api-version", "1", "-c", watch.identity, "-u", watch.identity, "-n", watch.name]
     words += ["-r", runtime.program, "--runtime-arg", "--root", "--runtime-arg", runtime.state]
     words += ["-b", bundle, "-p", f"{bundle}/pid", "-P", f"{bundle}/conmon.pid", "--exit-dir", bundle]
-    words += ["--full-attach", "--no-sync-log", "-l", f"k8s-file:{bundle}/log" if watch.log else "none"]
-    if watch.log_size:
-        words += ["--log-size-max", str(watch.log_size)]
+    words += ["--full-attach", "--no-sync-log", "-l", f"k8s-file:{watch.log}" if watch.log else "none"]
     if watch.stdin:
         words.append("-i")
     if watch.terminal:

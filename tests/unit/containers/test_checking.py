@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from scow.containers.checking import check, log_size
+from scow.containers.checking import check
 from scow.errors import InvalidArgumentError, ScowError
 
 
@@ -90,10 +90,3 @@ def test_what_is_fine():
             "IpcMode": "container:x",
         },
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("10", 10), ("10k", 10240), ("1.5m", 3 << 19), ("1GiB", 1 << 30), ("-1", 0)]
-)
-def test_log_sizes(text, size):
-    assert log_size(text) == size

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -81,7 +82,7 @@ def test_following_ends_with_the_container_and_misses_nothing(path):
     alive = [True]
 
     def reader():
-        seen.extend(logs.follow(path, 0, lambda: alive[0]))
+        seen.extend(logs.follow(logs.LogReader(path), lambda: alive[0]))
 
     thread = threading.Thread(target=reader)
     thread.start()
@@ -90,3 +91,129 @@ def test_following_ends_with_the_container_and_misses_nothing(path):
     alive[0] = False
     thread.join(timeout=90)
     assert text(seen) == b"before\n" + b"".join(b"%d\n" % number for number in range(20))
+
+
+def test_a_full_log_moves_on_and_the_oldest_goes(path):
+    writer = logs.LogWriter(path, 200, 3)
+    for number in range(40):
+        writer.write(1, b"%d\n" % number)
+    writer.close()
+    assert sorted(os.listdir(os.path.dirname(path))) == ["log", "log.1", "log.2"]
+    assert all(os.path.getsize(f"{path}{tail}") <= 200 for tail in ("", ".1", ".2"))
+    kept = [int(line) for line in text(logs.read_log(path)).split()]
+    assert kept == list(range(kept[0], 40))
+    assert len(kept) > 8, "two full files and the one that is written"
+
+
+def test_one_file_begins_anew(path):
+    writer = logs.LogWriter(path, 200, 1)
+    for number in range(40):
+        writer.write(1, b"%d\n" % number)
+    assert os.listdir(os.path.dirname(path)) == ["log"]
+    kept = [int(line) for line in text(logs.read_log(path)).split()]
+    assert kept == list(range(kept[0], 40))
+    assert os.path.getsize(path) <= 200
+
+
+def test_a_line_longer_than_a_file_has_a_file_of_its_own(path):
+    writer = logs.LogWriter(path, 100, 4)
+    for data in (b"a\n", b"x" * 300 + b"\n", b"b\n"):
+        writer.write(1, data)
+    assert text(logs.read_log(path)) == b"a\n" + b"x" * 300 + b"\nb\n"
+    assert os.path.getsize(f"{path}.1") > 300
+
+
+def test_a_writer_goes_on_in_the_file_that_is_there(path):
+    for number in range(40):
+        writer = logs.LogWriter(path, 200, 2)
+        writer.write(1, b"%d\n" % number)
+        writer.close()
+    assert max(os.path.getsize(path), os.path.getsize(f"{path}.1")) <= 200
+
+
+def test_carriage_returns_are_no_line_breaks(path):
+    write(path, (1, b"10%\r100%\r\n"), (1, b"end\n"))
+    assert text(logs.read_log(path)) == b"10%\r100%\r\nend\n"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)), max_size=40), st.integers(60, 300))
+def test_a_reader_misses_nothing_while_enough_files_are_kept(tmp_path_factory, steps, size):
+    """Whether it looks after each line or now and then, at each moment of a rotation."""
+    path = str(tmp_path_factory.mktemp("log") / "log")
+    writer, reader = logs.LogWriter(path, size, 100), logs.LogReader(path)
+    said, seen = b"", b""
+    for looks, length in steps:
+        data = b"x" * length + b"\n"
+        writer.write(1, data)
+        said += data
+        if looks:
+            seen += text(reader.more())
+            assert seen == said
+    seen += text(reader.more())
+    assert seen == said
+    assert text(logs.read_log(path)) == said
+    reader.close()
+    writer.close()
+
+
+def test_a_reader_that_was_left_behind_goes_on_with_the_oldest_file(path):
+    writer, reader = logs.LogWriter(path, 100, 2), logs.LogReader(path)
+    writer.write(1, b"first\n")
+    assert text(reader.more()) == b"first\n"
+    for number in range(20):
+        writer.write(1, b"%d\n" % number)
+    end, *rest = [int(line) for line in text(reader.more()).split()]
+    assert end == 0, "what was written to its own file before that was given up"
+    assert rest == list(range(rest[0], 20))
+
+
+def test_a_log_is_read_while_another_thread_rotates_it(path):
+    count = 300
+    writer = logs.LogWriter(path, 500, count)
+    done = threading.Event()
+
+    def write_all():
+        for number in range(count):
+            writer.write(1, b"%d\n" % number)
+        done.set()
+
+    thread = threading.Thread(target=write_all)
+    thread.start()
+    seen = text(logs.follow(logs.LogReader(path), lambda: not done.is_set()))
+    thread.join()
+    assert [int(line) for line in seen.split()] == list(range(count))
+
+
+def test_what_a_monitor_says_is_kept_by_another_process(path):
+    source, waiting, lock = logs.open_pipe(path)
+    pid = os.fork()
+    if pid == 0:
+        os.close(waiting)
+        logs.keep(source, lock, path, 1 << 20, 2)
+        os._exit(0)
+    os.close(source)
+    os.close(lock)
+    monitor = os.open(path + logs.PIPE, os.O_WRONLY)
+    os.close(waiting)
+    said = b"".join(b"2026-01-01T00:00:00.000000000Z stdout F %d\n" % number for number in range(5000))
+    for begin in range(0, len(said), 999):
+        os.write(monitor, said[begin : begin + 999])
+    os.close(monitor)
+    logs.wait_written(path)
+    assert text(logs.read_log(path)).split() == [b"%d" % number for number in range(5000)]
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_monitor_that_never_comes_is_not_waited_for(path):
+    source, waiting, lock = logs.open_pipe(path)
+    os.close(waiting)
+    logs.keep(source, lock, path, 1 << 20, 2)
+    os.close(source)
+    os.close(lock)
+    logs.wait_written(path)
+    assert list(logs.read_log(path)) == []
+
+
+def test_nobody_writes_a_log_without_a_bound(path):
+    logs.wait_written(path)
+    assert not os.path.exists(path)

@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
 def _chosen(containers: Containers, container: Container, options: Parsed) -> Iterator[Line]:
     """The lines that were asked for."""
     from scow.base.clock import now, parse_time
-    from scow.runtime.logs import follow, read_log, tail
+    from scow.runtime.logs import LogReader, follow, tail, wait_written
 
     at = now()
     since, until = (_moment(options, flag, at) for flag in ("since", "until"))
@@ -85,13 +85,13 @@ def _chosen(containers: Containers, container: Container, options: Parsed) -> It
 
     path = containers.directory(container.id) + "/log"
     count = _count(options.tail)
-    offset = _size(path)
-    if not options.follow:
-        lines: Iterator[Line] = filter(within, read_log(path))
-        yield from lines if count is None else tail(lines, count)
-        return
-    shown = filter(within, read_log(path, offset))
+    if not container.is_alive:
+        wait_written(path)
+    reader = LogReader(path)
+    shown = filter(within, reader.more())
     yield from shown if count is None else tail(shown, count)
+    if not options.follow:
+        return
 
     def alive() -> bool:
         current = containers.store.get(container.id)
@@ -100,9 +100,12 @@ def _chosen(containers: Containers, container: Container, options: Parsed) -> It
         from scow.containers.settling import settle
 
         current = settle(containers, current)
-        return current is not None and current.is_alive and (until is None or now() < until)
+        if current is not None and current.is_alive:
+            return until is None or now() < until
+        wait_written(path)
+        return False
 
-    yield from filter(within, follow(path, offset, alive))
+    yield from filter(within, follow(reader, alive))
 
 
 def _details(container: Container) -> bytes:
@@ -153,12 +156,3 @@ def _count(text: str) -> int | None:
     if text == "all" or not text.lstrip("+").isdigit():
         return None
     return int(text)
-
-
-def _size(path: str) -> int:
-    import os
-
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0

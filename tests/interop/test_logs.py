@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logs with a bound: written by a process beside the monitor, read over the files that rotation makes of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from fakes.busybox import IMAGE, left, traces, until
+
+pytestmark = [pytest.mark.interop, pytest.mark.root]
+COUNT = 4000
+SAY = f"i=0; while [ $i -lt {COUNT} ]; do echo $i; i=$((i+1)); done"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(scow):
+    yield
+    scow.clean()
+    assert left(lambda: traces(scow)) == []
+
+
+def run(scow, name, *options, script=SAY):
+    return scow("run", "--name", name, "--network", "none", *options, IMAGE, "sh", "-c", script)
+
+
+def log_files(scow, name):
+    directory = f"{scow.env['SCOW_ROOT']}/containers/{scow('inspect', '-f', '{{.Id}}', name)}"
+    return {entry: os.path.getsize(f"{directory}/{entry}") for entry in os.listdir(directory) if entry[:3] == "log"}
+
+
+def numbers(text):
+    return [int(line) for line in text.split()]
+
+
+@pytest.mark.parametrize("options", [("-d",), ("-d", "-t"), ()])
+def test_the_newest_files_are_kept(scow, options):
+    run(scow, "kk", *options, "--log-opt", "max-size=20k", "--log-opt", "max-file=3")
+    scow("wait", "kk")
+    kept = numbers(scow("logs", "kk"))
+    assert kept == list(range(kept[0], COUNT))
+    assert kept[0] > 0, "the oldest went"
+    files = log_files(scow, "kk")
+    assert {"log", "log.1", "log.2"} <= set(files)
+    assert "log.3" not in files
+    assert all(files[name] <= 20 << 10 for name in ("log", "log.1", "log.2"))
+    assert files["log.1"] + files["log.2"] > 30 << 10, "two files that were full"
+    assert numbers(scow("logs", "--tail", "900", "kk")) == list(range(COUNT - 900, COUNT))
+
+
+def test_one_file_by_itself(scow):
+    run(scow, "oo", "-d", "--log-opt", "max-size=20k")
+    scow("wait", "oo")
+    kept = numbers(scow("logs", "oo"))
+    assert kept == list(range(kept[0], COUNT))
+    assert log_files(scow, "oo")["log"] <= 20 << 10
+
+
+def test_following_goes_over_the_files(scow):
+    """The container goes on when the follower has read its first line."""
+    script = "echo -1; until [ -e /go ]; do sleep 0.1; done; " + SAY
+    run(scow, "ff", "-d", "--log-opt", "max-size=8k", "--log-opt", "max-file=200", script=script)
+    with subprocess.Popen([scow.program, "logs", "-f", "ff"], env=scow.env, stdout=subprocess.PIPE) as follower:
+        assert follower.stdout.readline() == b"-1\n"
+        scow("exec", "ff", "touch", "/go")
+        assert numbers(follower.stdout.read()) == list(range(COUNT))
+    assert len(log_files(scow, "ff")) > 5
+
+
+def test_a_second_run_adds_to_the_log(scow):
+    run(scow, "ss", "-d", "--log-opt", "max-size=1m", "--log-opt", "max-file=2", script="echo once")
+    scow("wait", "ss")
+    for count in (2, 3):
+        scow("start", "ss")
+        scow("wait", "ss")
+        assert scow("logs", "ss").split() == ["once"] * count
+
+
+def test_restarts_by_policy_add_to_the_log(scow):
+    run(scow, "rr", "-d", "--restart", "on-failure:3", "--log-opt", "max-size=1m", script="echo again; exit 1")
+    assert until(lambda: scow("inspect", "-f", "{{.RestartCount}} {{.State.Status}}", "rr") == "3 exited")
+    assert scow("logs", "rr").split() == ["again"] * 4
+
+
+def test_a_container_whose_log_cannot_be_written_goes_on(scow):
+    """The process that writes the log is killed: the container does not notice."""
+    script = "echo one; until [ -e /go ]; do sleep 0.1; done; echo lost; echo two >/two; sleep 1000"
+    run(scow, "ww", "-d", "--log-opt", "max-size=1m", script=script)
+    assert until(lambda: scow("logs", "ww") == "one")
+    directory = f"{scow.env['SCOW_ROOT']}/containers/{scow('inspect', '-f', '{{.Id}}', 'ww')}"
+    writer = [pid for pid in os.listdir("/proc") if pid.isdigit() and is_writer(pid, directory)]
+    assert len(writer) == 1
+    os.kill(int(writer[0]), 9)
+    assert until(lambda: not is_writer(writer[0], directory))
+    scow("exec", "ww", "touch", "/go")
+    assert until(lambda: scow.run("exec", "ww", "cat", "/two").stdout == b"two\n")
+    assert scow("logs", "ww") == "one"
+
+
+def is_writer(pid, directory):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError:
+        return False
+    return b"scow.cli.logwriter" in words and f"{directory}/log".encode() in words
+
+
+def test_drivers(scow):
+    run(scow, "json", "-d", "--log-driver", "json-file", script="echo hello")
+    run(scow, "local", "-d", "--log-driver", "local", "--log-opt", "max-size=10k", script="echo hello")
+    run(scow, "none", "-d", "--log-driver", "none", script="echo hello")
+    for name in ("json", "local", "none"):
+        scow("wait", name)
+    assert scow("logs", "json") == scow("logs", "local") == "hello"
+    done = scow.run("logs", "none")
+    assert done.returncode == 1
+    assert b"configured logging driver does not support reading" in done.stderr
