@@ -170,6 +170,8 @@ class Manifests:
         self, name: str, kind: str, value: Manifest | Index, digest: Digest, size: int, parts: Sequence[Digest]
     ) -> NewManifest:
         artifact_type = value.artifact_type or ("" if isinstance(value, Index) else value.config.media_type)
+        if not (artifact_type.isascii() and artifact_type.isprintable()):
+            raise RefusedError(400, "MANIFEST_INVALID", f"{artifact_type[:300]!r} is not the type of an artifact")
         descriptor: dict[str, Any] = {"mediaType": kind, "digest": digest, "size": size}
         if artifact_type:
             descriptor["artifactType"] = artifact_type
@@ -178,7 +180,8 @@ class Manifests:
         subject = value.subject.digest if value.subject else ""
         description = value.annotations.get(_DESCRIPTION) or self._told(name, value)
         text = json.dumps(descriptor, separators=(",", ":")) if subject else ""
-        return NewManifest(digest, kind, size, parts, subject, artifact_type, text, description[:_DESCRIPTION_LENGTH])
+        shown = "".join(char if char.isprintable() else " " for char in description[:_DESCRIPTION_LENGTH]).strip()
+        return NewManifest(digest, kind, size, parts, subject, artifact_type, text, shown)
 
     def _told(self, name: str, value: Manifest | Index) -> str:
         """What an image's config says about it, if it is one and says something."""

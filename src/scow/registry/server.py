@@ -12,6 +12,7 @@ This module and ``registry.auth`` are the only ones that import what is not in t
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import ssl
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +49,7 @@ _TURN_SECONDS = 5.0
 _FLUSH_SECONDS = 10.0
 _SWEEP_SECONDS = 600.0
 _NOTHING: Mapping[str, list[str]] = {}
+_NAME: Mapping[str, str] = {"Server": "scow"}
 
 
 class Listen(NamedTuple):
@@ -145,8 +147,12 @@ class Server:
         Raises:
             UnavailableError: The address cannot be had.
         """
-        # bodies are kept as they come, and nothing is logged but by us
-        inner = web.Server(self._handle, access_log=None, auto_decompress=False, read_bufsize=_BATCH)
+        quiet = logging.getLogger(
+            "scow.registry.http"
+        )  # else whoever sends nonsense fills the error output with tracebacks
+        quiet.disabled = True
+        # bodies are kept as they come
+        inner = web.Server(self._handle, access_log=None, logger=quiet, auto_decompress=False, read_bufsize=_BATCH)
         runner = web.ServerRunner(inner, shutdown_timeout=self._policy.grace_seconds)
         await runner.setup()
         chores = asyncio.create_task(self._chores())
@@ -403,9 +409,9 @@ async def _small_body(incoming: web.BaseRequest) -> bytes:
 
 async def _sent(incoming: web.BaseRequest, answer: Answer) -> web.StreamResponse:
     if answer.file is None:
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+        return web.Response(status=answer.status, headers={**answer.headers, **_NAME}, body=answer.body)
     with answer.file.file as file:
-        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        response = web.StreamResponse(status=answer.status, headers={**answer.headers, **_NAME})
         response.content_length = answer.file.size
         await response.prepare(incoming)
         transport = incoming.transport

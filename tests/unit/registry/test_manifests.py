@@ -218,6 +218,18 @@ def test_what_searches_say_about_an_image(put, store):
     assert store.metadata.search("r")[0].description == "noted"
 
 
+def test_text_that_is_no_text_harms_nobody(put, store, request_of, manifests):
+    subject = descriptor(b"anything", MANIFEST)
+    odd = {"org.opencontainers.image.description": "two\nlines \ud800", "x": "\ud800"}
+    raw = manifest(annotations=odd, subject=subject)
+    assert put(raw).status == 201
+    assert store.metadata.search("r")[0].description == "two lines"
+    (entry,) = json.loads(manifests.referrers(request_of(), "r", subject["digest"]).body)["manifests"]
+    assert entry["annotations"] == odd
+    for kind in ("\ud800", "é", "a\nb"):
+        refused(400, "MANIFEST_INVALID", put, manifest(artifactType=kind))
+
+
 def test_deleting_a_tag_keeps_the_manifest(manifests, put, request_of):
     raw = manifest()
     put(raw)

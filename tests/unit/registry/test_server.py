@@ -213,6 +213,20 @@ def test_several_accept_headers_count_together(served):
     assert served.ask("GET", "/v2/r/manifests/v1", Accept="text/html").status == 404
 
 
+def test_nonsense_is_answered_and_fills_no_log(served, capfd):
+    host, port = served.address.split(":")
+    for nonsense in (
+        b"\x16\x03\x01 hello\r\n\r\n",
+        b"GET /v2/ HTTP/1.1\r\nHost x\r\n\r\n",
+        b"GET /" + b"x" * 20000 + b" HTTP/1.1\r\n\r\n",
+    ):
+        with socket.create_connection((host, int(port))) as peer:
+            peer.sendall(nonsense)
+            assert peer.recv(4096).split()[1] == b"400"
+    assert served.ask("GET", "/v2/").getheader("Server") == "scow"
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     "path", ["/v2/../../etc/passwd", "/v2/r/blobs/..%2f..%2fscow.db", "/v2/r/manifests/%00", "/%2e%2e/v2/"]
 )
