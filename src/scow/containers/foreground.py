@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scow.containers.networks_attach import Attached
     from scow.containers.service import Containers
     from scow.containers.store import Container
+    from scow.runtime.door import Door
     from scow.runtime.stdio import Streams
 
 
@@ -57,10 +58,11 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
     pump = Pump(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr, log=log)
     with Deadman(_last_will(service, container)) as deadman:
         with service.alone(container):
-            pid = _begin(service, service.still(container), pump, proxy=proxy)
+            pid, door = _begin(service, service.still(container), pump, proxy=proxy)
         pidfd = os.pidfd_open(pid)
         pump.release()
         pump.until(pidfd, drain=True)
+        door.close()
         status = process.exit_status(os.waitpid(pid, 0)[1])
         from scow.containers import ending
 
@@ -69,8 +71,8 @@ def run(service: Containers, container: Container, streams: Streams, *, proxy: b
     return status
 
 
-def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool) -> int:
-    """Start a container's command; returns its first process."""
+def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool) -> tuple[int, Door]:
+    """Start a container's command; returns its first process, and where others attach."""
     try:
         service.dedicated = True
         attached = service.attach(container)
@@ -82,6 +84,7 @@ def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool
         raise
     # From here on the runtime works on the other processor: what is loaded now costs nothing.
     from scow.containers import ending
+    from scow.runtime.door import Door
     from scow.runtime.signals import forward
 
     try:
@@ -93,6 +96,8 @@ def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool
         raise
     if proxy:
         forward(os.pidfd_open(pid))
+    door = Door(service.directory(container.id))
+    pump.open(door)
     with service.db.write():
         service.store.update(
             container.id,
@@ -106,7 +111,7 @@ def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool
         )
         service.note("attach", container)
         service.note("start", container)
-    return pid
+    return pid, door
 
 
 def _launch(service: Containers, container: Container, pump: Pump, attached: Attached | None) -> tuple[int, list[str]]:

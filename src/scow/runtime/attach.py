@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Being attached to a container that a monitor watches: terminal or pipes here, its socket there."""
+"""Being attached to a container that another process watches: terminal or pipes here, its socket there."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import socket
 from scow.errors import UnavailableError
 from scow.linux.terminal import DetachKeys, RawMode, size
 from scow.runtime import monitor
+from scow.runtime.door import reach
 from scow.runtime.stdio import write_all
 
 _CHUNK = 1 << 14
 _PACKET = 1 << 13
-_MAX_PATH = 100
 
 
 class Detached(Exception):  # noqa: N818 - an event, not a failure
@@ -29,19 +29,11 @@ def connect(bundle: str) -> socket.socket:
         bundle: The container's directory.
 
     Raises:
-        UnavailableError: Nobody listens: it has ended, or runs in another command's foreground.
+        UnavailableError: Nobody listens: it has ended.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     try:
-        path = f"{bundle}/attach"
-        if len(path) <= _MAX_PATH:
-            connection.connect(path)
-        else:
-            directory = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                connection.connect(f"/proc/self/fd/{directory}/attach")
-            finally:
-                os.close(directory)
+        reach(bundle, connection.connect)
     except OSError as error:
         connection.close()
         raise UnavailableError(f"cannot attach to the container: {(error.strerror or '').lower()}") from error
@@ -78,6 +70,7 @@ class Session:
         self._stdin = stdin
         self._goals: dict[int, int | None] = {2: stdout, 3: stderr}
         self._keys = DetachKeys(keys if terminal else b"")
+        self._unsent = b""
 
     def run(self) -> None:
         """Carry bytes both ways until the container has ended.
@@ -112,24 +105,35 @@ class Session:
             monitor.resize(self._bundle, rows, columns)
 
     def _carry(self) -> None:
+        """Carry; never wait for the other side to take input, which may wait for this one to take output."""
         poll = select.poll()
-        poll.register(self._connection.fileno(), select.POLLIN)
+        there = self._connection.fileno()
+        self._connection.setblocking(False)
+        poll.register(there, select.POLLIN)
         if self._stdin is not None:
             poll.register(self._stdin, select.POLLIN)
         with self._connection:
             while True:
-                for fd, _ in poll.poll():
-                    if fd == self._connection.fileno():
-                        if not self._receive():
-                            return
-                    elif fd == self._stdin and not self._send():
-                        poll.unregister(fd)
+                for fd, event in poll.poll():
+                    if fd == self._stdin:
+                        if not self._send() or self._unsent:
+                            poll.unregister(fd)
+                        if self._unsent:
+                            poll.register(there, select.POLLIN | select.POLLOUT)
+                        continue
+                    if event & ~select.POLLOUT and not self._receive():
+                        return
+                    if event & select.POLLOUT and self._pass_on() and not self._unsent and self._stdin is not None:
+                        poll.register(there, select.POLLIN)
+                        poll.register(self._stdin, select.POLLIN)
 
     def _receive(self) -> bool:
         """Take one packet; false at the end."""
         try:
             packet = self._connection.recv(_CHUNK)
-        except ConnectionResetError:
+        except BlockingIOError:
+            return True
+        except OSError:
             return False
         if not packet:
             return False
@@ -153,11 +157,23 @@ class Session:
             if not data:
                 self._connection.shutdown(socket.SHUT_WR)
                 return False
-            passed, leave = self._keys.feed(data)
-            if passed:
-                self._connection.sendall(passed)
         except OSError:
             return False
+        self._unsent, leave = self._keys.feed(data)
+        going = self._pass_on()
         if leave:
             raise Detached
+        return going
+
+    def _pass_on(self) -> bool:
+        """Send what has been taken, if the other side takes it now; false when it never will."""
+        try:
+            if self._unsent:
+                self._connection.send(self._unsent)
+        except BlockingIOError:
+            return True
+        except OSError:
+            self._unsent = b""
+            return False
+        self._unsent = b""
         return True

@@ -9,6 +9,7 @@ import select
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from scow.runtime.door import Door
     from scow.runtime.logs import LogWriter
 
 _CHUNK = 1 << 16
@@ -46,6 +47,14 @@ def write_all(fd: int, data: bytes) -> None:
             waiter.poll()
 
 
+def _read(fd: int) -> bytes:
+    """A piece of input; nothing at its end, whatever ended it."""
+    try:
+        return os.read(fd, _CHUNK)
+    except OSError:
+        return b""
+
+
 class Pump:
     """Carries a container's streams; made before the container starts, so that the pipes exist.
 
@@ -62,7 +71,9 @@ class Pump:
     def __init__(
         self, *, stdin: int | None, stdout: int | None, stderr: int | None, log: LogWriter | None = None
     ) -> None:
-        self._input = stdin
+        self._inputs = set() if stdin is None else {stdin}
+        self._over = False
+        self._door: Door | None = None
         self._log = log
         self._holding = True
         self._held: list[tuple[int, bytes]] = []
@@ -96,8 +107,12 @@ class Pump:
         held, self._held = self._held, []
         for stream, data in held:
             self._write(stream, data)
-        if self._input is not None:
-            self._poll.register(self._input, select.POLLIN)
+        self._listen()
+
+    def open(self, door: Door) -> None:
+        """From now on others may attach."""
+        self._door = door
+        self._poll.register(door.listener, select.POLLIN)
 
     def until(self, pidfd: int, *, drain: bool) -> None:
         """Carry on until a process has ended.
@@ -117,10 +132,12 @@ class Pump:
                     ended = True
                 elif fd in self._readers:
                     self._carry(fd)
-                elif fd == self._input:
-                    self._take()
+                elif fd in self._inputs:
+                    self._take(fd, gone=bool(event & select.POLLHUP))
                 elif fd == self._feed:
                     self._give(broken=not event & select.POLLOUT)
+                elif self._door is not None and fd == self._door.listener:
+                    self._admit(self._door)
             if ended and not drain:
                 # What it said before its end may have come after its pipes were looked at.
                 for fd, _ in self._poll.poll(0):
@@ -152,21 +169,31 @@ class Pump:
             except OSError:
                 # The reader is gone; the container goes on, as with docker.
                 self._goals[stream] = None
+        if self._door is not None:
+            self._door.tell(stream, data)
 
-    def _take(self) -> None:
-        """Take a piece of the user's input and pass on what can be passed on."""
-        if self._input is None:
-            return
-        try:
-            data = os.read(self._input, _CHUNK)
-        except OSError:
-            data = b""
-        self._pending += data
+    def _admit(self, door: Door) -> None:
+        guest = door.admit()
+        if guest is not None:
+            self._inputs.add(guest)
+            self._poll.register(guest, select.POLLIN)
+
+    def _listen(self) -> None:
+        for fd in self._inputs:
+            self._poll.register(fd, select.POLLIN)
+
+    def _take(self, fd: int, *, gone: bool) -> None:
+        """Take a piece of input and pass on what can be passed on; the first one whose input is over ends it."""
+        data = self._door.hear(fd, gone=gone) if self._door is not None and fd in self._door else _read(fd)
         if not data:
-            self._poll.unregister(self._input)
-            self._input = None
-        elif len(self._pending) >= _HIGH_WATER:
-            self._poll.unregister(self._input)
+            self._forget(fd)
+            self._inputs.discard(fd)
+            self._over = self._over or data is not None
+        elif self._feed is not None:
+            self._pending += data
+            if len(self._pending) >= _HIGH_WATER:
+                for source in self._inputs:
+                    self._forget(source)
         self._give()
 
     def _give(self, *, broken: bool = False) -> None:
@@ -182,13 +209,13 @@ class Pump:
         except BrokenPipeError:
             broken = True
         self._forget(self._feed)
-        if self._input is not None and not broken:
-            self._poll.register(self._input, select.POLLIN)
+        if not self._over and not broken:
+            self._listen()
             return
-        # Either all is passed on and the user's input is at its end, or nobody reads any more.
-        if self._input is not None:
-            self._forget(self._input)
-            self._input = None
+        # Either all is passed on and the input is over, or nobody reads any more.
+        for source in self._inputs:
+            self._forget(source)
+        self._inputs.clear()
         os.close(self._feed)
         self._feed = None
 
