@@ -129,6 +129,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "network rm": ("network:rm", "Remove one or more networks", ""),
     "registry gc": ("registry:gc", "Free what no image in the registry needs", ""),
     "registry ls": ("registry:ls", "List the repositories of the registry, or the tags of one", ""),
+    "registry prune": ("registry:prune", "Remove old tags from the registry", ""),
     "registry serve": ("registry:serve", "Serve a private registry", ""),
     "system boot": (
         "system:boot",

@@ -80,8 +80,17 @@ def test_freeing(filled, capsys):
     assert scow(capsys, "ls", "-q")[0] == ""
 
 
+def test_thinning_out_tags(filled, capsys):
+    assert "Give --keep" in scow(capsys, "prune", status=1)[1]
+    assert scow(capsys, "prune", "--keep", "1", "--dry-run")[0] == "would be untagged: team/app:1.0\n"
+    assert scow(capsys, "prune", "-f", "--keep", "1", "other/*")[0] == ""
+    assert scow(capsys, "prune", "-f", "--older-than", "1h")[0] == ""
+    assert scow(capsys, "prune", "-f", "--keep", "0", "--spare", "lat*")[0] == "untagged: team/app:1.0\n"
+    assert scow(capsys, "ls", "-q", "team/app")[0] == "latest\n"
+
+
 def test_looking_makes_no_registry(root, capsys):
-    for words in (["ls"], ["gc"], ["ls", "--root", str(root / "other")]):
+    for words in (["ls"], ["gc"], ["prune", "--keep", "1"], ["ls", "--root", str(root / "other")]):
         _, err = scow(capsys, *words, status=1)
         assert "there is no registry in" in err
     assert not root.exists()

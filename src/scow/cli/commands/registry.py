@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``scow registry serve``, ``ls`` and ``gc``: host a private registry, look into it, free what it no longer needs."""
+"""``scow registry``: host a private registry, look into it, thin out its tags, free what it no longer needs."""
 
 from __future__ import annotations
 
@@ -73,6 +73,21 @@ GC = Command(
         Flag("untagged", help="Manifests without a tag go too"),
     ),
 )
+PRUNE = Command(
+    name="prune",
+    usage="[OPTIONS] [REPOSITORY...]",
+    summary="Remove old tags from the registry",
+    flags=(
+        _ROOT,
+        Flag("dry-run", help="Only show what would go"),
+        Flag("force", "f", help="Do not prompt for confirmation"),
+        Flag("keep", kind="uint", type="number", help="Keep so many of the newest tags of each repository"),
+        Flag("match", kind="list", type="pattern", help='Only tags that fit a pattern such as "nightly-*"'),
+        Flag("older-than", kind="duration", help="Keep what was pushed within this time"),
+        Flag("spare", kind="list", type="pattern", help="Never tags that fit a pattern"),
+    ),
+)
+_PRUNING = "WARNING! This will remove tags from the registry. The images go with 'scow registry gc --untagged'."
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -228,4 +243,22 @@ def gc(argv: list[str]) -> int:
     for digest in found.blobs:
         print(f"{would}freed: {digest}")
     print(f"Total {'reclaimable' if options.dry_run else 'reclaimed'} space: {human_size(found.size + found.uploads)}")
+    return 0
+
+
+def prune(argv: list[str]) -> int:
+    """Ask, take tags away, and say which."""
+    from scow.cli.prompt import confirm
+    from scow.errors import InvalidArgumentError
+    from scow.registry.retention import Rule, prune_tags
+
+    options = parse(PRUNE, argv)
+    if not options.changed("keep") and not options.changed("older-than"):
+        raise InvalidArgumentError("nothing says what is kept", hint="Give --keep, --older-than or both.")
+    store = _existing(options)
+    if not options.dry_run and not options.force and not confirm(_PRUNING):
+        return 0
+    rule = Rule(options.keep, options.older_than / 1e9, options.match, options.spare)
+    for repository, tag in prune_tags(store, rule, options.args, dry_run=options.dry_run):
+        print(f"{'would be ' if options.dry_run else ''}untagged: {repository}:{tag}")
     return 0
