@@ -83,7 +83,7 @@ class PrivateRegistry(Client):
         self.store = RegistryStore(str(root))
         listen = (listen or Listen())._replace(host="127.0.0.1", port=0)
         policy = (policy or Policy())._replace(grace_seconds=0.2)  # no test waits for what it broke off
-        self._server = Server(self.store, policy, listen, self.log.append)
+        self._server = Server(self.store, policy, listen, self.log.append, requests=True)
         self._ready = threading.Event()
         self._failed = None
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -147,7 +147,9 @@ def test_accounts_over_tls(identity, registry, scow, docker, tmp_path):
     certificates = Certificates(tmp_path / "tls")
     (tmp_path / "htpasswd").write_text(run(["htpasswd", "-nbBC", "5", "alice", "s3cret"], dict(os.environ)) + "\n")
     flags = ("--tls-cert", certificates.certificate, "--tls-key", certificates.key)
-    with Served(tmp_path / "r", "--htpasswd", str(tmp_path / "htpasswd"), *flags) as served:
+    (tmp_path / "rules").write_text("alice team/* push\n")
+    flags += ("--htpasswd", str(tmp_path / "htpasswd"), "--access", str(tmp_path / "rules"))
+    with Served(tmp_path / "r", *flags) as served:
         assert served.url.startswith("https://")
         seed, ref = f"{registry.address}/seed:v1", f"{served.address}/team/app:v1"
         for peer in (docker, scow):
@@ -161,6 +163,9 @@ def test_accounts_over_tls(identity, registry, scow, docker, tmp_path):
             peer.push(ref)
             peer("rmi", ref)
             peer.pull(ref)
+            peer("tag", ref, f"{served.address}/other/app:v1")
+            with pytest.raises(AssertionError, match=r"denied: alice may not|answered 403"):
+                peer.push(f"{served.address}/other/app:v1")
             peer("logout", served.address)
 
 

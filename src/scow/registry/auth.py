@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounts: an ``htpasswd`` file with bcrypt hashes, read again when it changes.
 
-Everybody with an account may do everything the server allows. A password that was right once is remembered, in memory
+A password that was right once is remembered, in memory
 and hashed with a key of this process, so that only the first request of a client waits for bcrypt.
 
 Source: RFC 7617 (Basic); Apache's ``htpasswd -B``.
@@ -15,10 +15,9 @@ from base64 import b64decode
 
 import bcrypt
 
-from scow.errors import InvalidArgumentError, UnavailableError
+from scow.registry.watching import WatchedFile
 from scow.typing import NamedTuple
 
-_MAX_FILE = 4 << 20
 _MAX_REMEMBERED = 10_000
 _KINDS = ("$2a$", "$2b$", "$2y$")
 _NOBODY = b"$2b$10$IhZG9KKTKE4Se1JQroA9yusi6NFKSvoOIHK6ExI7nmx2M9cOFLPle"
@@ -56,47 +55,32 @@ class Htpasswd:
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        self.file = WatchedFile(path, _entry)
+        self._users = self.file.lines, dict(self.file.lines)
         self._salt = os.urandom(32)
-        self._stamp: tuple[int, ...] = ()
-        self._users: dict[str, bytes] = {}
         self._right: set[bytes] = set()
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Read the file again if it has changed."""
-        try:
-            info = os.stat(self.path)
-            stamp = (info.st_ino, info.st_mtime_ns, info.st_size)
-            if stamp == self._stamp:
-                return
-            with open(self.path, "rb") as file:
-                text = file.read(_MAX_FILE)
-        except OSError as error:
-            raise UnavailableError(f"the accounts in {self.path!r} cannot be read: {error.strerror}") from error
-        self._users = _parse(text, self.path)
-        self._right = set()
-        self._stamp = stamp
 
     def is_remembered(self, account: Account) -> bool:
         """Whether this user's password was found right before; never waits."""
-        self.refresh()
-        return self._mark(account) in self._right
+        return self._mark(account, self._stored(account.user)) in self._right
 
     def check(self, account: Account) -> bool:
         """Compare a password, which takes bcrypt's time whether there is such a user or not."""
-        stored = self._users.get(account.user)
-        mark = self._mark(account)
-        right = _matches(account.password, stored or _NOBODY) and stored is not None
+        stored = self._stored(account.user)
+        right = _matches(account.password, stored or _NOBODY) and bool(stored)
         if right:
             if len(self._right) >= _MAX_REMEMBERED:
                 self._right = set()
-            self._right.add(mark)
+            self._right.add(self._mark(account, stored))
         return right
 
-    def _mark(self, account: Account) -> bytes:
+    def _stored(self, user: str) -> bytes:
+        if self._users[0] is not self.file.lines:
+            self._users = self.file.lines, dict(self.file.lines)
+        return self._users[1].get(user, b"")
+
+    def _mark(self, account: Account, stored: bytes) -> bytes:
         # the stored hash is part of it, so that a password that was changed is forgotten
-        stored = self._users.get(account.user, b"")
         secret = b"\0".join((account.user.encode(), stored, account.password.encode()))
         return hashlib.blake2b(secret, key=self._salt).digest()
 
@@ -108,16 +92,8 @@ def _matches(password: str, stored: bytes) -> bool:
         return False
 
 
-def _parse(text: bytes, path: str) -> dict[str, bytes]:
-    users = {}
-    for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
-        entry = line.strip()
-        if not entry or entry.startswith("#"):
-            continue
-        user, colon, stored = entry.partition(":")
-        if not colon or not user or not stored.startswith(_KINDS):
-            raise InvalidArgumentError(
-                f"line {number} of {path!r} is not a user and a bcrypt hash", hint="Write it with 'htpasswd -B'."
-            )
-        users[user] = stored.encode()
-    return users
+def _entry(text: str) -> tuple[str, bytes]:
+    user, colon, stored = text.partition(":")
+    if not colon or not user or not stored.startswith(_KINDS):
+        raise ValueError("a user and a bcrypt hash, as 'htpasswd -B' writes them")
+    return user, stored.encode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from scow.distribution.spec import API_VERSION, H_API_VERSION
 from scow.registry import routes
+from scow.registry.access import PULL
 from scow.registry.blobs import Blobs
 from scow.registry.listings import Listings
 from scow.registry.manifests import Manifests
@@ -18,6 +19,7 @@ from scow.typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scow.registry.access import Access
     from scow.registry.protocol import Request
     from scow.registry.routes import Route
     from scow.registry.storage import RegistryStore
@@ -54,14 +56,16 @@ class Front:
     Args:
         store: Its content.
         policy: What is allowed.
+        access: What each account may do; ``None`` lets all do everything.
     """
 
-    def __init__(self, store: RegistryStore, policy: Policy) -> None:
+    def __init__(self, store: RegistryStore, policy: Policy, access: Access | None = None) -> None:
         self.uploads = Uploads(store, policy.max_blob_size, _MAX_OPEN_UPLOADS)
         self._policy = policy
+        self._access = access
         self._blobs = Blobs(store)
         self._manifests = Manifests(store, sparse=policy.sparse)
-        listings = Listings(store.metadata)
+        listings = Listings(store.metadata, self._sees)
         self._lists: dict[str, Callable[[Request], Answer]] = {
             routes.PING: _ping,
             routes.SEARCH_PING: _search_ping,
@@ -90,7 +94,13 @@ class Front:
             raise RefusedError(405, "UNSUPPORTED", "this registry does not delete")
         if route.name:
             checked_name(route.name)
+        if self._access is not None:
+            self._access.check(request.user, route, request.method)
         return route
+
+    def _sees(self, request: Request, name: str) -> bool:
+        """Whether who asks may know of a repository."""
+        return self._access is None or self._access.allows(request.user, name, PULL)
 
     def answer(self, request: Request, route: Route, body: bytes = b"") -> Answer:
         """Answer a request.
@@ -132,7 +142,10 @@ class Front:
 
     def _begin(self, request: Request, name: str) -> Answer:
         """Mount a blob, or begin its upload."""
-        mounted = self._blobs.mount(request, name) if request.first("mount") else None
+        source = request.first("from")
+        # without a repository they may see, a mount would give away what is in others
+        may_mount = self._access is None or (source and self._sees(request, source))
+        mounted = self._blobs.mount(request, name) if request.first("mount") and may_mount else None
         return mounted or Answer(202, self.uploads.headers(name, self.uploads.begin(name, request), 0))
 
 

@@ -31,10 +31,12 @@ class Listings:
 
     Args:
         metadata: What is in it.
+        sees: Whether who asks may know of a repository.
     """
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, metadata: Metadata, sees: Callable[[Request, str], bool]) -> None:
         self._metadata = metadata
+        self._sees = sees
 
     def tags(self, request: Request, name: str) -> Answer:
         """List the tags of a repository.
@@ -50,14 +52,22 @@ class Listings:
 
     def catalog(self, request: Request) -> Answer:
         """List the repositories."""
-        return _page(request, {}, "repositories", _CATALOG_PAGE, self._metadata.repositories)
+
+        def rows(after: str, count: int) -> list[str]:
+            found: list[str] = []
+            while len(found) < count and (batch := self._metadata.repositories(after, count)):
+                found += [name for name in batch if self._sees(request, name)]
+                after = batch[-1]
+            return found[:count]
+
+        return _page(request, {}, "repositories", _CATALOG_PAGE, rows)
 
     def search(self, request: Request) -> Answer:
         """Find repositories."""
         size = min(_number(request, "n") or _SEARCH_PAGE, _MAX_SEARCH_PAGE)
         page = max(_number(request, "page") or 1, 1)
         term = request.first("q").strip()
-        found = self._metadata.search(term)
+        found = [entry for entry in self._metadata.search(term) if self._sees(request, entry.name)]
         document = {
             "num_pages": -(-len(found) // size),
             "num_results": len(found),

@@ -29,12 +29,14 @@ class Request(NamedTuple):
         path: Without its query, percent-decoded.
         query: Every value of every name.
         headers: Looked up by the usual spelling of their names, such as ``Content-Range``.
+        user: Who asks, ``""`` where nobody needs an account.
     """
 
     method: str
     path: str
     query: Mapping[str, Sequence[str]]
     headers: Mapping[str, str]
+    user: str = ""
 
     def first(self, name: str) -> str:
         """The first value of a name in the query, or ``""``."""

@@ -25,6 +25,7 @@ from scow.errors import InvalidArgumentError, ScowError, UnavailableError
 from scow.oci.decode import MAX_MANIFEST_SIZE
 from scow.oci.mediatype import is_manifest
 from scow.registry import routes
+from scow.registry.access import Access
 from scow.registry.auth import Htpasswd, account_of
 from scow.registry.front import Front, waits
 from scow.registry.protocol import Answer, RefusedError, Request, refusal
@@ -61,6 +62,7 @@ class Listen(NamedTuple):
         certificate: A file with the certificate and those above it, ``""`` for plain HTTP.
         key: The file of its key.
         htpasswd: The file of accounts, ``""`` to let everybody in.
+        access: The file of what accounts may do, ``""`` to let all do everything.
     """
 
     host: str = "127.0.0.1"
@@ -68,6 +70,7 @@ class Listen(NamedTuple):
     certificate: str = ""
     key: str = ""
     htpasswd: str = ""
+    access: str = ""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -95,7 +98,8 @@ class Server:
         store: What it serves.
         policy: What it allows.
         listen: Where, and for whom.
-        log: Takes a line for each request; ``None`` for silence.
+        log: Takes a line for each trouble.
+        requests: Whether it gets a line for each request too.
 
     Raises:
         InvalidArgumentError: The certificate or the accounts cannot be used.
@@ -103,14 +107,23 @@ class Server:
     """
 
     def __init__(
-        self, store: RegistryStore, policy: Policy, listen: Listen, log: Callable[[str], object] | None = None
+        self,
+        store: RegistryStore,
+        policy: Policy,
+        listen: Listen,
+        log: Callable[[str], object],
+        *,
+        requests: bool = False,
     ) -> None:
         self._store = store
         self._policy = policy
         self._listen = listen
         self._log = log
-        self._front = Front(store, policy)
+        self._requests = requests
         self._accounts = Htpasswd(listen.htpasswd) if listen.htpasswd else None
+        access = Access(listen.access) if listen.access else None
+        self._front = Front(store, policy, access)
+        self._watched = [part.file.refresh for part in (self._accounts, access) if part is not None]
         self._tls = _context(listen)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._comparing = asyncio.Semaphore(2)
@@ -204,7 +217,7 @@ class Server:
         user = ""
         try:
             user = await self._admit(incoming)
-            answer = await self._answer(incoming)
+            answer = await self._answer(incoming, user)
         except ScowError as error:
             answer = refusal(error)
             self._note(error, answer)
@@ -215,13 +228,13 @@ class Server:
                 raise ConnectionResetError from error  # the client is gone, and with it the rest of the body
             answer = refusal(ScowError("failed in a way it does not foresee"))
             self._note(error, answer)
-        if self._log is not None:
+        if self._requests:
             size = answer.file.size if answer.file else len(answer.body)
             self._log(f'{incoming.remote} {user or "-"} "{incoming.method} {incoming.path_qs}" {answer.status} {size}')
         return await _sent(incoming, answer)
 
     def _note(self, error: Exception, answer: Answer) -> None:
-        if self._log is not None and answer.status >= 500:
+        if answer.status >= 500:
             self._log(f"{type(error).__name__}: {error}")
 
     async def _admit(self, incoming: web.BaseRequest) -> str:
@@ -235,6 +248,10 @@ class Server:
         """
         if self._accounts is None:
             return ""
+        for refresh in self._watched:
+            trouble = refresh()
+            if trouble:
+                self._log(f"{trouble}; what it said before counts")
         account = account_of(incoming.headers.get("Authorization"))
         if account is not None:
             if self._accounts.is_remembered(account):
@@ -246,8 +263,8 @@ class Server:
             401, "UNAUTHORIZED", "a user and a password are needed", {"WWW-Authenticate": 'Basic realm="scow registry"'}
         )
 
-    async def _answer(self, incoming: web.BaseRequest) -> Answer:
-        request = _request(incoming)
+    async def _answer(self, incoming: web.BaseRequest, user: str) -> Answer:
+        request = _request(incoming, user)
         route = self._front.route(request)
         if route.kind == routes.UPLOAD:
             return await self._upload(incoming, request, route)
@@ -360,7 +377,7 @@ class Server:
 # ------------------------------------------------------------------------------------------------ to and from aiohttp
 
 
-def _request(incoming: web.BaseRequest) -> Request:
+def _request(incoming: web.BaseRequest, user: str) -> Request:
     headers: Mapping[str, str] = incoming.headers
     accepted = incoming.headers.getall("Accept", ())
     if len(accepted) > 1:
@@ -371,7 +388,7 @@ def _request(incoming: web.BaseRequest) -> Request:
     if incoming.query_string:
         given = incoming.rel_url.query
         query = {name: given.getall(name) for name in given}
-    return Request(incoming.method, incoming.path, query, headers)
+    return Request(incoming.method, incoming.path, query, headers, user)
 
 
 async def _go_on(incoming: web.BaseRequest) -> None:

@@ -98,6 +98,7 @@ def test_looking_makes_no_registry(root, capsys):
 
 def test_what_cannot_be_served(root, capsys, monkeypatch, tmp_path):
     assert "--tls-key needs --tls-cert" in scow(capsys, "serve", "--tls-key", "x", status=1)[1]
+    assert "--access needs --htpasswd" in scow(capsys, "serve", "--access", "x", status=1)[1]
     assert "'nowhere' is not an address" in scow(capsys, "serve", "--address", "nowhere", status=1)[1]
     (tmp_path / "accounts").write_text("alice:plain\n")
     assert "line 1" in scow(capsys, "serve", "--htpasswd", str(tmp_path / "accounts"), status=1)[1]

@@ -21,7 +21,7 @@ def listings(store):
     new = NewManifest(sha256_digest(b"x"), "t", 1, [], description="Serves the web")
     for name, tags in (("team/app", TAGS), ("library/app", ["latest"]), ("zoo", ["latest"])):
         store.metadata.put_manifest(name, new, tags, 1e9)
-    return Listings(store.metadata)
+    return Listings(store.metadata, lambda request, name: request.user != "guest" or name != "team/app")
 
 
 def read(answer):
@@ -66,6 +66,16 @@ def test_the_catalog(listings, request_of):
     page = listings.catalog(request_of(path="/v2/_catalog", query={"n": ["1"], "last": ["library/app"]}))
     assert read(page)["repositories"] == ["team/app"]
     assert page.headers["Link"] == '</v2/_catalog?n=1&last=team%2Fapp>; rel="next"'
+
+
+def test_what_somebody_may_not_see_is_in_no_list(listings, request_of):
+    guest = request_of(query={"n": ["1"]})._replace(user="guest")
+    page = listings.catalog(guest)
+    assert (read(page)["repositories"], "Link" in page.headers) == (["library/app"], True)
+    last = listings.catalog(guest._replace(query={"last": ["library/app"]}))
+    assert (read(last)["repositories"], "Link" in last.headers) == (["zoo"], False)
+    found = read(listings.search(request_of(query={"q": ["app"]})._replace(user="guest")))
+    assert ([entry["name"] for entry in found["results"]], found["num_results"]) == (["library/app"], 1)
 
 
 def test_search_as_docker_reads_it(listings, store, request_of):

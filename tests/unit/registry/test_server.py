@@ -250,18 +250,38 @@ def test_accounts(tmp_path):
         assert any('alice "GET /v2/" 200' in line for line in served.log)
 
 
+def test_accounts_with_rules(tmp_path):
+    lines = [f"{user}:{bcrypt.hashpw(b'x', bcrypt.gensalt(4)).decode()}" for user in ("alice", "bob")]
+    (tmp_path / "htpasswd").write_text("\n".join(lines))
+    (tmp_path / "rules").write_text("alice team/* push\n* team/app pull\n")
+    listen = Listen(htpasswd=str(tmp_path / "htpasswd"), access=str(tmp_path / "rules"))
+    with PrivateRegistry(tmp_path / "r", listen=listen) as served:
+
+        def status(user, method, path, body=None):
+            key = base64.b64encode(f"{user}:x".encode()).decode()
+            return served.ask(method, path, body, Authorization=f"Basic {key}").status
+
+        assert status("alice", "POST", f"/v2/team/app/blobs/uploads/?digest={digest_of(b'x')}", b"x") == 201
+        assert status("bob", "GET", f"/v2/team/app/blobs/{digest_of(b'x')}") == 200
+        assert status("bob", "POST", "/v2/team/app/blobs/uploads/") == 403
+        assert status("bob", "GET", "/v2/") == 200
+        (tmp_path / "rules").write_text("nonsense\n")
+        assert status("bob", "POST", "/v2/team/app/blobs/uploads/") == 403
+        assert any("line 1" in line and "counts" in line for line in served.log)
+
+
 def test_what_cannot_be_used_is_said_before_serving(tmp_path, store):
     with pytest.raises(InvalidArgumentError, match="certificate"):
-        Server(store, Policy(), Listen(certificate=str(tmp_path / "none")))
+        Server(store, Policy(), Listen(certificate=str(tmp_path / "none")), print)
     with pytest.raises(UnavailableError):
-        Server(store, Policy(), Listen(htpasswd=str(tmp_path / "none")))
+        Server(store, Policy(), Listen(htpasswd=str(tmp_path / "none")), print)
 
 
 def test_an_address_that_is_taken(served, tmp_path):
     import asyncio
 
     host, port = served.address.split(":")
-    other = Server(served.store, Policy(), Listen(host, int(port)))
+    other = Server(served.store, Policy(), Listen(host, int(port)), print)
 
     async def main():
         await other.serve(print, asyncio.Event())

@@ -26,6 +26,7 @@ SERVE = Command(
     max_args=0,
     flags=(
         _ROOT,
+        Flag("access", kind="string", type="file", help="Rules of what each account may do in which repositories"),
         Flag("access-log", help="Write a line for each request to the error output"),
         Flag(
             "address",
@@ -98,6 +99,8 @@ def serve(argv: list[str]) -> int:
     options = parse(SERVE, argv)
     if options.tls_key and not options.tls_cert:
         raise InvalidArgumentError("--tls-key needs --tls-cert")
+    if options.access and not options.htpasswd:
+        raise InvalidArgumentError("--access needs --htpasswd")
     try:
         from scow.registry.server import Listen, Server, parse_address
     except ModuleNotFoundError as error:
@@ -116,9 +119,9 @@ def serve(argv: list[str]) -> int:
         options.max_blob_size or DEFAULT_BLOB_SIZE,
         options.upload_expiry / 1e9 or DEFAULT_UPLOAD_SECONDS,
     )
-    listen = Listen(host, port, options.tls_cert, options.tls_key, options.htpasswd)
+    listen = Listen(host, port, options.tls_cert, options.tls_key, options.htpasswd, options.access)
     store = _store(options)
-    server = Server(store, policy, listen, _logged if options.access_log else None)
+    server = Server(store, policy, listen, _logged, requests=options.access_log)
     server.run(lambda url: note(f"serving {store.root} at {url}"))
     return 0
 
