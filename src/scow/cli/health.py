@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -20,4 +21,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # As every command: closing the database would write all of it back, and let the next one begin its log anew.
+    os._exit(main(sys.argv[1:]))

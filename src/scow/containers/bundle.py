@@ -15,7 +15,6 @@ from scow.linux.cgroups import is_unified
 from scow.linux.idmaps import mapped_groups
 from scow.linux.mount import mount_all
 from scow.runtime import inside, netfiles, spec, users
-from scow.runtime.handover import write_config
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -59,28 +58,12 @@ def mount_root(service: Containers, container: Container) -> str:
     return rootfs
 
 
-def write_bundle(
-    service: Containers, container: Container, rootfs: str, addresses: Addresses | None = None
-) -> list[str]:
-    """Write ``config.json`` and what it points to; see :func:`describe`.
-
-    Returns:
-        The stubs that were made in the root, as ``Container.stubs`` keeps them.
-    """
-    text, stubs = describe(service, container, rootfs, addresses)
-    write_config(service.directory(container.id), text)
-    return stubs
-
-
-def describe(
-    service: Containers, container: Container, rootfs: str, addresses: Addresses | None = None
-) -> tuple[str, list[str]]:
-    """Make the text of ``config.json``, and the files it points to.
+def make(service: Containers, container: Container, addresses: Addresses | None = None) -> tuple[str, list[str]]:
+    """Mount the root in the calling thread's mount namespace, write the files, and make the text of ``config.json``.
 
     Args:
         service: The room.
         container: The container.
-        rootfs: Where its root is mounted.
         addresses: What it will have on its networks.
 
     Returns:
@@ -90,6 +73,7 @@ def describe(
         UserNotFoundError: The image does not know the user.
         InvalidArgumentError: Something cannot be mounted where it is wanted.
     """
+    rootfs = mount_root(service, container)
     config, host = container.config, container.host
     linked: list[tuple[str, str]] = []
     if host.get("Links"):

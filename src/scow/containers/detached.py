@@ -13,6 +13,7 @@ from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
 from scow.runtime import monitor
 from scow.runtime.deadman import Deadman
+from scow.runtime.handover import launch
 from scow.runtime.oci import StartError, start_error
 from scow.typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from scow.containers.networks_attach import Attached
     from scow.containers.service import Containers
     from scow.containers.store import Container
+    from scow.runtime.handover import Begun
 
 
 def start(service: Containers, container: Container, before: Callable[[Container], None] | None = None) -> Container:
@@ -55,12 +57,13 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
         note_container(service.run_root, directory)
     monitor.forget(directory, container.id)
     service.runtime_of(container).delete(container.id)
-    watch = Deadman(service.runtime_of(container).words("delete", "--force", container.id))
+    watch = Deadman(service.runtime_of(container).last_will(container.id, directory))
     attached = None
     log = logbook.open_log(service, container)
     try:
         attached = service.attach(container)
-        pid, stubs = service.privately(lambda: _create(service, container, attached, log.path))
+        begun, stubs = service.privately(lambda: _create(service, container, attached, log.path))
+        pid = monitor.created(begun)
         if attached:
             attached.ready()
         running = container._replace(pid=pid, pid_start=process.start_time(pid), stubs=stubs)
@@ -104,12 +107,20 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
     return service.store.get(container.id) or running
 
 
-def _create(service: Containers, container: Container, attached: Attached | None, log: str) -> tuple[int, list[str]]:
+def _create(service: Containers, container: Container, attached: Attached | None, log: str) -> tuple[Begun, list[str]]:
     """Runs in the mount namespace that monitor and container will keep alive."""
-    rootfs = bundle.mount_root(service, container)
-    stubs = bundle.write_bundle(service, container, rootfs, attached.addresses if attached else None)
+    runtime, watch = service.runtime_of(container), _watch(service, container, attached, log)
+    return launch(
+        service.directory(container.id),
+        lambda: monitor.begin(runtime, watch),
+        lambda: bundle.make(service, container, attached.addresses if attached else None),
+        early=runtime.reads_once,
+    )
+
+
+def _watch(service: Containers, container: Container, attached: Attached | None, log: str) -> monitor.Watch:
     config = container.config
-    watch = monitor.Watch(
+    return monitor.Watch(
         identity=container.id,
         name=container.name,
         bundle=service.directory(container.id),
@@ -122,4 +133,3 @@ def _create(service: Containers, container: Container, attached: Attached | None
         environment={"SCOW_ROOT": service.root, "SCOW_RUN_ROOT": service.run_root, "PATH": os.defpath},
         keep=attached.keep if attached else None,
     )
-    return monitor.create(service.runtime_of(container), watch), stubs

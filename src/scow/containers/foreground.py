@@ -14,7 +14,7 @@ import time
 from scow.containers.store import RUNNING
 from scow.linux import cgroups, process
 from scow.runtime.deadman import Deadman
-from scow.runtime.handover import Handover, write_config
+from scow.runtime.handover import Begun, launch
 from scow.runtime.oci import StartError, start_error
 from scow.runtime.stdio import Pump
 from scow.typing import TYPE_CHECKING
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from scow.containers.store import Container
     from scow.runtime.door import Door
     from scow.runtime.stdio import Streams
-
-
-_KILL = 9
 
 
 def run(service: Containers, container: Container, streams: Streams, *, proxy: bool = True) -> int:
@@ -76,7 +73,7 @@ def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool
     try:
         service.dedicated = True
         attached = service.attach(container)
-        child, stubs = service.privately(lambda: _launch(service, container, pump, attached))
+        begun, stubs = service.privately(lambda: _launch(service, container, pump, attached))
     except BaseException as error:
         from scow.containers import ending
 
@@ -88,7 +85,7 @@ def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool
     from scow.runtime.signals import forward
 
     try:
-        pid = _started(service, container, pump, child)
+        pid = _started(service, container, pump, begun)
         if attached:
             attached.close()
     except StartError as error:
@@ -114,45 +111,25 @@ def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool
     return pid, door
 
 
-def _launch(service: Containers, container: Container, pump: Pump, attached: Attached | None) -> tuple[int, list[str]]:
-    """Start the runtime, and make the bundle while it gets going.
-
-    Returns:
-        The runtime's process, and the stubs in the container's root.
-    """
+def _launch(
+    service: Containers, container: Container, pump: Pump, attached: Attached | None
+) -> tuple[Begun, list[str]]:
+    """Start the runtime, and make the bundle while it gets going; also gives the stubs in the container's root."""
 
     def make() -> tuple[str, list[str]]:
         from scow.containers import bundle  # while the runtime gets going
 
-        rootfs = bundle.mount_root(service, container)
-        made = bundle.describe(service, container, rootfs, attached.addresses if attached else None)
+        made = bundle.make(service, container, attached.addresses if attached else None)
         if attached:
             attached.ready()
         return made
 
-    directory = service.directory(container.id)
-    if not service.runtime_of(container).reads_once:
-        document, stubs = make()
-        write_config(directory, document)
-        return _spawn(service, container, pump), stubs
-    with Handover(directory) as handover:
-        child = _spawn(service, container, pump)
-        try:
-            document, stubs = make()
-        except BaseException:
-            os.kill(child, _KILL)
-            process.wait_status(child)
-            raise
-        pidfd = os.pidfd_open(child)
-        try:
-            handover.give(document, pidfd)
-        finally:
-            os.close(pidfd)
-    return child, stubs
+    early = service.runtime_of(container).reads_once
+    return launch(service.directory(container.id), lambda: _spawn(service, container, pump), make, early=early)
 
 
-def _spawn(service: Containers, container: Container, pump: Pump) -> int:
-    """Let the runtime start the container; returns the runtime's process."""
+def _spawn(service: Containers, container: Container, pump: Pump) -> Begun:
+    """Let the runtime start the container."""
     directory = service.directory(container.id)
     words = service.runtime_of(container).words(
         "run", "--detach", "--bundle", directory, "--pid-file", f"{directory}/pid", container.id
@@ -160,33 +137,27 @@ def _spawn(service: Containers, container: Container, pump: Pump) -> int:
     cgroups.hasten()
     child = process.spawn(words, stdin=pump.child_stdin, stdout=pump.child_stdout, stderr=pump.child_stderr)
     pump.started()
-    return child
+    return Begun(child, os.pidfd_open(child))
 
 
 def _last_will(service: Containers, container: Container) -> list[str]:
     """What is to be done when this process is killed: end the container, then write its end down."""
     import sys
 
-    # A runtime that waits for its document is let go first: it finds the pipe empty and ends.
-    script = (
-        '[ -p "$7" ] && : <> "$7"; "$1" --root "$2" delete --force "$3"; '
-        'SCOW_ROOT="$4" SCOW_RUN_ROOT="$5" exec "$6" -I -m scow.cli.ended "$3"'
-    )
-    runtime = service.runtime_of(container)
-    words = [runtime.program, runtime.state, container.id, service.root, service.run_root, sys.executable]
-    return ["/bin/sh", "-c", script, "scow-last-will", *words, f"{service.directory(container.id)}/config.json"]
+    place = (f"SCOW_ROOT={service.root}", f"SCOW_RUN_ROOT={service.run_root}")
+    then = ("/usr/bin/env", *place, sys.executable, "-I", "-m", "scow.cli.ended", container.id)
+    return service.runtime_of(container).last_will(container.id, service.directory(container.id), *then)
 
 
-def _started(service: Containers, container: Container, pump: Pump, child: int) -> int:
+def _started(service: Containers, container: Container, pump: Pump, begun: Begun) -> int:
     """Wait for the runtime; returns the container's first process.
 
     Raises:
         StartError: It could not start the command.
     """
-    pidfd = os.pidfd_open(child)
-    pump.until(pidfd, drain=False)
-    os.close(pidfd)
-    if process.wait_status(child) != 0:
+    pump.until(begun.ended, drain=False)
+    os.close(begun.ended)
+    if process.wait_status(begun.child) != 0:
         raise start_error(pump.held())
     try:
         with open(f"{service.directory(container.id)}/pid", encoding="utf-8") as file:

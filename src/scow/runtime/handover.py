@@ -12,10 +12,13 @@ import os
 import stat
 
 from scow.errors import UnavailableError
-from scow.typing import TYPE_CHECKING
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Callable
+    from typing import Self, TypeVar
+
+    T = TypeVar("T")
 
 _NAME = "config.json"
 _CHECK_MILLISECONDS = 1
@@ -56,6 +59,54 @@ def release(bundle: str) -> None:
         os.close(pipe)
 
 
+class Begun(NamedTuple):
+    """A runtime that is getting going.
+
+    Attributes:
+        child: The process to wait for.
+        ended: Descriptor that is readable once the runtime has ended; whoever has this closes it.
+    """
+
+    child: int
+    ended: int
+
+
+def launch(
+    bundle: str, begin: Callable[[], Begun], make: Callable[[], tuple[str, T]], *, early: bool
+) -> tuple[Begun, T]:
+    """Start a runtime, and make the rest of its bundle while it gets going.
+
+    Args:
+        bundle: The bundle's directory.
+        begin: Starts the runtime.
+        make: Makes the rest of the bundle; returns the document, and something for the caller.
+        early: Whether this runtime may be started first; otherwise it is started last.
+    """
+    if not early:
+        text, made = make()
+        write_config(bundle, text)
+        return begin(), made
+    with Handover(bundle) as handover:
+        begun = begin()
+        try:
+            text, made = make()
+            handover.give(text, begun.ended)
+        except BaseException:
+            handover.withhold()
+            _wait(begun.ended)
+            os.close(begun.ended)
+            raise
+    return begun, made
+
+
+def _wait(fd: int) -> None:
+    import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    poll.poll()
+
+
 class Handover:
     """A bundle's ``config.json`` that is still to come; use it in a ``with`` block around all of the waiting.
 
@@ -67,6 +118,7 @@ class Handover:
     """
 
     def __init__(self, bundle: str) -> None:
+        self._bundle = bundle
         self._path = os.path.join(bundle, _NAME)
         try:
             release(bundle)
@@ -81,22 +133,30 @@ class Handover:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
-    def give(self, text: str, runtime: int) -> None:
+    def withhold(self) -> None:
+        """There will be no document: the runtime finds an empty one, and ends."""
+        release(self._bundle)
+        self._close()
+
+    def give(self, text: str, ended: int) -> None:
         """Hand the document over; returns when the runtime has it, or has ended.
 
         Args:
             text: The document.
-            runtime: Process descriptor (pidfd) of the runtime.
+            ended: Descriptor that is readable once the runtime has ended, such as its pidfd.
         """
         import select
 
         data = memoryview(text.encode())
         poll = select.poll()
-        poll.register(runtime, select.POLLIN)
+        poll.register(ended, select.POLLIN)
         while data or self._unread():
             if data:
                 try:
@@ -106,9 +166,8 @@ class Handover:
                     pass
             if poll.poll(_CHECK_MILLISECONDS):
                 break
-        os.close(self._fd)
-        self._fd = -1
-        write_config(os.path.dirname(self._path), text)
+        self._close()
+        write_config(self._bundle, text)
 
     def _unread(self) -> int:
         """Bytes that nobody has read yet."""

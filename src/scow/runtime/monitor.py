@@ -23,6 +23,7 @@ import os
 from scow.base import jsontext
 from scow.errors import UnsupportedError
 from scow.linux import cgroups, process
+from scow.runtime.handover import Begun
 from scow.runtime.oci import StartError, start_error
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -76,16 +77,12 @@ def find_monitor() -> str:
     return path
 
 
-def create(runtime: OciRuntime, watch: Watch) -> int:
-    """Create a container under a monitor; the runtime's ``start`` lets it go.
+def begin(runtime: OciRuntime, watch: Watch) -> Begun:
+    """Let a monitor create a container; :func:`created` tells what became of it.
 
     The monitor is born in the mount namespace of the calling thread.
 
-    Returns:
-        The container's first process.
-
     Raises:
-        StartError: The runtime could not create it.
         UnsupportedError: conmon is not installed.
     """
     cgroups.hasten()
@@ -98,22 +95,36 @@ def create(runtime: OciRuntime, watch: Watch) -> int:
         "_OCI_SYNCPIPE": str(_SYNC),
         "_OCI_STARTPIPE": str(_START),
     }
+    keep = {_SYNC: sync_writer, _START: start_reader, **(watch.keep or {})}
     try:
-        keep = {_SYNC: sync_writer, _START: start_reader, **(watch.keep or {})}
-        try:
-            child = process.spawn(words, keep=keep, env=environment)
-        finally:
-            os.close(sync_writer)
-            os.close(start_reader)
+        child = process.spawn(words, keep=keep, env=environment)
         os.write(start_writer, b"go")
-        os.close(start_writer)
-        start_writer = -1
-        answer = _read_line(sync_reader)
-        process.wait_status(child)
-    finally:
+    except BaseException:
         os.close(sync_reader)
-        if start_writer >= 0:
-            os.close(start_writer)
+        raise
+    finally:
+        for fd in (sync_writer, start_reader, start_writer):
+            os.close(fd)
+    return Begun(child, sync_reader)
+
+
+def created(begun: Begun) -> int:
+    """Wait until a container exists; the runtime's ``start`` lets it go.
+
+    Args:
+        begun: What :func:`begin` gave.
+
+    Returns:
+        The container's first process.
+
+    Raises:
+        StartError: The runtime could not create it.
+    """
+    try:
+        answer = _read_line(begun.ended)
+    finally:
+        os.close(begun.ended)
+    process.wait_status(begun.child)
     return _pid(answer)
 
 

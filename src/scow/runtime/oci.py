@@ -129,6 +129,19 @@ class OciRuntime:
         found: dict[str, Any] = jsontext.loads(out)
         return RuntimeState(str(found.get("status", "")), int(found.get("pid", 0)))
 
+    def last_will(self, identity: str, bundle: str, *then: str) -> list[str]:
+        """A command line that ends a container whose starter was killed, for ``runtime.deadman``.
+
+        Args:
+            identity: The container.
+            bundle: Its directory.
+            then: What is to be executed after that.
+        """
+        # A runtime that waits for its document is let go first: it finds the pipe empty and ends.
+        script = '[ -p "$1" ] && : <> "$1"; "$2" --root "$3" delete --force "$4"; shift 4; [ $# = 0 ] || exec "$@"'
+        words = [f"{bundle}/config.json", self.program, self.state, identity, *then]
+        return ["/bin/sh", "-c", script, "scow-last-will", *words]
+
     def knows(self, identity: str) -> bool:
         """Whether the runtime keeps state of this container (asks the file system only)."""
         return os.path.isdir(os.path.join(self.state, identity))

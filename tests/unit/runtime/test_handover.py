@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from scow.runtime.handover import Handover, release, write_config
+from scow.runtime.handover import Begun, Handover, launch, release, write_config
 
 # As runc reads: until the document is complete, without waiting for an end of file.
 DECODE = """
@@ -117,3 +117,39 @@ def test_whoever_waits_in_vain_is_let_go(tmp_path):
     assert (tmp_path / "config.json").read_bytes() == b"", "for those that come later still"
     release(str(tmp_path))
     release(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_launched_early_or_late_the_runtime_gets_the_document(tmp_path, early):
+    began = []
+
+    def begin():
+        began.append(start(tmp_path))
+        return Begun(began[0].pid, os.pidfd_open(began[0].pid))
+
+    def make():
+        assert bool(began) == early
+        return '{"a":"xyz"}', "something"
+
+    begun, made = launch(str(tmp_path), begin, make, early=early)
+    os.close(begun.ended)
+    out, err = began[0].communicate(timeout=90)
+    assert (made, out.strip(), err) == ("something", "3", "")
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.3])
+def test_a_bundle_that_cannot_be_made_ends_the_runtime(tmp_path, delay):
+    """Whether it waits in the pipe already or comes to it later; and the failure is what the caller hears of."""
+    children = []
+
+    def begin():
+        children.append(start(tmp_path, delay=delay))
+        return Begun(children[0].pid, os.pidfd_open(children[0].pid))
+
+    def make():
+        raise ValueError("no such user")
+
+    with pytest.raises(ValueError, match="no such user"):
+        launch(str(tmp_path), begin, make, early=True)
+    assert children[0].poll() not in {None, 0}, "it has ended before launch returns"
+    children[0].communicate()

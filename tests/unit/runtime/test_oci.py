@@ -2,9 +2,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import threading
 
 import pytest
 
+from fakes.busybox import until
 from scow.errors import UnsupportedError
 from scow.runtime import oci
 from scow.runtime.oci import OciRuntime, logged_error, start_error
@@ -94,3 +98,28 @@ def test_crun_is_refused_where_it_would_fail(host):
     with pytest.raises(UnsupportedError, match="both have controllers"):
         oci.find("crun")
     assert oci.find() == "/bin/runc"
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_a_last_will_lets_a_waiting_runtime_go_and_deletes_the_container(tmp_path, waiting):
+    program, told, bundle = tmp_path / "runc", tmp_path / "told", tmp_path / "bundle"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
+    program.chmod(0o755)
+    bundle.mkdir()
+    read: list[bytes] = []
+    if waiting:
+        os.mkfifo(bundle / "config.json")
+        reader = threading.Thread(target=lambda: read.append((bundle / "config.json").read_bytes()))
+        reader.start()
+    runtime = OciRuntime(str(tmp_path / "state"), str(program))
+    words = runtime.last_will("abc", str(bundle), "/bin/sh", "-c", f"echo then >> {told}")
+
+    def given_up() -> bool:
+        subprocess.run(words, check=True)
+        return bool(read) or not waiting
+
+    assert until(given_up), "again and again, as runtime.deadman does it: the reader may come late"
+    assert set(told.read_text().splitlines()) == {f"--root {tmp_path}/state delete --force abc", "then"}
+    if waiting:
+        reader.join(90)
+        assert read == [b""]
