@@ -34,14 +34,19 @@ def manifest(config=b"{}", layers=(), media_type=MANIFEST, **more):
 
 
 class Client:
-    """Requests to a registry whose ``address`` is host:port."""
+    """Requests to a registry whose ``address`` is host:port; with ``tls`` through that context."""
+
+    tls = None
 
     def __init__(self, address):
         self.address = address
 
     def ask(self, method, path, body=None, **headers):
         """One request on a connection of its own; header names have ``_`` for ``-``."""
-        connection = http.client.HTTPConnection(self.address, timeout=60)
+        if self.tls is None:
+            connection = http.client.HTTPConnection(self.address, timeout=60)
+        else:
+            connection = http.client.HTTPSConnection(self.address, timeout=60, context=self.tls)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             answer = connection.getresponse()

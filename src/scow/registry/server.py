@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
@@ -27,6 +26,7 @@ from scow.oci.mediatype import is_manifest
 from scow.registry import routes
 from scow.registry.access import Access
 from scow.registry.auth import Htpasswd, account_of
+from scow.registry.certificate import Certificate
 from scow.registry.front import Front, waits
 from scow.registry.protocol import Answer, RefusedError, Request, refusal
 from scow.registry.uploads import ended, wanted_digest
@@ -124,7 +124,7 @@ class Server:
         access = Access(listen.access) if listen.access else None
         self._front = Front(store, policy, access)
         self._watched = [part.file.refresh for part in (self._accounts, access) if part is not None]
-        self._tls = _context(listen)
+        self._tls = Certificate(listen.certificate, listen.key) if listen.certificate else None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._comparing = asyncio.Semaphore(2)
         self._pulls: dict[str, int] = {}
@@ -160,9 +160,8 @@ class Server:
         Raises:
             UnavailableError: The address cannot be had.
         """
-        quiet = logging.getLogger(
-            "scow.registry.http"
-        )  # else whoever sends nonsense fills the error output with tracebacks
+        # whoever sends nonsense would fill the error output with tracebacks
+        quiet = logging.getLogger("scow.registry.http")
         quiet.disabled = True
         # bodies are kept as they come
         inner = web.Server(self._handle, access_log=None, logger=quiet, auto_decompress=False, read_bufsize=_BATCH)
@@ -171,8 +170,9 @@ class Server:
         chores = asyncio.create_task(self._chores())
         try:
             host, port = self._listen.host or None, self._listen.port
+            context = self._tls.context if self._tls is not None else None
             try:
-                await web.TCPSite(runner, host, port, ssl_context=self._tls, backlog=512).start()
+                await web.TCPSite(runner, host, port, ssl_context=context, backlog=512).start()
             except OSError as error:
                 where = f"{host or ''}:{port}"
                 raise UnavailableError(f"cannot listen at {where}: {error.strerror or error}") from error
@@ -186,15 +186,20 @@ class Server:
             self._pool.shutdown()
 
     async def _chores(self) -> None:
-        """Write down how often repositories are pulled, and let uploads expire."""
+        """Write down how often repositories are pulled, take a renewed certificate, let uploads expire."""
         since = _SWEEP_SECONDS
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
             await self._count_pulls()
             since += _FLUSH_SECONDS
-            if since >= _SWEEP_SECONDS:
-                since = 0.0
-                await self._thread(self._store.content.sweep_ingests, self._policy.upload_seconds)
+            try:
+                if self._tls is not None:
+                    self._tls.refresh()
+                if since >= _SWEEP_SECONDS:
+                    since = 0.0
+                    await self._thread(self._store.content.sweep_ingests, self._policy.upload_seconds)
+            except (ScowError, OSError) as error:
+                self._log(f"{type(error).__name__}: {error}")
 
     async def _count_pulls(self) -> None:
         pulls, self._pulls = self._pulls, {}
@@ -437,20 +442,6 @@ async def _sent(incoming: web.BaseRequest, answer: Answer) -> web.StreamResponse
         loop = asyncio.get_running_loop()
         await loop.sendfile(transport, file, answer.file.offset, answer.file.size)
     return response
-
-
-def _context(listen: Listen) -> ssl.SSLContext | None:
-    if not listen.certificate:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(listen.certificate, listen.key or None)
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidArgumentError(
-            f"the certificate {listen.certificate!r} cannot be used: {error}", hint="Give its key with --tls-key."
-        ) from error
-    return context
 
 
 def _url(address: Any, *, tls: bool) -> str:
