@@ -108,6 +108,33 @@ def test_around_all_clients(registry, identity, scow, docker, podman):
     ]
 
 
+def test_some_images_for_everybody(identity, registry, scow, docker, podman, tmp_path):
+    need("htpasswd")
+    (tmp_path / "htpasswd").write_text(run(["htpasswd", "-nbBC", "5", "alice", "s3cret"], dict(os.environ)) + "\n")
+    (tmp_path / "rules").write_text("anonymous public/* pull\nalice * push\n")
+    with Served(
+        tmp_path / "r", "--htpasswd", str(tmp_path / "htpasswd"), "--access", str(tmp_path / "rules")
+    ) as served:
+        seed, public, own = (
+            f"{registry.address}/seed:v1",
+            *(f"{served.address}/{n}/app:v1" for n in ("public", "own")),
+        )
+        docker.pull(seed)
+        docker("login", "-u", "alice", "-p", "s3cret", served.address)
+        for ref in (public, own):
+            docker("tag", seed, ref)
+            docker.push(ref)
+            docker("rmi", ref)
+        docker("logout", served.address)
+        for peer in (scow, docker, podman):
+            peer.pull(public)
+            assert peer.identity(public) == identity
+            with pytest.raises(AssertionError, match=r"(?i)unauthorized|account is needed|denied"):
+                peer.pull(own)
+        scow("login", "-u", "alice", "-p", "s3cret", served.address)
+        scow.pull(own)
+
+
 def test_what_docker_pushes_again_has_the_same_digest(registry, identity, docker):
     seed, again = f"{registry.address}/seed:v1", f"{registry.address}/again/by/docker:v1"
     docker.pull(seed)

@@ -4,12 +4,13 @@
 ::
 
     # account   repositories   rights
+    anonymous   public/*       pull
     *           base/*         pull
     alice       team/*         push
     ci          *              push,delete
 
-``*`` is every account; a pattern's ``*`` stands for slashes too. An account may do what any line about it says, and
-nothing else. Whoever may push may pull.
+``*`` is every account and ``anonymous`` everybody, with or without one; a pattern's ``*`` stands for slashes too. An
+account may do what any line about it says, and nothing else. Whoever may push may pull.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from scow.registry.routes import Route
 
 PULL, PUSH, DELETE = "pull", "push", "delete"
+EVERYBODY = "anonymous"
 _FORM = "an account, a pattern of repositories and rights (pull, push, delete)"
 
 
@@ -54,23 +56,31 @@ class Access:
         """Whether an account may do something in a repository.
 
         Args:
-            user: The account.
+            user: The account, ``""`` for somebody without.
             repository: The repository.
             right: ``PULL``, ``PUSH`` or ``DELETE``.
         """
+        meant = {EVERYBODY, "*", user} if user else {EVERYBODY}
         return any(
-            right in line.rights and line.account in {"*", user} and fnmatchcase(repository, line.repositories)
+            right in line.rights and line.account in meant and fnmatchcase(repository, line.repositories)
             for line in self.file.lines
         )
+
+    @property
+    def knows_everybody(self) -> bool:
+        """Whether there is something that can be done without an account."""
+        return any(line.account == EVERYBODY for line in self.file.lines)
 
     def check(self, user: str, route: Route, method: str) -> None:
         """Make sure that an account may do what it asks for.
 
         Raises:
-            RefusedError: It may not (403 DENIED).
+            RefusedError: It may not (403 DENIED), or has to say first who it is (401).
         """
         right = needed(route, method)
         if route.name and not self.allows(user, route.name, right):
+            if not user:
+                raise RefusedError(401, "UNAUTHORIZED", f"an account is needed to {right} in {route.name}")
             raise RefusedError(403, "DENIED", f"{user} may not {right} in {route.name}")
 
 

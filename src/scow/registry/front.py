@@ -6,6 +6,8 @@ Only the bodies of uploads do not come through here: they are streamed by ``regi
 
 from __future__ import annotations
 
+import time
+
 from scow.distribution.spec import API_VERSION, H_API_VERSION
 from scow.registry import routes
 from scow.registry.access import PULL
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from scow.registry.protocol import Request
     from scow.registry.routes import Route
     from scow.registry.storage import RegistryStore
+    from scow.registry.tokens import Tokens
 
 DEFAULT_BLOB_SIZE = 64 << 30
 DEFAULT_UPLOAD_SECONDS = 24 * 3600.0
@@ -56,10 +59,11 @@ class Front:
     Args:
         store: Its content.
         policy: What is allowed.
+        tokens: Gives tokens to who asks for one.
         access: What each account may do; ``None`` lets all do everything.
     """
 
-    def __init__(self, store: RegistryStore, policy: Policy, access: Access | None = None) -> None:
+    def __init__(self, store: RegistryStore, policy: Policy, tokens: Tokens, access: Access | None = None) -> None:
         self.uploads = Uploads(store, policy.max_blob_size, _MAX_OPEN_UPLOADS)
         self._policy = policy
         self._access = access
@@ -71,6 +75,7 @@ class Front:
             routes.SEARCH_PING: _search_ping,
             routes.CATALOG: listings.catalog,
             routes.SEARCH: listings.search,
+            routes.TOKEN: lambda request: Answer(200, {"Content-Type": JSON}, tokens.issue(request.user, time.time())),
         }
         self._tags = listings.tags
 
@@ -84,6 +89,8 @@ class Front:
         if route is None:
             raise RefusedError(404, "NAME_UNKNOWN", f"there is nothing at {request.path[:300]!r}")
         known = routes.METHODS[route.kind]
+        if route.kind == routes.TOKEN and request.method == "POST":
+            raise RefusedError(404, "UNSUPPORTED", "tokens are asked for with GET")  # 404 makes clients do that
         if request.method not in known:
             raise RefusedError(
                 405, "UNSUPPORTED", f"{request.method[:20]} is not possible here", {"Allow": ", ".join(known)}

@@ -10,6 +10,7 @@ from scow.typing import NamedTuple
 
 PING, CATALOG, TAGS, MANIFEST, BLOB = "ping", "catalog", "tags", "manifest", "blob"
 UPLOADS, UPLOAD, REFERRERS, SEARCH, SEARCH_PING = "uploads", "upload", "referrers", "search", "search-ping"
+TOKEN = "token"  # noqa: S105 - a word
 
 METHODS: dict[str, tuple[str, ...]] = {
     PING: ("GET", "HEAD"),
@@ -22,10 +23,18 @@ METHODS: dict[str, tuple[str, ...]] = {
     REFERRERS: ("GET",),
     SEARCH: ("GET",),
     SEARCH_PING: ("GET",),
+    TOKEN: ("GET",),
 }
 """What can be done with each."""
 
-_WHOLE = {"/v2": PING, "/v2/": PING, "/v2/_catalog": CATALOG, "/v1/search": SEARCH, "/v1/_ping": SEARCH_PING}
+_WHOLE = {
+    "/v2": PING,
+    "/v2/": PING,
+    "/v2/_catalog": CATALOG,
+    "/v1/search": SEARCH,
+    "/v1/_ping": SEARCH_PING,
+    "/token": TOKEN,
+}
 _BEFORE_LAST = {"manifests": MANIFEST, "blobs": BLOB, "referrers": REFERRERS}
 
 

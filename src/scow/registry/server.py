@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
@@ -29,6 +30,7 @@ from scow.registry.auth import Htpasswd, account_of
 from scow.registry.certificate import Certificate
 from scow.registry.front import Front, waits
 from scow.registry.protocol import Answer, RefusedError, Request, refusal
+from scow.registry.tokens import Tokens, challenge
 from scow.registry.uploads import ended, wanted_digest
 from scow.typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -121,9 +123,10 @@ class Server:
         self._log = log
         self._requests = requests
         self._accounts = Htpasswd(listen.htpasswd) if listen.htpasswd else None
-        access = Access(listen.access) if listen.access else None
-        self._front = Front(store, policy, access)
-        self._watched = [part.file.refresh for part in (self._accounts, access) if part is not None]
+        self._access = Access(listen.access) if listen.access else None
+        self._tokens = Tokens(store.secret())
+        self._front = Front(store, policy, self._tokens, self._access)
+        self._watched = [part.file.refresh for part in (self._accounts, self._access) if part is not None]
         self._tls = Certificate(listen.certificate, listen.key) if listen.certificate else None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._comparing = asyncio.Semaphore(2)
@@ -219,12 +222,14 @@ class Server:
     # ------------------------------------------------------------------ one request
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
-        user = ""
+        user = None
         try:
             user = await self._admit(incoming)
             answer = await self._answer(incoming, user)
         except ScowError as error:
             answer = refusal(error)
+            if answer.status == 401:
+                answer = answer._replace(headers={**answer.headers, "WWW-Authenticate": self._challenge(incoming)})
             self._note(error, answer)
         except (asyncio.CancelledError, ConnectionError):
             raise
@@ -242,14 +247,15 @@ class Server:
         if answer.status >= 500:
             self._log(f"{type(error).__name__}: {error}")
 
-    async def _admit(self, incoming: web.BaseRequest) -> str:
+    async def _admit(self, incoming: web.BaseRequest) -> str | None:
         """Find out who asks.
 
         Returns:
-            The user, ``""`` where everybody may come.
+            The user; ``""`` where nobody needs an account, and for who has a token without one; ``None`` for who has
+            said nothing, where something is allowed to everybody.
 
         Raises:
-            RefusedError: Nobody who has an account.
+            RefusedError: The password or the token is wrong, or there is neither.
         """
         if self._accounts is None:
             return ""
@@ -257,20 +263,40 @@ class Server:
             trouble = refresh()
             if trouble:
                 self._log(f"{trouble}; what it said before counts")
-        account = account_of(incoming.headers.get("Authorization"))
+        header = incoming.headers.get("Authorization")
+        if header is None and self._open_to_everybody:
+            return None
+        scheme, _, token = (header or "").partition(" ")
+        if scheme.lower() == "bearer":
+            owner = self._tokens.user_of(token.strip(), time.time())
+            if owner or (owner == "" and self._open_to_everybody):
+                return owner
+        account = account_of(header)
         if account is not None:
             if self._accounts.is_remembered(account):
                 return account.user
             async with self._comparing:  # bcrypt is slow on purpose: guessing must not take every thread
                 if await self._thread(self._accounts.check, account):
                     return account.user
-        raise RefusedError(
-            401, "UNAUTHORIZED", "a user and a password are needed", {"WWW-Authenticate": 'Basic realm="scow registry"'}
-        )
+        raise RefusedError(401, "UNAUTHORIZED", "a user and a password are needed")
 
-    async def _answer(self, incoming: web.BaseRequest, user: str) -> Answer:
-        request = _request(incoming, user)
+    @property
+    def _open_to_everybody(self) -> bool:
+        return self._access is not None and self._access.knows_everybody
+
+    def _challenge(self, incoming: web.BaseRequest) -> str:
+        """How a client may say who it is: with a token where some come without an account, else with a password."""
+        if not self._open_to_everybody or incoming.path == "/token":
+            return 'Basic realm="scow registry"'
+        tls = self._tls is not None or incoming.headers.get("X-Forwarded-Proto") == "https"
+        origin = f"{'https' if tls else 'http'}://{incoming.host}"
+        return challenge(origin, routes.find_route(incoming.path), incoming.method)
+
+    async def _answer(self, incoming: web.BaseRequest, user: str | None) -> Answer:
+        request = _request(incoming, user or "")
         route = self._front.route(request)
+        if user is None and route.kind == routes.PING:  # where clients learn how to say who they are
+            raise RefusedError(401, "UNAUTHORIZED", "a token is needed, which is given without an account too")
         if route.kind == routes.UPLOAD:
             return await self._upload(incoming, request, route)
         if route.kind == routes.UPLOADS and request.first("digest") and not request.first("mount"):

@@ -4,6 +4,7 @@
 ::
 
     <root>/
+    ├── token.key                    signs tokens
     ├── scow.db                      rows of ``content``, ``leases`` and ``registry``
     ├── blobs/<algorithm>/<hex>      every blob and manifest once, whoever pushed it
     └── ingest/<upload>              uploads that have not ended
@@ -19,7 +20,7 @@ import os
 import time
 
 from scow.base.database import Database
-from scow.base.files import make_dir
+from scow.base.files import atomic_write, make_dir
 from scow.base.leases import Leases
 from scow.content.local import LocalContentStore
 from scow.errors import DeniedError
@@ -55,6 +56,21 @@ class RegistryStore:
         self.leases = Leases(self.db)
         self.content = LocalContentStore(root, self.db, self.leases)
         self.metadata = Metadata(self.db)
+
+    def secret(self) -> bytes:
+        """The key that signs tokens; made by the first who needs it."""
+        path = os.path.join(self.root, "token.key")
+        if not os.path.exists(path):
+            mine = f"{path}.{os.urandom(4).hex()}"
+            atomic_write(mine, os.urandom(32), 0o600)
+            try:
+                os.link(mine, path)
+            except FileExistsError:  # another server was first
+                pass
+            finally:
+                os.unlink(mine)
+        with open(path, "rb") as file:
+            return file.read()
 
     def commit(self, repository: str, ingest: LocalIngest, digest: Digest) -> None:
         """Make what was uploaded a blob of a repository.

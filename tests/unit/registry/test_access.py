@@ -11,8 +11,10 @@ from scow.registry.access import DELETE, PULL, PUSH, Access, needed
 from scow.registry.front import Front, Policy
 from scow.registry.protocol import RefusedError
 from scow.registry.routes import Route, find_route
+from scow.registry.tokens import Tokens
 
 RULES = """
+anonymous  public/* pull
 *      base/*   pull
 alice  team/*   push
 ci     *        push,delete
@@ -35,6 +37,9 @@ def access(tmp_path):
         ("bob", "team/app", set()),
         ("ci", "anything", {PULL, PUSH, DELETE}),
         ("*", "team/app", set()),
+        ("bob", "public/app", {PULL}),
+        ("", "public/app", {PULL}),
+        ("", "base/debian", set()),
     ],
 )
 def test_rights(access, user, repository, rights):
@@ -72,12 +77,16 @@ def test_a_refusal_says_what_is_missing(access):
         access.check("bob", Route("uploads", "team/app"), "POST")
     assert (caught.value.http_status, caught.value.wire) == (403, "DENIED")
     access.check("bob", Route("ping"), "GET")
+    with pytest.raises(RefusedError, match="an account is needed to pull in team/app") as caught:
+        access.check("", Route("manifest", "team/app", "x"), "GET")
+    assert (caught.value.http_status, caught.value.wire) == (401, "UNAUTHORIZED")
+    assert access.knows_everybody
 
 
 def test_a_mount_gives_nothing_away(access, store, push, request_of):
     digest = push("secret/app", b"x")
     push("base/debian", b"y")
-    front = Front(store, Policy(), access)
+    front = Front(store, Policy(), Tokens(b"key"), access)
 
     def mount(**query):
         request = request_of(

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from fakes.private_registry import digest_of
 from scow.registry.front import Front, Policy, waits
 from scow.registry.protocol import RefusedError
 from scow.registry.routes import Route
+from scow.registry.tokens import Tokens
 
+TOKENS = Tokens(b"key")
 BLOB = f"/v2/r/blobs/{digest_of(b'x')}"
 
 
@@ -20,14 +24,17 @@ def refused(front, request):
 
 
 def test_methods_that_are_not_possible(store, request_of):
-    error = refused(Front(store, Policy()), request_of("POST", "/v2/r/tags/list"))
+    error = refused(Front(store, Policy(), TOKENS), request_of("POST", "/v2/r/tags/list"))
     assert (error.http_status, error.wire, error.headers["Allow"]) == (405, "UNSUPPORTED", "GET")
-    assert refused(Front(store, Policy()), request_of("GET", "/nothing")).http_status == 404
-    assert refused(Front(store, Policy()), request_of("GET", "/v2/UPPER/tags/list")).wire == "NAME_INVALID"
+    assert refused(Front(store, Policy(), TOKENS), request_of("GET", "/nothing")).http_status == 404
+    assert refused(Front(store, Policy(), TOKENS), request_of("POST", "/token")).http_status == 404, (
+        "then clients use GET"
+    )
+    assert refused(Front(store, Policy(), TOKENS), request_of("GET", "/v2/UPPER/tags/list")).wire == "NAME_INVALID"
 
 
 def test_read_only(store, request_of):
-    front = Front(store, Policy(read_only=True))
+    front = Front(store, Policy(read_only=True), TOKENS)
     for method, path in (("PUT", "/v2/r/manifests/x"), ("POST", "/v2/r/blobs/uploads/"), ("DELETE", BLOB)):
         error = refused(front, request_of(method, path))
         assert (error.http_status, error.wire) == (405, "UNSUPPORTED")
@@ -35,14 +42,14 @@ def test_read_only(store, request_of):
 
 
 def test_without_deletes_uploads_can_still_be_cancelled(store, request_of):
-    front = Front(store, Policy(deletes=False))
+    front = Front(store, Policy(deletes=False), TOKENS)
     assert refused(front, request_of("DELETE", BLOB)).http_status == 405
     assert refused(front, request_of("DELETE", "/v2/r/manifests/x")).http_status == 405
     assert front.route(request_of("DELETE", "/v2/r/blobs/uploads/x")).kind == "upload"
 
 
 def test_what_has_no_body_is_answered(store, push, request_of):
-    front = Front(store, Policy())
+    front = Front(store, Policy(), TOKENS)
 
     def ask(method, path, query=None):
         request = request_of(method, path, query)
@@ -50,6 +57,7 @@ def test_what_has_no_body_is_answered(store, push, request_of):
 
     assert ask("GET", "/v2/").body == b"{}"
     assert ask("GET", "/v1/_ping").headers["X-Docker-Registry-Standalone"] == "true"
+    assert TOKENS.user_of(json.loads(ask("GET", "/token").body)["token"], 0) == ""
     assert ask("GET", "/v2/_catalog").status == ask("GET", "/v1/search").status == 200
     begun = ask("POST", "/v2/r/blobs/uploads/")
     assert begun.status == 202

@@ -18,6 +18,7 @@ D = "sha256:" + "a" * 64
         ("/v2/_catalog", Route("catalog")),
         ("/v1/search", Route("search")),
         ("/v1/_ping", Route("search-ping")),
+        ("/token", Route("token")),
         ("/v2/a/tags/list", Route("tags", "a")),
         ("/v2/a/b/manifests/latest", Route("manifest", "a/b", "latest")),
         (f"/v2/a/manifests/{D}", Route("manifest", "a", D)),

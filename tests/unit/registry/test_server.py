@@ -270,6 +270,37 @@ def test_accounts_with_rules(tmp_path):
         assert any("line 1" in line and "counts" in line for line in served.log)
 
 
+def test_some_things_for_everybody(tmp_path):
+    (tmp_path / "htpasswd").write_text(f"alice:{bcrypt.hashpw(b'x', bcrypt.gensalt(4)).decode()}\n")
+    (tmp_path / "rules").write_text("anonymous public/* pull\nalice * push\n")
+    listen = Listen(htpasswd=str(tmp_path / "htpasswd"), access=str(tmp_path / "rules"))
+    basic = {"Authorization": "Basic " + base64.b64encode(b"alice:x").decode()}
+
+    def bearer(answer):
+        return {"Authorization": "Bearer " + json.loads(answer.data)["token"]}
+
+    with PrivateRegistry(tmp_path / "r", listen=listen) as served:
+        ping = served.ask("GET", "/v2/")
+        assert ping.status == 401
+        assert ping.getheader("WWW-Authenticate") == f'Bearer realm="{served.url}/token",service="{served.address}"'
+        nobody, alice = bearer(served.ask("GET", "/token")), bearer(served.ask("GET", "/token", **basic))
+        assert served.ask("GET", "/v2/", **nobody).status == served.ask("GET", "/v2/", **alice).status == 200
+        for name in ("public/app", "team/app"):
+            done = served.ask("POST", f"/v2/{name}/blobs/uploads/?digest={digest_of(b'x')}", b"x", **alice)
+            assert done.status == 201
+        public, team = (f"/v2/{name}/blobs/{digest_of(b'x')}" for name in ("public/app", "team/app"))
+        assert [served.ask("GET", public, **who).status for who in ({}, nobody, alice, basic)] == [200] * 4
+        assert [served.ask("GET", team, **who).status for who in ({}, nobody, alice, basic)] == [401, 401, 200, 200]
+        refused = served.ask("POST", "/v2/public/app/blobs/uploads/", **nobody)
+        assert refused.status == 401
+        assert refused.getheader("WWW-Authenticate").endswith('scope="repository:public/app:pull,push"')
+        assert served.ask("GET", "/token", Authorization="Basic YWxpY2U6eQ==").status == 401
+        assert served.ask("GET", public, Authorization="Bearer x.y").status == 401
+        (tmp_path / "rules").write_text("alice * push\n")
+        assert served.ask("GET", public, **nobody).status == 401
+        assert served.ask("GET", public).getheader("WWW-Authenticate").startswith("Basic")
+
+
 def test_what_cannot_be_used_is_said_before_serving(tmp_path, store):
     with pytest.raises(InvalidArgumentError, match="certificate"):
         Server(store, Policy(), Listen(certificate=str(tmp_path / "none")), print)
