@@ -48,7 +48,7 @@ def index(canonical: dict[str, str]) -> str:
         rows = [(path, row) for path, row in table.COMMANDS.items() if row[2] == group and " " not in path]
         parts.append(f"## {group}\n\n" + listing(rows if group == table.COMMON else sorted(rows), canonical))
     for family, summary in table.FAMILIES.items():
-        rows = sorted((path, row) for path, row in table.COMMANDS.items() if path.startswith(family + " "))
+        rows = sorted((path, row) for path, row in table.COMMANDS.items() if path.rpartition(" ")[0] == family)
         parts.append(f"## scow {family}: {summary[0].lower()}{summary[1:]}\n\n" + listing(rows, canonical))
     parts.append("## Global options\n\n```text\n" + flag_usages(visible_flags(GLOBALS), width=100) + "\n```\n")
     parts.append(STATUSES)

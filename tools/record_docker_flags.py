@@ -52,7 +52,18 @@ TOP = [
     "version",
     "wait",
 ]
-FAMILIES = ["builder", "container", "image", "manifest", "network", "system", "volume"]
+FAMILIES = [
+    "builder",
+    "container",
+    "image",
+    "manifest",
+    "network",
+    "system",
+    "trust",
+    "trust key",
+    "trust signer",
+    "volume",
+]
 FLAG = re.compile(r"^  (?:-(\w), |    )--([\w-]+)(?: ([^\s]+))?(?:   |$)", re.MULTILINE)
 MEMBER = re.compile(r"^  ([\w-]+) +\S", re.MULTILINE)
 
@@ -68,8 +79,8 @@ def main() -> None:
         env = {"PATH": os.environ["PATH"], "HOME": folder, "DOCKER_HOST": "unix:///none.sock"}
         paths = [[name] for name in TOP]
         for family in FAMILIES:
-            members = page(env, family).split("Commands:\n")[1].split("\n\n")[0]
-            paths += [[family, name] for name in MEMBER.findall(members)]
+            members = page(env, *family.split()).split("\nCommands:\n")[1].split("\n\n")[0]
+            paths += [[*family.split(), name] for name in MEMBER.findall(members)]
         for path in paths:
             text = page(env, *path)
             usage = text.split("Usage:  docker ", 1)[1].split("\n\n")[0]

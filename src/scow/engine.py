@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from scow.runtime.step import StepPlace
     from scow.snapshot.snapshotter import Snapshotter
     from scow.trust.notary import TrustPlace
+    from scow.trust.policy import Passphrases
     from scow.trust.service import Trust
 
 
@@ -237,14 +238,13 @@ class Engine:
         """Where signatures and keys are."""
         from scow.trust.notary import TrustPlace
 
-        here = self.settings
-        return TrustPlace(here.config_dir, here.trust_server, here.trust_max_offline)
+        return TrustPlace(self.settings.config_dir, self.settings.trust_server, self.settings.trust_max_offline)
 
-    def trust(self, warn: Callable[[str], None]) -> Trust:
-        """Who has signed what; use it in a ``with`` block. ``warn`` is told what the user should know."""
+    def trust(self, passphrases: Passphrases, warn: Callable[[str], None]) -> Trust:
+        """Signatures and keys; use it in a ``with`` block. ``warn`` is told what the user should know."""
         from scow.trust.service import Trust
 
-        return Trust(self.transfers().client, self.trust_place, warn)
+        return Trust(self.transfers().client, self.trust_place, passphrases, warn)
 
     def pinned(self, name: str) -> str:
         """A name by which only signed content is found, when only that is to be believed; else the name itself."""

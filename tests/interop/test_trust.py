@@ -172,3 +172,112 @@ def test_one_may_go_on_with_the_metadata_of_the_other(world):
     assert word(scow, f"{repo}:v1") == "two"
     docker("rmi", f"{repo}:v1", trust="0")
     docker("pull", f"{repo}:v1")
+
+
+def test_what_scow_signs_docker_believes(world):
+    docker, scow = world.docker(), world.scow()
+    repo = f"{world.host}/made/by-scow"
+    for tag, image in (("v1", "one:1"), ("v2", "two:1")):
+        scow("tag", image, f"{repo}:{tag}", trust="0")
+    said = scow("push", f"{repo}:v1")
+    for line in (
+        "Signing and pushing trust metadata",
+        f'Finished initializing "{repo}"',
+        f"Successfully signed {repo}:v1",
+    ):
+        assert f"{line}\n" in said
+    docker("pull", f"{repo}:v1")
+    assert "No valid trust data for v2" in docker.says(1, "pull", f"{repo}:v2")
+    scow("push", "-a", repo)
+    docker("pull", f"{repo}:v2")
+    assert docker("trust", "inspect", repo) == scow("trust", "inspect", repo)
+
+    # docker signs with the keys that scow made, and scow with those that docker made
+    same = world.docker(scow.config)
+    same("tag", "one:1", f"{repo}:v3", trust="0")
+    same("push", f"{repo}:v3")
+    assert word(world.scow(), f"{repo}:v3") == "one"
+    theirs = world.docker()
+    repo = f"{world.host}/made/with-docker-s-keys"
+    theirs("tag", "one:1", f"{repo}:v1", trust="0")
+    theirs("push", f"{repo}:v1")
+    scow = world.scow(theirs.config)
+    scow("tag", "two:1", f"{repo}:v2", trust="0")
+    scow("push", "-q", f"{repo}:v2")
+    docker("pull", f"{repo}:v2")
+
+
+def test_nothing_is_sent_that_cannot_be_signed(world):
+    docker, scow = world.docker(), world.scow()
+    repo = f"{world.host}/made/unsigned"
+    docker("tag", "one:1", f"{repo}:v1", trust="0")
+    docker("push", f"{repo}:v1")
+    thief = world.scow(docker.config)
+    thief.env["DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE"] = "not the one"
+    for tag in ("v2", "v3"):
+        scow("tag", "two:1", f"{repo}:{tag}", trust="0")
+    said = thief.says(1, "push", f"{repo}:v2")
+    assert f"failed to sign {repo}:v2: could not find necessary signing keys, at least one of these keys" in said
+    assert f"failed to sign {repo}:v2" in thief.says(1, "push", "-a", repo)
+    assert scow("tags", repo, trust="0").split() == ["v1"]
+
+
+def test_signers_come_and_go(world, tmp_path):
+    docker, owner, alice = world.docker(), world.scow(), world.scow()
+    bob = world.docker()
+    repo = f"{world.host}/made/by-several"
+    for tag in ("v1", "v2", "v3"):
+        owner("tag", "one:1", f"{repo}:{tag}", trust="0")
+    owner("push", "-q", f"{repo}:v1")
+    alice("trust", "key", "generate", "--dir", str(tmp_path), "alice")
+    bob("trust", "key", "generate", "--dir", str(tmp_path), "bob")
+    for name in ("alice", "bob"):
+        said = owner("trust", "signer", "add", "--key", f"{tmp_path}/{name}.pub", name, repo)
+        assert said == f'Adding signer "{name}" to {repo}...\nSuccessfully added signer: {name} to {repo}\n\n'
+
+    alice("trust", "sign", f"{repo}:v2")
+    docker("pull", f"{repo}:v2")
+    bob("pull", f"{repo}:v2")
+    bob("trust", "sign", f"{repo}:v2")
+    for client in (docker, owner):
+        assert re.search(r"\nv2 +[0-9a-f]{64} +alice, bob\n", client("trust", "inspect", "--pretty", repo))
+    assert docker("trust", "inspect", repo) == owner("trust", "inspect", repo)
+    said = owner.says(1, "trust", "sign", f"{repo}:v2")
+    assert f"failed to sign {repo}:v2: no valid signing keys for delegation roles" in said
+
+    # alice released v2, which bob has only confirmed: without him it stays, without her it goes
+    assert "Successfully removed bob" in owner("trust", "signer", "remove", "bob", repo)
+    assert "no signer bob for repository" in owner.says(1, "trust", "signer", "remove", "--force", "bob", repo)
+    docker("pull", f"{repo}:v2")
+    bob("tag", "one:1", f"{repo}:v4", trust="0")
+    assert "no valid signing keys for delegation roles" in bob.says(1, "push", f"{repo}:v4")
+    asked = owner.run("trust", "signer", "remove", "alice", repo)
+    assert (asked.returncode, "signed the last released version" in asked.stdout) == (1, True)
+    owner("trust", "signer", "remove", "--force", "alice", repo)
+    assert "No valid trust data for v2" in docker.says(1, "pull", f"{repo}:v2")
+
+    owner("push", "-q", f"{repo}:v3")
+    docker("pull", f"{repo}:v3")
+    owner("trust", "revoke", f"{repo}:v3")
+    assert "No valid trust data for v3" in docker.says(1, "pull", f"{repo}:v3")
+    assert "trust revoke has been cancelled" in owner.says(1, "trust", "revoke", repo)
+    docker("pull", f"{repo}:v1")
+    owner("trust", "revoke", "-y", repo)
+    assert "No valid trust data for v1" in docker.says(1, "pull", f"{repo}:v1")
+
+
+def test_a_key_brought_from_elsewhere(world, tmp_path):
+    scow, docker = world.scow(), world.docker()
+    subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", tmp_path / "k.pem"],
+        check=True,
+        capture_output=True,
+    )
+    os.chmod(tmp_path / "k.pem", 0o644)
+    assert "must not be readable or writable by others" in scow.says(1, "trust", "key", "load", str(tmp_path / "k.pem"))
+    os.chmod(tmp_path / "k.pem", 0o600)
+    for client in (scow, docker):
+        said = client("trust", "key", "load", "--name", "carol", str(tmp_path / "k.pem"))
+        assert said == f'Loading key from "{tmp_path}/k.pem"...\nSuccessfully imported key from {tmp_path}/k.pem\n'
+    names = [sorted(os.listdir(client.config / "trust" / "private")) for client in (scow, docker)]
+    assert names[0] == names[1]

@@ -7,7 +7,7 @@ The scripts hold every command and flag; names of images and containers are aske
 from __future__ import annotations
 
 from scow.cli import main as table
-from scow.cli.help import visible_flags
+from scow.cli.help import members, visible_flags
 from scow.errors import InvalidArgumentError
 
 TYPE_CHECKING = False
@@ -79,12 +79,7 @@ _LISTS = {
 def _first_words() -> list[tuple[str, str]]:
     """Every word that may stand first, with its summary."""
     words = {path: summary for path, (_, summary, group) in table.COMMANDS.items() if " " not in path and group}
-    return sorted({**words, **table.FAMILIES}.items())
-
-
-def _second_words(family: str) -> list[tuple[str, str]]:
-    lead = family + " "
-    return sorted((path[len(lead) :], row[1]) for path, row in table.COMMANDS.items() if path.startswith(lead))
+    return sorted({**words, **{name: text for name, text in table.FAMILIES.items() if " " not in name}}.items())
 
 
 def _names(flags: list[Flag]) -> list[str]:
@@ -93,7 +88,7 @@ def _names(flags: list[Flag]) -> list[str]:
 
 def _bash(commands: list[Entry]) -> str:
     families = "\n".join(
-        f"        {family}) words='{' '.join(word for word, _ in _second_words(family))}' ;;"
+        f"            '{family}') words='{' '.join(word for word, _ in members(family))}' ;;"
         for family in table.FAMILIES
     )
     cases = "\n".join(
@@ -103,17 +98,16 @@ def _bash(commands: list[Entry]) -> str:
     lists = "\n".join(f"        {name}) names=$({command} 2>/dev/null) ;;" for name, command in _LISTS.items())
     return f"""# bash completion for scow: source <(scow completion bash)
 _scow() {{
-    local cur=${{COMP_WORDS[COMP_CWORD]}} word first= second= path= words= flags= wants=files names=
+    local cur=${{COMP_WORDS[COMP_CWORD]}} word path= flags= wants=files names=
+    local words='{" ".join(word for word, _ in _first_words())}'
     for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
         [[ $word == -* ]] && continue
-        if [[ -z $first ]]; then first=$word; elif [[ -z $second ]]; then second=$word; fi
-    done
-    case $first in
-        '') words='{" ".join(word for word, _ in _first_words())}' ;;
+        [[ -n $words ]] || break
+        path="${{path:+$path }}$word" words=
+        case $path in
 {families}
-        *) path=$first ;;
-    esac
-    if [[ -n $first && -n $second && -z $path ]]; then path="$first $second" words=; fi
+        esac
+    done
     case $path in
 {cases}
     esac
@@ -154,9 +148,10 @@ def _zsh(commands: list[Entry]) -> str:
         return " ".join(out)
 
     families = "\n".join(
-        f"        {family}) if (( CURRENT == 3 )); then local -a rows; rows=({described(_second_words(family))});"
-        f' _describe command rows; return; fi; path="$words[2] $words[3]" ;;'
-        for family in table.FAMILIES
+        f'    if [[ $path == "{family}" ]]; then\n'
+        f"        if (( CURRENT == {family.count(' ') + 3} )); then local -a rows; rows=({described(members(family))});"
+        f' _describe command rows; return; fi\n        path="$path $words[{family.count(" ") + 3}]"\n    fi'
+        for family in sorted(table.FAMILIES)
     )
     cases = "\n".join(
         f"        '{entry.path}') _arguments {arguments(entry.flags)} '*:{entry.wants}:_scow_{entry.wants}' ;;"
@@ -171,17 +166,14 @@ def _zsh(commands: list[Entry]) -> str:
 {lists}
 _scow_files() {{ _files }}
 _scow() {{
-    local path
+    local path=$words[2]
     if (( CURRENT == 2 )); then
         local -a rows
         rows=({described(_first_words())})
         _describe command rows
         return
     fi
-    case $words[2] in
 {families}
-        *) path=$words[2] ;;
-    esac
     case $path in
 {cases}
         *) _files ;;
@@ -202,10 +194,11 @@ def _fish(commands: list[Entry]) -> str:
         for word, summary in _first_words()
     ]
     for family in table.FAMILIES:
-        rows = _second_words(family)
+        rows = members(family)
         known = " ".join(word for word, _ in rows)
+        seen = "; and ".join(f"__fish_seen_subcommand_from {word}" for word in family.split())
         lines += [
-            f"complete -c scow -n '__fish_seen_subcommand_from {family}; and not __fish_seen_subcommand_from {known}'"
+            f"complete -c scow -n '{seen}; and not __fish_seen_subcommand_from {known}'"
             f" -a {word} -d {_fish_quote(summary)}"
             for word, summary in rows
         ]

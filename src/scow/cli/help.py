@@ -85,7 +85,7 @@ def help_text(path: str, command: Command, *, width: int = _PLAIN_WIDTH) -> str:
     if not path:
         parts += [_command_list(group, _group(group)) for group in (table.COMMON, table.MANAGEMENT, table.OTHER)]
     elif path in table.FAMILIES:
-        parts.append(_command_list("Commands", _members(path)))
+        parts.append(_command_list("Commands", members(path)))
     flags = visible_flags(command)
     if flags:
         parts.append(("Global Options" if not path else "Options") + ":\n" + flag_usages(flags, width=width))
@@ -101,16 +101,19 @@ def visible_flags(command: Command) -> list[Flag]:
 
 def _group(group: str) -> list[tuple[str, str]]:
     if group == table.MANAGEMENT:
-        return sorted(table.FAMILIES.items())
+        return sorted((path, summary) for path, summary in table.FAMILIES.items() if " " not in path)
     rows = [
         (path, summary) for path, (_, summary, where) in table.COMMANDS.items() if where == group and " " not in path
     ]
     return rows if group == table.COMMON else sorted(rows)
 
 
-def _members(path: str) -> list[tuple[str, str]]:
+def members(path: str) -> list[tuple[str, str]]:
+    """The words that may follow a family, with their summaries: its commands, and the families in it."""
     lead = path + " "
-    return sorted((name[len(lead) :], row[1]) for name, row in table.COMMANDS.items() if name.startswith(lead))
+    below = {name: row[1] for name, row in table.COMMANDS.items()} | table.FAMILIES
+    found = [(name.removeprefix(lead), summary) for name, summary in below.items() if name.startswith(lead)]
+    return sorted(row for row in found if " " not in row[0])
 
 
 def _command_list(title: str, rows: list[tuple[str, str]]) -> str:
@@ -173,7 +176,7 @@ def _unknown(path: str, word: str) -> CommandError:
     from difflib import get_close_matches
 
     full = f"scow {path}".rstrip()
-    rows = _members(path) if path else _group(table.COMMON) + _group(table.OTHER) + _group(table.MANAGEMENT)
+    rows = members(path) if path else _group(table.COMMON) + _group(table.OTHER) + _group(table.MANAGEMENT)
     close = get_close_matches(word, [name for name, _ in rows], n=3)
     hint = "did you mean " + " or ".join(f"'{full} {name}'" for name in close) + "?" if close else ""
     usage = f"\n\nUsage:  {full}" if path else ""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 COMMON, MANAGEMENT, OTHER, HIDDEN = "Common Commands", "Management Commands", "Commands", ""
 
 # Words -> (module in scow.cli.commands, summary, group of the root help). "volume:ls" stands for the table LS and the
-# function ls of volume.py, a plain name for COMMAND and main. Only one-word entries have a group.
+# function ls of volume.py, a plain name for COMMAND and main. Only one-word entries have a group. A family may have
+# families in it.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("run", "Create and run a new container from an image", COMMON),
     "exec": ("exec", "Execute a command in a running container", COMMON),
@@ -142,6 +143,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "system info": ("info", "Display system-wide information", ""),
     "system prune": ("system:prune", "Remove unused data", ""),
     "trust inspect": ("trust:inspect", "Return low-level information about keys and signatures", ""),
+    "trust key generate": ("trust_key:generate", "Generate and load a signing key-pair", ""),
+    "trust key load": ("trust_key:load", "Load a private key file for signing", ""),
+    "trust revoke": ("trust:revoke", "Remove trust for an image", ""),
+    "trust sign": ("trust:sign", "Sign an image", ""),
+    "trust signer add": ("trust_signer:add", "Add a signer", ""),
+    "trust signer remove": ("trust_signer:remove", "Remove a signer", ""),
     "volume create": ("volume:create", "Create a volume", ""),
     "volume inspect": ("volume:inspect", "Display detailed information on one or more volumes", ""),
     "volume ls": ("volume:ls", "List volumes", ""),
@@ -160,6 +167,8 @@ FAMILIES: dict[str, str] = {
     "registry": "Host a private registry",
     "system": "Manage the store",
     "trust": "Manage trust on images",
+    "trust key": "Manage keys for signing images",
+    "trust signer": "Manage entities who can sign images",
     "volume": "Manage volumes",
 }
 
@@ -230,12 +239,16 @@ def find(words: list[str]) -> tuple[str, list[str]]:
         return first, words[1:]
     if first not in FAMILIES:
         return "", words
-    if len(words) > 1:
-        both = f"{first} {words[1]}"
+    path = first
+    for used, word in enumerate(words[1:], 2):
+        both = f"{path} {word}"
         both = ALIASES.get(both, both)
         if both in COMMANDS:
-            return both, words[2:]
-    return first, words[1:]
+            return both, words[used:]
+        if both not in FAMILIES:
+            return path, words[used - 1 :]
+        path = both
+    return path, []
 
 
 def load(path: str) -> tuple[Command, Callable[[list[str]], int]]:

@@ -15,7 +15,19 @@ def confirm(warning: str) -> bool:
     Returns:
         Whether the answer is yes; the end of input means no.
     """
-    sys.stdout.write(f"{warning}\nAre you sure you want to continue? [y/N] ")
+    return ask(f"{warning}\nAre you sure you want to continue?")
+
+
+def ask(question: str) -> bool:
+    """Ask on stdout, read the answer from stdin.
+
+    Args:
+        question: To be answered by yes or no.
+
+    Returns:
+        Whether the answer is yes; the end of input means no.
+    """
+    sys.stdout.write(f"{question} [y/N] ")
     sys.stdout.flush()
     answer = sys.stdin.readline()
     return answer.strip().lower() in ("y", "yes")

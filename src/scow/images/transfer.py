@@ -345,25 +345,16 @@ class Transfers:
         reference = Reference.parse(name)
         if reference.tag or reference.digest:
             raise InvalidArgumentError("tag can't be used with --all-tags/-a")
-        names = [ref for refs in self.images.all_names().values() for ref in refs]
-        mine = sorted(ref for ref in names if ref.repository == reference.repository)
-        if not mine:
-            raise ImageNotFoundError(f"An image does not exist locally with the tag: {reference.familiar_repository}")
         done = []
-        for ref in mine:
+        for ref in pushed_names(self.images, reference, every=True):
             pushed = self._push(ref, compression, platform)
             done.append(pushed)
             each(pushed)
         return done
 
     def _push(self, reference: Reference, compression: Compression | None, platform: str) -> Pushed:
-        try:
-            record = self.images.resolve(reference.familiar)
-        except ImageNotFoundError:
-            raise ImageNotFoundError(
-                f"An image does not exist locally with the tag: {reference.familiar_repository}",
-                hint=f"'scow images {reference.familiar_repository}' lists the tags that exist",
-            ) from None
+        pushed_names(self.images, reference)
+        record = self.images.resolve(reference.familiar)
         whole = index_of(self.images, reference)
         return self.push_record(record, reference, compression=compression, platform=platform, whole=whole)
 
@@ -466,3 +457,25 @@ class Transfers:
         """
         reference = Reference.parse(name)
         return sorted(self.client.repository(reference).tags())
+
+
+def pushed_names(images: ImageStore, reference: Reference, *, every: bool = False) -> list[Reference]:
+    """The names that a push sends: the one given, ``latest`` when it has no tag, or all of its repository.
+
+    Raises:
+        ImageNotFoundError: There is none here.
+    """
+    if every:
+        names = [ref for refs in images.all_names().values() for ref in refs]
+        mine = sorted(ref for ref in names if ref.repository == reference.repository)
+        if not mine:
+            raise ImageNotFoundError(f"An image does not exist locally with the tag: {reference.familiar_repository}")
+        return mine
+    try:
+        images.resolve(reference.familiar)
+    except ImageNotFoundError:
+        raise ImageNotFoundError(
+            f"An image does not exist locally with the tag: {reference.familiar_repository}",
+            hint=f"'scow images {reference.familiar_repository}' lists the tags that exist",
+        ) from None
+    return [reference.with_default_tag()]

@@ -98,9 +98,7 @@ class NotaryPolicy:
 
     def tags(self, reference: Reference) -> Mapping[str, Digest]:
         """See :meth:`~scow.trust.policy.TrustPolicy.tags`."""
-        believed = self.believed(reference)
-        names = {name for role in (RELEASES, TARGETS) if role in believed.targets for name in _tags_of(believed, role)}
-        found = {name: meta.digest for name in sorted(names) if (meta := released(believed, name)) is not None}
+        found = {name: meta.digest for name, meta in all_released(self.believed(reference)).items()}
         return {name: digest for name, digest in found.items() if digest is not None}
 
     def vouches(self, reference: Reference) -> bool:
@@ -141,8 +139,13 @@ def released(believed: Believed, tag: str) -> FileMeta | None:
     return believed.target(tag, RELEASES) or believed.target(tag, TARGETS)
 
 
-def _tags_of(believed: Believed, role: str) -> list[str]:
-    return list(believed.targets[role].targets)
+def all_released(believed: Believed) -> dict[str, FileMeta]:
+    """What every released tag means, by name."""
+    names = {
+        name for role in (RELEASES, TARGETS) if role in believed.targets for name in believed.targets[role].targets
+    }
+    found = {name: released(believed, name) for name in sorted(names)}
+    return {name: meta for name, meta in found.items() if meta is not None}
 
 
 def update(
@@ -265,6 +268,7 @@ class _Update:
                 # as docker: a delegation that nobody signs any longer does not spoil the rest
                 if role.name == TARGETS:
                     raise
+                believed.passed_over[role.name] = decode(raw, role.name).version
                 continue
             waiting[:0] = [child for child in found.delegations if self.every or child.name == RELEASES]
 

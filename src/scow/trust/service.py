@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 from scow.oci.reference import Reference
+from scow.trust.cache import trust_dir
 from scow.trust.inspecting import signatures
+from scow.trust.keystore import KeyStore
 from scow.trust.notary import open_server, update
+from scow.trust.signing import Signing
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,21 +18,29 @@ if TYPE_CHECKING:
     from scow.distribution.client import RegistryClient
     from scow.trust.inspecting import Signatures
     from scow.trust.notary import TrustPlace
+    from scow.trust.policy import Passphrases
 
 
 class Trust:
-    """What can be found out about signatures.
+    """What can be found out about signatures, and done about them.
 
     Args:
         client: The way to registries and trust servers; closed in the end.
         place: Where trust data is.
+        passphrases: Where the passphrases of keys come from.
         warn: Told what the user should know.
+
+    Attributes:
+        keys: The user's private keys.
     """
 
-    def __init__(self, client: RegistryClient, place: TrustPlace, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: RegistryClient, place: TrustPlace, passphrases: Passphrases, warn: Callable[[str], None]
+    ) -> None:
         self._client = client
         self._place = place
         self._warn = warn
+        self.keys = KeyStore(trust_dir(place.config_dir), passphrases)
 
     def __enter__(self) -> Self:
         return self
@@ -48,3 +59,18 @@ class Trust:
         server = open_server(self._client, self._place, reference, "pull")
         told = update(server, self._place, reference.repository, self._warn, every=True)
         return signatures(told, "" if reference.digest else reference.tag or "")
+
+    def signing(self, reference: Reference) -> Signing:
+        """Begin to change what is signed in a repository.
+
+        Raises:
+            UntrustedError: What the trust server says cannot be believed.
+            UnavailableError: It does not answer.
+        """
+        server = open_server(self._client, self._place, reference, "pull", "push")
+        return Signing(server, self._place, reference.repository, self.keys, self._warn)
+
+    def username(self, reference: Reference) -> str:
+        """Who the user is at a repository's registry; ``""`` when that is not known."""
+        known = self._client.credentials.get(reference.domain)
+        return known.username if known else ""

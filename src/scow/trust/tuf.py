@@ -48,6 +48,9 @@ class Believed:
         gun: The repository in full.
         root: The root of trust, from :func:`first_root` or :func:`kept_root`.
         now: Seconds since the epoch.
+
+    Attributes:
+        passed_over: The versions of delegations that the snapshot lists, but that are not to be believed.
     """
 
     def __init__(self, gun: str, root: Root, now: float) -> None:
@@ -57,6 +60,7 @@ class Believed:
         self.timestamp: Listing | None = None
         self.snapshot: Listing | None = None
         self.targets: dict[str, Targets] = {}
+        self.passed_over: dict[str, int] = {}
 
     @property
     def listed(self) -> Mapping[str, FileMeta]:
@@ -86,7 +90,7 @@ class Believed:
         _vouch(found, self.gun, self.now)
         self.root = found
         self.timestamp = self.snapshot = None
-        self.targets = {}
+        self.targets, self.passed_over = {}, {}
 
     def check_root(self) -> None:
         """See that the root has not expired.

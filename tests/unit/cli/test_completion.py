@@ -22,9 +22,11 @@ def _two_commands(monkeypatch):
         "ps": ("ps", "List it's containers", table.COMMON),
         "container ls": ("ps", "List containers", ""),
         "container run": ("run", "Run [one]: now", ""),
+        "trust key ls": ("ps", "List keys", ""),
     }
     monkeypatch.setattr(table, "COMMANDS", commands)
-    monkeypatch.setattr(table, "FAMILIES", {"container": "Manage containers"})
+    families = {"container": "Manage containers", "trust": "Manage trust", "trust key": "Manage keys"}
+    monkeypatch.setattr(table, "FAMILIES", families)
     monkeypatch.setattr(table, "load", lambda path: ({"run": RUN, "ps": PS}[commands[path][0]], None))
 
 
@@ -44,11 +46,14 @@ def complete(line: str, *, names: str = "") -> list[str]:
 
 
 def test_bash_offers_commands_flags_and_names():
-    assert complete("scow ") == ["container", "ps", "run"]
+    assert complete("scow ") == ["container", "ps", "run", "trust"]
     assert complete("scow p") == ["ps"]
     assert complete("scow container ") == ["ls", "run"]
     assert complete("scow container l") == ["ls"]
     assert complete("scow container ls --no") == ["--no-trunc"]
+    assert complete("scow trust ") == ["key"]
+    assert complete("scow trust key ") == ["ls"]
+    assert complete("scow trust key ls --no") == ["--no-trunc"]
     assert complete("scow ps --l") == ["--last", "--latest"]
     assert complete("scow run --rm de", names="debian:12 alpine:3") == ["debian:12"]
 

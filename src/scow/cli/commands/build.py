@@ -82,8 +82,7 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
     if result.image is not None:
         _write_results(here, flags, options, result.image)
         if pushes:
-            for tag in options.tags:
-                here.push(tag.canonical)
+            _push(here, options)
         if flags.quiet and not any(output.destination == "-" for output in options.outputs):
             sys.stdout.write(f"{result.image.id}\n")
     return _tell(flags, verified) if verified is not None else 0
@@ -158,6 +157,19 @@ def _shell(here: Engine, image: str, status: int) -> int:
     run(["--rm", "-it", image])
     here.remove_image(image, force=True)
     return status
+
+
+def _push(here: Engine, options: BuildOptions) -> None:
+    """Push every tag; signed, when only signed ones are believed."""
+    if not here.settings.content_trust:
+        for tag in options.tags:
+            here.push(tag.canonical)
+        return
+    from scow.cli.signing import Signer, open_trust
+
+    with open_trust(here) as trust:
+        signer = Signer(trust, [tag.with_default_tag() for tag in options.tags])
+        signer.finish([here.push(tag.canonical) for tag in options.tags], note)
 
 
 def _write_results(here: Engine, flags: Parsed, options: BuildOptions, image: ImageRecord) -> None:

@@ -9,7 +9,12 @@ from scow.errors import InvalidArgumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from scow.cli.signing import Signer
+    from scow.engine import Engine
     from scow.images.sending import Pushed
+    from scow.oci.reference import Reference
 
 COMMAND = Command(
     name="push",
@@ -37,6 +42,7 @@ COMMAND = Command(
 def main(argv: list[str]) -> int:
     """Push."""
     import sys
+    from contextlib import ExitStack
 
     from scow.cli import bars
     from scow.cli.context import engine
@@ -50,11 +56,11 @@ def main(argv: list[str]) -> int:
         raise InvalidArgumentError("tag can't be used with --all-tags/-a")
     if reference.digest:
         raise InvalidArgumentError("cannot push a digest reference")
-    scow = engine(meanwhile=load_transfers)
-    with (
-        bars.shown(options.progress, quiet=options.quiet, stream=sys.stdout) as progress,
-        scow.transfers(client_options(options), progress) as transfers,
-    ):
+    scow = engine(options, meanwhile=load_transfers)
+    with ExitStack() as stack:
+        signer = _signer(scow, stack, reference, every=options.all_tags) if scow.settings.content_trust else None
+        progress = stack.enter_context(bars.shown(options.progress, quiet=options.quiet, stream=sys.stdout))
+        transfers = stack.enter_context(scow.transfers(client_options(options), progress))
         if not (reference.tag or options.all_tags):
             progress.line("Using default tag: latest")
         progress.line(f"The push refers to repository [{reference.repository}]")
@@ -63,12 +69,23 @@ def main(argv: list[str]) -> int:
             progress.line(f"{pushed.reference.tag}: digest: {pushed.digest} size: {pushed.size}")
 
         if options.all_tags:
-            transfers.push_all(options.args[0], compression=compression, platform=options.platform, each=each)
+            done = transfers.push_all(options.args[0], compression=compression, platform=options.platform, each=each)
             shown = reference.familiar_repository
         else:
-            pushed = transfers.push(options.args[0], compression=compression, platform=options.platform)
-            each(pushed)
-            shown = pushed.reference.familiar
+            done = [transfers.push(options.args[0], compression=compression, platform=options.platform)]
+            each(done[0])
+            shown = done[0].reference.familiar
+        if signer is not None:
+            signer.finish(done, progress.line)
     if options.quiet:
         print(shown)
     return 0
+
+
+def _signer(scow: Engine, stack: ExitStack, reference: Reference, *, every: bool) -> Signer:
+    """What signs every tag that will be pushed; it has unlocked all keys that this takes."""
+    from scow.cli.signing import Signer, open_trust
+    from scow.images.transfer import pushed_names
+
+    names = pushed_names(scow.images, reference, every=every)
+    return Signer(stack.enter_context(open_trust(scow)), names)
