@@ -15,6 +15,7 @@ from scow.registry.protocol import Answer, RefusedError, Slice, digest_of, store
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from scow.oci.digest import Digest
@@ -37,10 +38,12 @@ class Blobs:
 
     Args:
         store: Where they are.
+        sees: Whether who asks may know of a repository.
     """
 
-    def __init__(self, store: RegistryStore) -> None:
+    def __init__(self, store: RegistryStore, sees: Callable[[Request, str], bool]) -> None:
         self._store = store
+        self._sees = sees
 
     def _find(self, name: str, ref: str) -> tuple[Digest, float]:
         digest = digest_of(ref)
@@ -101,7 +104,7 @@ class Blobs:
         return Answer(202)
 
     def mount(self, request: Request, name: str) -> Answer | None:
-        """Take a blob over from another repository.
+        """Take a blob over from another repository, or from any that has it and that who asks may know of.
 
         Returns:
             ``None`` when it must be uploaded after all.
@@ -110,9 +113,11 @@ class Blobs:
             RefusedError: The digest is none.
         """
         digest = digest_of(request.first("mount"))
-        if not self._store.mount(name, digest, request.first("from")):
-            return None
-        return stored_at(blob_path(name, digest), digest)
+        source = request.first("from")
+        for neighbour in [source] if source else self._store.metadata.holders(digest):
+            if self._sees(request, neighbour) and self._store.mount(name, digest, neighbour):
+                return stored_at(blob_path(name, digest), digest)
+        return None
 
 
 def _content(status: int, headers: dict[str, str], file: BinaryIO, part: ByteRange) -> Answer:

@@ -67,7 +67,7 @@ class Front:
         self.uploads = Uploads(store, policy.max_blob_size, _MAX_OPEN_UPLOADS)
         self._policy = policy
         self._access = access
-        self._blobs = Blobs(store)
+        self._blobs = Blobs(store, self._sees)
         self._manifests = Manifests(store, sparse=policy.sparse)
         listings = Listings(store.metadata, self._sees)
         self._lists: dict[str, Callable[[Request], Answer]] = {
@@ -149,10 +149,7 @@ class Front:
 
     def _begin(self, request: Request, name: str) -> Answer:
         """Mount a blob, or begin its upload."""
-        source = request.first("from")
-        # without a repository they may see, a mount would give away what is in others
-        may_mount = self._access is None or (source and self._sees(request, source))
-        mounted = self._blobs.mount(request, name) if request.first("mount") and may_mount else None
+        mounted = self._blobs.mount(request, name) if request.first("mount") else None
         return mounted or Answer(202, self.uploads.headers(name, self.uploads.begin(name, request), 0))
 
 

@@ -122,11 +122,13 @@ class Metadata:
             ).fetchone()
         return None if row is None else row[0]
 
-    def is_anywhere(self, digest: Digest) -> bool:
-        """Whether any repository has a blob."""
+    def holders(self, digest: Digest) -> list[str]:
+        """List the repositories that have a blob."""
         with self.db.read() as connection:
-            found = connection.execute("SELECT 1 FROM repository_blobs WHERE digest = ?", (digest,)).fetchone()
-        return found is not None
+            rows = connection.execute(
+                "SELECT repository FROM repository_blobs WHERE digest = ? ORDER BY repository", (digest,)
+            ).fetchall()
+        return [repository for (repository,) in rows]
 
     def unlink_blob(self, repository: str, digest: Digest) -> bool:
         """Take a blob from a repository; False when it had none."""

@@ -94,14 +94,13 @@ class RegistryStore:
         Args:
             repository: The repository.
             digest: The blob.
-            source: The repository that has it, or ``""`` for whichever has.
+            source: The repository that has it.
 
         Returns:
             False when it is not there.
         """
         with self.db.write():
-            there = self.metadata.linked(source, digest) if source else self.metadata.is_anywhere(digest) or None
-            if there is None:
+            if self.metadata.linked(source, digest) is None:
                 return False
             self.metadata.link_blob(repository, digest, time.time())
         return True

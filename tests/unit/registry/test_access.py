@@ -98,3 +98,5 @@ def test_a_mount_gives_nothing_away(access, store, push, request_of):
     assert mount(mount=digest, from_="secret/app") == 202
     assert mount(mount=digest) == 202
     assert mount(mount=digest_of(b"y"), from_="base/debian") == 201
+    push("base/x", b"x")
+    assert mount(mount=digest) == 201, "now it is where they may pull from, too"

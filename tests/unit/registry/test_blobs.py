@@ -12,9 +12,13 @@ from scow.registry.blobs import SMALL, Blobs, ByteRange, wanted_range
 from scow.registry.protocol import RefusedError
 
 
+def anybody(_request, _name):
+    return True
+
+
 def test_small_ones_from_memory_and_large_ones_from_their_file(store, push, request_of):
     small, large = b"abc", os.urandom(SMALL + 1)
-    blobs = Blobs(store)
+    blobs = Blobs(store, anybody)
     answer = blobs.get(request_of(), "r", push("r", small))
     assert (answer.status, answer.body, answer.file) == (200, small, None)
     answer = blobs.get(request_of(), "r", push("r", large))
@@ -30,15 +34,15 @@ def test_small_ones_from_memory_and_large_ones_from_their_file(store, push, requ
 
 def test_head_says_what_get_would(store, push, request_of):
     digest = push("r", b"abc")
-    head = Blobs(store).head(request_of("HEAD"), "r", digest)
+    head = Blobs(store, anybody).head(request_of("HEAD"), "r", digest)
     assert (head.status, head.headers["Content-Length"], head.headers["Docker-Content-Digest"]) == (200, "3", digest)
-    assert Blobs(store).head(request_of("HEAD", If_None_Match=f'"{digest}"'), "r", digest).status == 304
-    assert Blobs(store).get(request_of(If_None_Match=f'"{digest}"'), "r", digest).status == 304
+    assert Blobs(store, anybody).head(request_of("HEAD", If_None_Match=f'"{digest}"'), "r", digest).status == 304
+    assert Blobs(store, anybody).get(request_of(If_None_Match=f'"{digest}"'), "r", digest).status == 304
 
 
 def test_what_is_elsewhere_or_nowhere_is_unknown(store, push, request_of):
     digest = push("other", b"abc")
-    blobs = Blobs(store)
+    blobs = Blobs(store, anybody)
     for call in (
         lambda: blobs.get(request_of(), "r", digest),
         lambda: blobs.head(request_of(), "r", digest),
@@ -57,16 +61,18 @@ def test_what_is_elsewhere_or_nowhere_is_unknown(store, push, request_of):
 def test_deleting_takes_it_from_one_repository(store, push, request_of):
     digest = push("r", b"abc")
     push("s", b"abc")
-    assert Blobs(store).delete("r", digest).status == 202
-    assert Blobs(store).get(request_of(), "s", digest).body == b"abc"
+    assert Blobs(store, anybody).delete("r", digest).status == 202
+    assert Blobs(store, anybody).get(request_of(), "s", digest).body == b"abc"
 
 
 def test_mounting(store, push, request_of):
     digest = push("from", b"abc")
-    blobs = Blobs(store)
+    blobs = Blobs(store, anybody)
     done = blobs.mount(request_of(query={"mount": [digest], "from": ["from"]}), "to")
     assert (done.status, done.headers["Location"]) == (201, f"/v2/to/blobs/{digest}")
     assert blobs.mount(request_of(query={"mount": [digest], "from": ["empty"]}), "to") is None
+    assert blobs.mount(request_of(query={"mount": [digest]}), "else").status == 201
+    assert blobs.mount(request_of(query={"mount": [sha256_digest(b"nowhere")]}), "to") is None
     with pytest.raises(RefusedError):
         blobs.mount(request_of(query={"mount": ["nonsense"]}), "to")
 

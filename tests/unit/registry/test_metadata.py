@@ -24,8 +24,8 @@ def test_blobs_are_seen_only_where_they_were_linked(meta):
     meta.link_blob("one", A, 1.0)
     assert meta.linked("one", A) == 1.0
     assert meta.linked("two", A) is None
-    assert meta.is_anywhere(A)
-    assert not meta.is_anywhere(B)
+    assert meta.holders(A) == ["one"]
+    assert meta.holders(B) == []
     meta.link_blob("one", A, 2.0)
     assert meta.linked("one", A) == 2.0
     assert meta.unlink_blob("one", A)
