@@ -221,7 +221,7 @@ def left(scow, before, known):
 
 def nothing_is_left(scow, before, known):
     """Look until nothing is left; what was never entered is swept by any command a minute later."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while found := left(scow, before, known):
         assert time.monotonic() < end, "\n".join(found[:40])
         time.sleep(0.2)
