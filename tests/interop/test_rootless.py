@@ -250,6 +250,18 @@ def test_volumes_binds_and_limits(sub):
     sub.run("volume", "rm", "vol")
 
 
+def test_a_user_beyond_the_range_of_ids_is_refused_with_what_would_allow_it(sub):
+    sub.run("run", "-d", "--name", "held", "--network", "none", "bb:1", "sleep", "600")
+    plain = ("--network", "none", "bb:1", "true")
+    for words in (
+        ("run", "--rm", "-u", "1000000", *plain),
+        ("run", "--rm", "--group-add", "1000000", *plain),
+        ("exec", "-u", "1000000", "held", "true"),
+    ):
+        assert "usermod --add-subuids" in sub.refused(*words), words
+    assert sub.out("ps", "-aq", "-f", "status=created") == ""
+
+
 def ask(port: int, request: bytes = b"GET / HTTP/1.0\r\n\r\n") -> bytes:
     """What a server on this host's loopback address says; empty when there is none."""
     try:

@@ -244,4 +244,9 @@ def database_error(error: Exception, path: str) -> ScowError:
         return UnavailableError(
             f"cannot open the store's database {path!r}: {text}", hint="run as the store's owner or set SCOW_ROOT"
         )
-    return UnavailableError(f"the store's database {path!r} failed: {text}")
+    hint = ""
+    if "disk I/O error" in text:
+        hint = (
+            "A quota of this user (quota) or a limit on the size of files (ulimit -f) may be reached; else see dmesg."
+        )
+    return UnavailableError(f"the store's database {path!r} failed: {text}", hint=hint)

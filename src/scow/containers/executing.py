@@ -280,4 +280,4 @@ def exec_error(text: str) -> StartError:
     message = error.message.replace(
         "failed to create shim task: OCI runtime create failed:", "OCI runtime exec failed:"
     )
-    return StartError(message, status=error.status)
+    return StartError(message, status=error.status, hint=error.hint)

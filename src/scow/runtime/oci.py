@@ -26,6 +26,11 @@ _FILTERED = (
     "A seccomp filter of the container that scow runs in forbids this: start that one with "
     "--security-opt seccomp=unconfined, or without --cap-add SYS_ADMIN."
 )
+_NO_SUCH_ID = (
+    "This user or group is beyond the subordinate ids in /etc/subuid and /etc/subgid. To add to them, as root: "
+    "usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST USER (a range nobody has)."
+)
+_SETTING_IDS = ("unable to setup user", "setresuid", "setresgid", "setgroups")
 NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 125
 _NOT_EXECUTABLE_WORDS = ("permission denied", "is a directory", "exec format error", "open executable:")
 
@@ -233,10 +238,20 @@ def start_error(text: str) -> StartError:
         message = message.partition(mark)[2].removesuffix('"').replace('\\"', '"').replace("\\\\", "\\")
     status = failure_status(message)
     message = message.replace("runc run failed:", "runc create failed:")
-    hint = _FILTERED if message.endswith(_BEHIND_FILTERS) else ""
     return StartError(
-        f"failed to create shim task: OCI runtime create failed: {message}: unknown", status=status, hint=hint
+        f"failed to create shim task: OCI runtime create failed: {message}: unknown",
+        status=status,
+        hint=_remedy(message),
     )
+
+
+def _remedy(message: str) -> str:
+    """What would help against a complaint of the runtime's, ``""`` when that is not known."""
+    if message.endswith(_BEHIND_FILTERS):
+        return _FILTERED
+    if message.lower().endswith("invalid argument") and any(word in message for word in _SETTING_IDS):
+        return _NO_SUCH_ID
+    return ""
 
 
 def failure_status(message: str) -> int:

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -156,3 +158,30 @@ def test_full_disk_rolls_back_and_the_database_works_on(db):
             connection.execute("INSERT INTO big VALUES (zeroblob(4000))")
     insert(db, 1)
     assert rows(db) == [1]
+
+
+def test_a_limit_on_the_size_of_files_is_named(tmp_path):
+    """What a quota does too: SQLite says that input or output failed, and not which."""
+    script = f"""
+import resource
+from scow.base.database import Database
+from scow.errors import UnavailableError
+db = Database({str(tmp_path / "scow.db")!r})
+db.ensure("room", 1, "CREATE TABLE t (x BLOB);")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+try:
+    with db.write() as connection:
+        for _ in range(100):
+            connection.execute("INSERT INTO t VALUES (randomblob(4000))")
+except UnavailableError as error:
+    print(error.message, error.hint)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+with db.read() as connection:
+    print(connection.execute("SELECT count(*) FROM t").fetchone()[0])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    said, count = done.stdout.splitlines()
+    assert "scow.db" in said
+    assert "quota" in said
+    assert "ulimit -f" in said
+    assert count == "0"

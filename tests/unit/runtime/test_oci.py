@@ -39,6 +39,22 @@ def test_a_complaint_gives_dockers_words_and_status(text, status, part):
     assert "\n" not in error.message
 
 
+@pytest.mark.parametrize(
+    ("complaint", "named"),
+    [
+        ("runc create failed: unable to start container process: unable to setup user: invalid argument", "usermod"),
+        ("unable to start container process: unable to setup user: setgroups: invalid argument", "usermod"),
+        ("setresuid to `70000`: Invalid argument", "usermod"),
+        ("runc create failed: pivot_root .: operation not permitted", "seccomp=unconfined"),
+        ("write cpu.max: invalid argument", ""),
+    ],
+)
+def test_a_complaint_about_the_host_names_what_lifts_it(complaint, named):
+    hint = start_error(complaint).hint
+    assert named in hint
+    assert bool(named) == bool(hint)
+
+
 def test_the_last_error_of_a_log(tmp_path):
     path = tmp_path / "log"
     path.write_text('{"level":"warning","msg":"w"}\n{"level":"error","msg":"first"}\n{"level":"error","msg":"last"}\n')
