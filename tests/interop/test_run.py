@@ -256,6 +256,87 @@ def test_restart_policy(scow):
     assert until(lambda: scow("inspect", "-f", "{{.RestartCount}} {{.State.Status}}", "rr") == "2 exited")
 
 
+LOOK = """
+import sys
+from scow.containers import detached
+from scow.engine import Engine
+from scow.linux import process
+
+engine = Engine()
+engine.enter()
+containers = engine.containers
+containers.dedicated = True
+made = containers.find(sys.argv[1])
+containers.store.update(made.id, status=sys.argv[2], monitor=f"restart {process.self_mark()}", boot=process.boot_id())
+seen = []
+
+def look():
+    containers.all()
+    seen.append(containers.find(made.id).status)
+
+def run(words, run=process.run):
+    look()
+    done = run(words)
+    if "start" in words:  # the command may end before the one who started it says so
+        current = containers.store.get(made.id)
+        process.wait_gone(current.pid, current.pid_start, 60)
+        look()
+    return done
+
+process.run = run
+detached.start(containers, containers.find(made.id))
+print(*seen)
+"""
+
+
+@pytest.mark.parametrize(("state", "options"), [("restarting", ()), ("created", ("--rm",))])
+def test_who_looks_at_a_container_that_is_being_started_leaves_it_alone(scow, state, options):
+    scow("create", "--name", "look", "--network", "none", *options, IMAGE, "true")
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, "look", state], env=scow.env, capture_output=True, timeout=90, check=False
+    )
+    assert (set(done.stdout.decode().split()), done.stderr.decode()) == ({state}, "")
+
+
+HELD = """
+import os, subprocess, sys, time
+from scow.engine import Engine
+from scow.linux import process
+
+engine = Engine()
+engine.enter()
+containers = engine.containers
+containers.dedicated = True
+made = containers.find(sys.argv[1])
+gone = subprocess.Popen(["/bin/true"])
+begun = process.start_time(gone.pid) or 1
+gone.wait()
+with containers.alone(made):
+    ended = subprocess.Popen([sys.executable, "-I", "-m", "scow.cli.ended", made.id])
+    while ended.poll() is None:
+        with open("/proc/locks") as file:
+            if any("->" in line and f" {ended.pid} " in line for line in file):
+                break
+        time.sleep(0.01)
+    with open(f"{containers.directory(made.id)}/{made.id}", "w") as file:
+        file.write("3")
+    containers.store.update(
+        made.id, status="running", monitor="conmon", pid=gone.pid, pid_start=begun, boot=process.boot_id()
+    )
+ended.wait()
+found = containers.store.get(made.id)
+print(found.status, found.exit_code)
+"""
+
+
+def test_an_end_is_noted_also_when_it_comes_before_the_start_was(scow):
+    scow("create", "--name", "held", "--network", "none", IMAGE, "true")
+    done = subprocess.run(
+        [sys.executable, "-c", HELD, "held"], env=scow.env, capture_output=True, timeout=90, check=False
+    )
+    assert (done.stdout, done.stderr) == (b"exited 3\n", b"")
+
+
 def test_health(scow):
     scow("run", "-d", "--name", "hh", "--network", "none", "--health-cmd", "test ! -e /bad", "--health-interval", "100ms",
          "--health-retries", "2", IMAGE, "sleep", "600")  # fmt: skip

@@ -67,9 +67,8 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
         if attached:
             attached.ready()
         running = container._replace(pid=pid, pid_start=process.start_time(pid), stubs=stubs)
-        service.store.update(
-            container.id, pid=pid, pid_start=running.pid_start, boot=process.boot_id(), monitor="conmon", stubs=stubs
-        )
+        # Who watches is said with the state: until then it is this process that others must see alive.
+        service.store.update(container.id, pid=pid, pid_start=running.pid_start, boot=process.boot_id(), stubs=stubs)
         if before is not None:
             before(running)
         status, _, complaint = process.run(service.runtime_of(container).words("start", container.id))
@@ -92,6 +91,7 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
     service.store.update(
         container.id,
         status=RUNNING,
+        monitor="conmon",
         started=time.time(),
         finished=0.0,
         exit_code=0,

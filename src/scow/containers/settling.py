@@ -129,7 +129,11 @@ def has_ended(service: Containers, identity: str) -> None:
     if container is None:
         return
     service.unmount_all(container)  # first: what is mounted in a directory keeps it from being removed
-    settled = settle(service, container)
+    with service.alone(container):  # who starts it may not have said yet that it runs
+        started = service.store.get(identity)
+    if started is None:
+        return
+    settled = settle(service, started)
     if settled is None or settled.status != EXITED or not should_restart(settled):
         return
     pause = _pause(settled)
