@@ -26,7 +26,12 @@ from scow.distribution.client import RegistryClient
 from scow.distribution.session import RetryPolicy
 from scow.distribution.wire import ConnectionLostError
 from scow.errors import LimitError
-from scow.trust.notary import TrustPlace
+from scow.oci.reference import Reference
+from scow.trust.cache import trust_dir
+from scow.trust.keystore import KeyStore
+from scow.trust.metadata import file_meta
+from scow.trust.notary import NotaryPolicy, TrustPlace, open_server
+from scow.trust.signing import Signing
 
 NOW = 1_800_000_000.0  # 2027-01-15
 DAY = 86400.0
@@ -290,3 +295,39 @@ def client_of(transport, folder, **options):
 
 def place_of(folder, **options):
     return TrustPlace(str(folder), **{"now": lambda: NOW, **options})
+
+
+class Person:
+    """Somebody with keys of their own."""
+
+    reference = Reference.parse(f"{GUN}:v1")
+
+    def __init__(self, folder, transport):
+        self.folder, self.transport = folder, transport
+        self.place = place_of(folder)
+        self.client = client_of(transport, folder)
+        self.words = Words()
+        self.keys = KeyStore(trust_dir(str(folder)), self.words, 10)
+
+    def signing(self):
+        server = open_server(self.client, self.place, self.reference, "pull", "push")
+        return Signing(server, self.place, self.reference.repository, self.keys, print)
+
+    def sign(self, **tags):
+        signing = self.signing()
+        for tag in tags:
+            signing.begin(tag)
+        for tag, text in tags.items():
+            signing.sign(tag, file_meta(target(text), "it"))
+        signing.publish()
+        return signing
+
+    def tags(self):
+        return dict(NotaryPolicy(self.client, self.place, print).tags(self.reference))
+
+
+def introduce(owner, **people):
+    signing = owner.signing()
+    for name, person in people.items():
+        signing.add_signer(name, [person.keys.create(name).public])
+    signing.publish()

@@ -281,3 +281,39 @@ def test_a_key_brought_from_elsewhere(world, tmp_path):
         assert said == f'Loading key from "{tmp_path}/k.pem"...\nSuccessfully imported key from {tmp_path}/k.pem\n'
     names = [sorted(os.listdir(client.config / "trust" / "private")) for client in (scow, docker)]
     assert names[0] == names[1]
+
+
+def test_scow_s_own_registry_has_the_signatures_too(world, tmp_path):
+    """Nothing but the registry: docker finds its notary server on the same address, and no certificate is installed."""
+    made = Certificates(tmp_path / "certificates")
+    docker, scow, reader = world.docker(), world.scow(), world.docker()
+    argv = ["registry", "serve", "--root", str(tmp_path / "registry"), "--address", "127.0.0.1:0"]
+    argv += ["--tls-cert", made.certificate, "--tls-key", made.key]
+    with subprocess.Popen([scow.program, *argv], env=scow.env, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            port = server.stderr.readline().strip().rpartition(":")[2]
+            repo = f"localhost:{port}/hosted/app"
+            for client in (docker, scow, reader):
+                client.env["DOCKER_CONTENT_TRUST_SERVER"] = ""
+            docker("tag", "one:1", f"{repo}:v1", trust="0")
+            docker("tag", "two:1", f"{repo}:v2", trust="0")
+            docker("push", f"{repo}:v1")
+            docker("push", f"{repo}:v1")  # nothing to sign: an upload without files
+            docker("push", f"{repo}:v2", trust="0")
+            assert word(scow, f"{repo}:v1") == "one"
+            assert "No valid trust data for v2" in scow.says(1, "pull", f"{repo}:v2")
+
+            docker("trust", "key", "generate", "--dir", str(tmp_path), "alice")
+            docker("trust", "signer", "add", "--key", f"{tmp_path}/alice.pub", "alice", repo)
+            docker("trust", "sign", f"{repo}:v1")
+            assert scow("trust", "inspect", repo) == reader("trust", "inspect", repo)
+            same = world.scow(docker.config)
+            same.env["DOCKER_CONTENT_TRUST_SERVER"] = ""
+            same("trust", "signer", "remove", "--force", "alice", repo)
+            same("tag", "two:1", f"{repo}:v2", trust="0")
+            same("push", "-q", f"{repo}:v2")
+            reader("pull", f"{repo}:v2")
+            same("trust", "revoke", "-y", repo)
+            assert "No valid trust data for v2" in reader.says(1, "pull", f"{repo}:v2")
+        finally:
+            server.terminate()

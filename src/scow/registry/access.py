@@ -86,9 +86,14 @@ class Access:
 
 def needed(route: Route, method: str) -> str:
     """The right that a request needs."""
-    if route.kind in {routes.UPLOADS, routes.UPLOAD} or method == "PUT":
+    if route.kind in {routes.UPLOADS, routes.UPLOAD} or method in {"PUT", "POST"} or makes_key(route):
         return PUSH
     return DELETE if method == "DELETE" else PULL
+
+
+def makes_key(route: Route) -> bool:
+    """Whether a request asks for a key of the registry's, which is made when there is none."""
+    return route.kind == routes.TRUST and route.ref.endswith(".key")
 
 
 def _rule(text: str) -> Line:

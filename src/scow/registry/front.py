@@ -10,10 +10,11 @@ import time
 
 from scow.distribution.spec import API_VERSION, H_API_VERSION
 from scow.registry import routes
-from scow.registry.access import PULL
+from scow.registry.access import PULL, makes_key
 from scow.registry.blobs import Blobs
 from scow.registry.listings import Listings
 from scow.registry.manifests import Manifests
+from scow.registry.notary import Notary
 from scow.registry.protocol import JSON, Answer, RefusedError, checked_name
 from scow.registry.uploads import Uploads
 from scow.typing import TYPE_CHECKING, NamedTuple
@@ -69,6 +70,7 @@ class Front:
         self._access = access
         self._blobs = Blobs(store, self._sees)
         self._manifests = Manifests(store, sparse=policy.sparse)
+        self._notary = Notary(store.db)
         listings = Listings(store.metadata, self._sees)
         self._lists: dict[str, Callable[[Request], Answer]] = {
             routes.PING: _ping,
@@ -95,7 +97,7 @@ class Front:
             raise RefusedError(
                 405, "UNSUPPORTED", f"{request.method[:20]} is not possible here", {"Allow": ", ".join(known)}
             )
-        if self._policy.read_only and request.method not in _READING:
+        if self._policy.read_only and (request.method not in _READING or makes_key(route)):
             raise RefusedError(405, "UNSUPPORTED", "this registry is read-only")
         if not self._policy.deletes and request.method == "DELETE" and route.kind != routes.UPLOAD:
             raise RefusedError(405, "UNSUPPORTED", "this registry does not delete")
@@ -115,7 +117,7 @@ class Front:
         Args:
             request: What is asked.
             route: What it means.
-            body: A manifest.
+            body: A manifest, or an upload of trust data.
 
         Raises:
             RefusedError: It cannot be.
@@ -138,6 +140,8 @@ class Front:
                 return self._manifests.referrers(request, name, ref)
             case routes.TAGS, _:
                 return self._tags(request, name)
+            case routes.TRUST, _:
+                return self._notary.answer(request, ref, body)
             case routes.UPLOADS, _:
                 return self._begin(request, name)
             case routes.UPLOAD, "GET":
@@ -155,7 +159,7 @@ class Front:
 
 def waits(route: Route, method: str) -> bool:
     """Whether a handler may wait for the disk, a lock or a long search, so that it must not hold others up."""
-    if route.kind in {routes.CATALOG, routes.SEARCH, routes.UPLOAD}:
+    if route.kind in {routes.CATALOG, routes.SEARCH, routes.UPLOAD, routes.TRUST}:
         return True
     return method not in _READING or (route.kind == routes.BLOB and method == "HEAD")
 

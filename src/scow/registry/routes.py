@@ -11,6 +11,7 @@ from scow.typing import NamedTuple
 PING, CATALOG, TAGS, MANIFEST, BLOB = "ping", "catalog", "tags", "manifest", "blob"
 UPLOADS, UPLOAD, REFERRERS, SEARCH, SEARCH_PING = "uploads", "upload", "referrers", "search", "search-ping"
 TOKEN = "token"  # noqa: S105 - a word
+TRUST = "trust"
 
 METHODS: dict[str, tuple[str, ...]] = {
     PING: ("GET", "HEAD"),
@@ -24,6 +25,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     SEARCH: ("GET",),
     SEARCH_PING: ("GET",),
     TOKEN: ("GET",),
+    TRUST: ("GET", "POST", "DELETE"),
 }
 """What can be done with each."""
 
@@ -35,6 +37,7 @@ _WHOLE = {
     "/v1/_ping": SEARCH_PING,
     "/token": TOKEN,
 }
+_HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]")
 _BEFORE_LAST = {"manifests": MANIFEST, "blobs": BLOB, "referrers": REFERRERS}
 
 
@@ -60,6 +63,9 @@ def find_route(path: str) -> Route | None:
     """
     if path in _WHOLE:
         return Route(_WHOLE[path])
+    signed = _trust(path)
+    if signed is not None:
+        return signed
     parts = path.split("/")
     if len(parts) < 5 or parts[0] or parts[1] != "v2":
         return None
@@ -73,3 +79,17 @@ def find_route(path: str) -> Route | None:
     if before in _BEFORE_LAST and last:
         return Route(_BEFORE_LAST[before], "/".join(parts[2:-2]), last)
     return None
+
+
+def _trust(path: str) -> Route | None:
+    """Trust data of a repository, which is named in full there: the host as clients call it comes first.
+
+    No part of a repository's name begins with an underscore, so that nothing else can be meant.
+    """
+    gun, mark, ref = path.partition("/_trust/tuf/")
+    if not mark or not gun.startswith("/v2/"):
+        return None
+    host, slash, name = gun.removeprefix("/v2/").partition("/")
+    if not ("." in host or ":" in host or host == "localhost"):
+        host, name = "", host + slash + name
+    return Route(TRUST, name, ref) if name and _HOST.issuperset(host) else None

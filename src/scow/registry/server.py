@@ -301,7 +301,7 @@ class Server:
             return await self._upload(incoming, request, route)
         if route.kind == routes.UPLOADS and request.first("digest") and not request.first("mount"):
             return await self._at_once(incoming, request, route)
-        if route.kind == routes.MANIFEST and request.method == "PUT":
+        if (route.kind, request.method) in {(routes.MANIFEST, "PUT"), (routes.TRUST, "POST")}:
             raw = await _small_body(incoming)
             return await self._thread(self._front.answer, request, route, raw)
         if waits(route, request.method):
@@ -438,12 +438,12 @@ async def _read(incoming: web.BaseRequest) -> bytes:
 
 
 async def _small_body(incoming: web.BaseRequest) -> bytes:
-    """Read a manifest.
+    """Read a manifest, or an upload of trust data.
 
     Raises:
         RefusedError: It is too large (413).
     """
-    too_large = RefusedError(413, "MANIFEST_INVALID", f"a manifest has at most {MAX_MANIFEST_SIZE} bytes")
+    too_large = RefusedError(413, "MANIFEST_INVALID", f"it may have {MAX_MANIFEST_SIZE} bytes at most")
     if (incoming.content_length or 0) > MAX_MANIFEST_SIZE:
         raise too_large
     await _go_on(incoming)

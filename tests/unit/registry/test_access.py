@@ -66,6 +66,10 @@ def test_lines_that_are_no_rule(tmp_path, line):
         ("POST", "/v2/r/blobs/uploads/", PUSH),
         ("GET", "/v2/r/blobs/uploads/x", PUSH),
         ("DELETE", "/v2/r/blobs/uploads/x", PUSH),
+        ("GET", "/v2/localhost:5000/a/_trust/tuf/root.json", PULL),
+        ("POST", "/v2/localhost:5000/a/_trust/tuf/", PUSH),
+        ("GET", "/v2/localhost:5000/a/_trust/tuf/snapshot.key", PUSH),
+        ("DELETE", "/v2/localhost:5000/a/_trust/tuf/", DELETE),
     ],
 )
 def test_what_a_request_needs(method, path, right):

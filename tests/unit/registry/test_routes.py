@@ -32,6 +32,12 @@ D = "sha256:" + "a" * 64
         ("/v2/a/blobs/uploads/blobs/uploads/", Route("uploads", "a/blobs/uploads")),
         (f"/v2/a/blobs/uploads/blobs/{D}", Route("blob", "a/blobs/uploads", D)),
         ("/v2/a/manifests/manifests/manifests", Route("manifest", "a/manifests", "manifests")),
+        # signatures are kept under the name that clients use
+        ("/v2/localhost:5000/a/b/_trust/tuf/root.json", Route("trust", "a/b", "root.json")),
+        ("/v2/registry.example/a/_trust/tuf/", Route("trust", "a")),
+        ("/v2/[::1]:5000/a/_trust/tuf/targets/releases.json", Route("trust", "a", "targets/releases.json")),
+        ("/v2/a/b/_trust/tuf/snapshot.key", Route("trust", "a/b", "snapshot.key")),
+        ("/v2/a/_trust/tuf/manifests/latest", Route("trust", "a", "manifests/latest")),
     ],
 )
 def test_paths_that_mean_something(path, wanted):
@@ -41,7 +47,11 @@ def test_paths_that_mean_something(path, wanted):
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "/v1", "/v3/a/tags/list", "/v2/a", "/v2/tags/list", "/v2/a/manifests/", "/v2/a/b/c", "x/v2/a/tags/list"],
+    [
+        *("", "/", "/v1", "/v3/a/tags/list", "/v2/a", "/v2/tags/list", "/v2/a/manifests/", "/v2/a/b/c"),
+        *("x/v2/a/tags/list", "/v2/_trust/tuf/root.json", "/v2//_trust/tuf/root.json", "/v1/a/_trust/tuf/root.json"),
+        *("/v2/localhost:5000/_trust/tuf/root.json", "/v2/localhost:5000//_trust/tuf/", "/v2/a.b c/d/_trust/tuf/"),
+    ],
 )
 def test_paths_that_mean_nothing(path):
     assert find_route(path) is None

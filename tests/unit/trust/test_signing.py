@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from fakes.trust import DAY, GUN, NOW, Key, Repo, TrustTransport, Words, client_of, digest, place_of, target
+from fakes.trust import DAY, GUN, NOW, Answered, Key, Person, Repo, TrustTransport, Words, digest, introduce
 from scow.errors import InvalidArgumentError
 from scow.oci.reference import Reference
 from scow.trust import keyfiles
@@ -15,42 +15,11 @@ from scow.trust.cache import trust_dir
 from scow.trust.failures import NoSigningKeyError, NoTrustDataError, RootError, TrustServerError
 from scow.trust.inspecting import signatures
 from scow.trust.keystore import KeyStore
-from scow.trust.metadata import RELEASES, TARGETS, file_meta
-from scow.trust.notary import NotaryPolicy, all_released, open_server
+from scow.trust.metadata import RELEASES, TARGETS
+from scow.trust.notary import all_released, open_server
 from scow.trust.signing import Signing
 
 V1 = Reference.parse(f"{GUN}:v1")
-
-
-class Person:
-    """Somebody with keys of their own."""
-
-    def __init__(self, folder, transport):
-        self.folder, self.transport = folder, transport
-        self.place = place_of(folder)
-        self.client = client_of(transport, folder)
-        self.words = Words()
-        self.keys = KeyStore(trust_dir(str(folder)), self.words, 10)
-
-    def signing(self):
-        server = open_server(self.client, self.place, V1, "pull", "push")
-        return Signing(server, self.place, GUN, self.keys, print)
-
-    def sign(self, **tags):
-        signing = self.signing()
-        for tag in tags:
-            signing.begin(tag)
-        for tag, text in tags.items():
-            signing.sign(tag, meta(text))
-        signing.publish()
-        return signing
-
-    def tags(self):
-        return dict(NotaryPolicy(self.client, self.place, print).tags(V1))
-
-
-def meta(text):
-    return file_meta(target(text), "it")
 
 
 @pytest.fixture
@@ -76,13 +45,6 @@ def bob(tmp_path, transport):
 @pytest.fixture
 def reader(tmp_path, transport):
     return Person(tmp_path / "reader", transport)
-
-
-def introduce(owner, **people):
-    signing = owner.signing()
-    for name, person in people.items():
-        signing.add_signer(name, [person.keys.create(name).public])
-    signing.publish()
 
 
 # ---------------------------------------------------------------------------------------------------- owners
@@ -155,8 +117,6 @@ def test_what_the_server_refuses_changes_nothing(owner, transport):
 
 
 def transport_answer(url, status):
-    from fakes.trust import Answered
-
     return Answered(url, status, b"{}")
 
 
