@@ -107,8 +107,20 @@ def _default_root(environ: Mapping[str, str]) -> str:
 def _default_run_root(environ: Mapping[str, str]) -> str:
     if os.geteuid() == 0:
         return "/run/scow"
-    private = environ.get("XDG_RUNTIME_DIR")
-    return os.path.join(private, "scow") if private else f"/tmp/scow-run-{os.geteuid()}"
+    user = os.geteuid()
+    private = environ.get("XDG_RUNTIME_DIR", "")
+    # cron, su and some ssh name none; what they start must meet what a login has started
+    if not private and _is_own_directory(f"/run/user/{user}"):
+        private = f"/run/user/{user}"
+    return os.path.join(private, "scow") if private else f"/tmp/scow-run-{user}"
+
+
+def _is_own_directory(path: str) -> bool:
+    """Whether a directory is there and this user's."""
+    try:
+        return os.stat(path).st_uid == os.geteuid() and os.path.isdir(path)
+    except OSError:
+        return False
 
 
 def _seconds(environ: Mapping[str, str], name: str) -> float:

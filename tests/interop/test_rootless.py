@@ -262,6 +262,17 @@ def test_a_user_beyond_the_range_of_ids_is_refused_with_what_would_allow_it(sub)
     assert sub.out("ps", "-aq", "-f", "status=created") == ""
 
 
+def test_a_command_of_another_session_says_why_it_cannot_reach_a_container(sub):
+    sub.run("run", "-d", "--name", "held", "--network", "none", "bb:1", "sleep", "600")
+    here, sub.env["SCOW_RUN_ROOT"] = sub.env["SCOW_RUN_ROOT"], f"{sub.place}/other-run"
+    try:
+        assert "SCOW_RUN_ROOT" in sub.refused("exec", "held", "true")
+        assert sub.out("ps", "--format", "{{.Names}}") == "held"
+    finally:
+        sub.env["SCOW_RUN_ROOT"] = here
+    sub.run("exec", "held", "true")
+
+
 def ask(port: int, request: bytes = b"GET / HTTP/1.0\r\n\r\n") -> bytes:
     """What a server on this host's loopback address says; empty when there is none."""
     try:

@@ -35,3 +35,19 @@ def test_how_long_old_signatures_are_enough():
     assert Settings.from_env({"HOME": "/h", "SCOW_TRUST_MAX_OFFLINE": "36h"}).trust_max_offline == 129600
     with pytest.raises(InvalidArgumentError):
         Settings.from_env({"HOME": "/h", "SCOW_TRUST_MAX_OFFLINE": "two days"})
+
+
+@pytest.mark.parametrize(
+    ("environ", "there", "place"),
+    [
+        ({"XDG_RUNTIME_DIR": "/own"}, True, "/own/scow"),
+        ({}, True, "/run/user/12345/scow"),
+        ({"XDG_RUNTIME_DIR": ""}, True, "/run/user/12345/scow"),
+        ({}, False, "/tmp/scow-run-12345"),
+        ({"SCOW_RUN_ROOT": "/said"}, True, "/said"),
+    ],
+)
+def test_a_session_without_a_runtime_directory_meets_those_with_one(monkeypatch, environ, there, place):
+    monkeypatch.setattr("scow.settings.os.geteuid", lambda: 12345)
+    monkeypatch.setattr("scow.settings._is_own_directory", lambda path: there and path == "/run/user/12345")
+    assert Settings.from_env({"HOME": "/h", **environ}).run_root == place

@@ -7,6 +7,7 @@ Source: OCI runtime-spec v1.1, config.md, "Process".
 from __future__ import annotations
 
 from scow.base import jsontext
+from scow.errors import DeniedError
 from scow.linux import capabilities, process
 from scow.linux.idmaps import mapped_groups
 from scow.runtime import inside, spec, users
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
     from scow.containers.executing import Exec
     from scow.containers.service import Containers
     from scow.containers.store import Container
+
+
+def _root_of(container: Container) -> inside.Root:
+    """The tree of a running container.
+
+    Raises:
+        DeniedError: It is out of reach.
+    """
+    try:
+        return inside.Root(f"/proc/{container.pid}/root")
+    except PermissionError as error:
+        raise DeniedError(
+            f"container {container.name} runs in another user namespace than this command",
+            hint="It was started with another XDG_RUNTIME_DIR or SCOW_RUN_ROOT: use the same one.",
+        ) from error
 
 
 def describe(service: Containers, container: Container, wish: Exec) -> str:
@@ -28,10 +44,11 @@ def describe(service: Containers, container: Container, wish: Exec) -> str:
 
     Raises:
         UserNotFoundError: The container does not know the user.
+        DeniedError: The container is out of reach of this command.
     """
     config, host = container.config, container.host
     privileged = wish.privileged or bool(host.get("Privileged"))
-    with inside.Root(f"/proc/{container.pid}/root") as root:
+    with _root_of(container) as root:
         identity = users.resolve(
             wish.user or config.get("User") or "",
             root.read("/etc/passwd", users.MAX_FILE),
