@@ -21,13 +21,15 @@ APPLETS = (
 
 
 def until(true, seconds=90.0):
-    """Wait for something that is about to happen, on a busy machine a little later; whether it has."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
+    """Wait for something that is about to happen, on a busy machine a little later; whether it has.
+
+    The seconds are those that are slept here: where this process gets no processor, others get none either.
+    """
+    for _ in range(int(seconds / 0.05)):
+        if true():
+            return True
         time.sleep(0.05)
-    return True
+    return bool(true())
 
 
 def left(find):
