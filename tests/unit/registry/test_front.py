@@ -35,7 +35,8 @@ def test_methods_that_are_not_possible(store, request_of):
 
 def test_read_only(store, request_of):
     front = Front(store, Policy(read_only=True), TOKENS)
-    for method, path in (("PUT", "/v2/r/manifests/x"), ("POST", "/v2/r/blobs/uploads/"), ("DELETE", BLOB)):
+    changes = [("PUT", "/v2/r/manifests/x"), ("POST", "/v2/r/blobs/uploads/"), ("DELETE", BLOB)]
+    for method, path in (*changes, ("POST", "/v2/h.example/r/_trust/tuf/"), ("GET", "/v2/r/_trust/tuf/snapshot.key")):
         error = refused(front, request_of(method, path))
         assert (error.http_status, error.wire) == (405, "UNSUPPORTED")
     assert front.route(request_of("GET", BLOB)).kind == "blob"
@@ -70,6 +71,8 @@ def test_what_has_no_body_is_answered(store, push, request_of):
     assert ask("GET", f"/v2/r/referrers/{digest}").status == 200
     assert ask("GET", "/v2/r/tags/list").status == 200
     assert ask("DELETE", BLOB).status == 202
+    assert ask("GET", "/v2/h.example/r/_trust/tuf/snapshot.key").status == 200
+    assert ask("DELETE", "/v2/h.example/r/_trust/tuf/").status == 200
 
 
 def test_what_may_take_long_does_not_hold_up_others():
