@@ -13,7 +13,6 @@ import threading
 from scow.distribution.credentials import CredentialStore, auth_key, parse_creds
 from scow.distribution.mirrors import HUB, Endpoint, Hosts
 from scow.distribution.registriesconf import config_files
-from scow.distribution.registry import Registry
 from scow.distribution.repository import Repository
 from scow.distribution.session import RetryPolicy, Session, Stopper
 from scow.typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from scow.distribution.credentials import Credential
     from scow.distribution.http1 import Timeouts
+    from scow.distribution.registry import Registry
     from scow.distribution.tls import TlsPolicy
     from scow.distribution.transport import Transport
     from scow.oci.reference import Reference
@@ -121,6 +121,8 @@ class RegistryClient:
             domain: As users write it, such as ``localhost:5000``.
             credential: Instead of the stored one.
         """
+        from scow.distribution.registry import Registry
+
         credential = credential or self._given
         session = self._session(self._hosts.endpoint(domain), domain, "", credential)
         search = session

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import json
 
-from scow.distribution import spec, uploads
+from scow.distribution import spec
 from scow.distribution.blobs import BlobReader
 from scow.distribution.challenge import repository_scope
-from scow.distribution.pushing import push_blob
 from scow.errors import InvalidArgumentError, NotFoundError, RateLimitError, ScowError, UnsupportedError
 from scow.oci.decode import MAX_MANIFEST_SIZE, decode_index
 from scow.oci.digest import Digest
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any, BinaryIO, TypeVar
 
+    from scow.distribution import uploads
     from scow.distribution.challenge import Scope
     from scow.distribution.session import Session
     from scow.distribution.wire import Response
@@ -256,6 +256,8 @@ class Repository:
         if desc.media_type in spec.MANIFEST_TYPES:
             self.push_manifest(desc, content.read(MAX_MANIFEST_SIZE + 1))
             return
+        from scow.distribution.pushing import push_blob
+
         start = content.tell()
 
         def opened(at: int) -> BinaryIO:
@@ -271,6 +273,8 @@ class Repository:
 
     def mount(self, desc: Descriptor, from_path: str) -> bool:
         """Take a blob over from another repository of the same registry without sending it."""
+        from scow.distribution import uploads
+
         upload = self.start_upload(desc, from_path)
         if upload.state == uploads.DONE:
             return True
@@ -294,6 +298,8 @@ class Repository:
         Returns:
             The upload: ``DONE`` when the blob was mounted.
         """
+        from scow.distribution import uploads
+
         session = self.origin
         path = spec.uploads_path(session.endpoint.path, mount=desc.digest if mount_from else "", source=mount_from)
         scopes = self.scopes("pull", "push")

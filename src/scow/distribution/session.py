@@ -7,7 +7,6 @@ every error is a ``ScowError`` that names host and deed; ``stop`` ends every wai
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 
@@ -128,7 +127,9 @@ class Session:
         Args:
             path: The repository's name at this endpoint.
         """
-        other = copy.copy(self)
+        from copy import copy
+
+        other = copy(self)
         other.endpoint = self.endpoint._replace(path=path)
         return other
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from scow.base.leases import Lease
     from scow.base.progress import Progress
     from scow.base.streams import Readable
-    from scow.base.tasks import Task
     from scow.content.ingest import LocalIngest
     from scow.content.local import LocalContentStore
     from scow.distribution.repository import Repository
@@ -84,7 +83,6 @@ class Place(NamedTuple):
         lease: Holds both.
         limits: Bounds for each layer.
         progress: Told what happens.
-        looked: Ends when it is known how layers are kept here.
     """
 
     content: LocalContentStore
@@ -92,7 +90,6 @@ class Place(NamedTuple):
     lease: Lease
     limits: Limits
     progress: Progress
-    looked: Task[None]
 
 
 class _Watched:
@@ -268,7 +265,7 @@ class Fetch:
     # ------------------------------------------------------------------ unpacking
 
     def _unpack_all(self) -> None:
-        self.place.looked.result()
+        self.place.snapshots.find_out()  # a new store does not know; meanwhile the first bytes come
         while True:
             with self.condition:
                 while not self.unpacking and not self.closed and not self.group.cancelled:

@@ -86,7 +86,7 @@ def list_images(images: ImageStore, filters: Iterable[tuple[str, str]] = (), *, 
     given = list(filters)
     wanted = _predicate(given, _LIST_FILTERS, images)
     dangling = _flag(given, "dangling")
-    patterns = [_pattern(value) for name, value in given if name == "reference"]
+    patterns = [path_pattern(value) for name, value in given if name == "reference"]
     names, digests = images.all_names(), images.all_digests()
     parents = {record.parent for record in images}
     found = []
@@ -209,8 +209,12 @@ def _matching(references: Iterable[Reference], patterns: Sequence[re.Pattern[str
     )
 
 
-def _pattern(text: str) -> re.Pattern[str]:
-    """Translate a pattern of Go's path.Match: ``*`` and ``?`` stop at slashes."""
+def path_pattern(text: str) -> re.Pattern[str]:
+    """Translate a pattern of Go's path.Match: ``*`` and ``?`` stop at slashes.
+
+    Raises:
+        InvalidFilterError: It is none, in docker's words.
+    """
     out, at = [], 0
     while at < len(text):
         char = text[at]
@@ -226,11 +230,13 @@ def _pattern(text: str) -> re.Pattern[str]:
             body = text[at:end].replace("\\", "\\\\").replace("[", "\\[")
             out.append(f"[{body}]")
             at = end + 1
-        elif char == "[":
-            raise InvalidFilterError(f"invalid filter 'reference={text}': the bracket is not closed")
+        elif char in "[\\":
+            raise InvalidFilterError(
+                "syntax error in pattern", hint=f"Nothing closes or follows the {char} in {text!r}."
+            )
         else:
             out.append(re.escape(char))
     try:
         return re.compile("".join(out))
     except re.error as error:
-        raise InvalidFilterError(f"invalid filter 'reference={text}': {error}") from error
+        raise InvalidFilterError("syntax error in pattern", hint=f"{text!r}: {error}.") from error

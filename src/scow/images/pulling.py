@@ -9,10 +9,9 @@ the order of size, some unpack behind them (:mod:`.growing`), the caller's threa
 from __future__ import annotations
 
 from scow.base.progress import Event, silent
-from scow.base.tasks import TaskGroup
 from scow.distribution.blobs import read_blob
 from scow.distribution.repository import Fetched
-from scow.errors import CorruptError, LimitError, NotFoundError, ScowError
+from scow.errors import CorruptError, LimitError, NotFoundError
 from scow.images.fetching import Fetch, Job, LayerPlan, Place
 from scow.images.origins import TransferRecords
 from scow.images.records import NotAnImageError
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from scow.base.leases import Lease, Leases
     from scow.base.progress import Progress
-    from scow.base.tasks import Task
     from scow.content.local import LocalContentStore
     from scow.distribution.repository import Repository
     from scow.images.store import ImageRecord, ImageStore
@@ -256,19 +254,10 @@ class Puller:
             if current is not None:
                 self._say_from(repository, reference)
                 return current
-            with TaskGroup() as early:
-                looked = early.spawn(self._look)
-                plan = self.plan(repository, reference, platform, strict=strict, lease=lease)
-                self._say_from(repository, reference)
-                sizes = self._fetch(repository, plan, lease, looked)
+            plan = self.plan(repository, reference, platform, strict=strict, lease=lease)
+            self._say_from(repository, reference)
+            sizes = self._fetch(repository, plan, lease)
             return self._enter(repository, plan, lease, sizes)
-
-    def _look(self) -> None:
-        """Find out how layers are kept here: a new store does not know, and the registry's answers take as long."""
-        try:
-            self.snapshots.find_out()
-        except ScowError:
-            return  # who unpacks meets it again
 
     def _say_from(self, repository: Repository, reference: Reference) -> None:
         shown = reference._replace(tag=None).canonical if reference.digest else reference.tag
@@ -308,13 +297,13 @@ class Puller:
         self.records.seen({layer.desc.digest for layer in plan.layers}, endpoint.host, endpoint.path)
         return Pulled(reference, plan.top.digest, record, not plan.current)
 
-    def _fetch(self, repository: Repository, plan: PullPlan, lease: Lease, looked: Task[None]) -> dict[ChainID, int]:
+    def _fetch(self, repository: Repository, plan: PullPlan, lease: Lease) -> dict[ChainID, int]:
         """Bring here what is missing; give the sizes of what was unpacked."""
         jobs = [Job(position, layer) for position, layer in enumerate(plan.layers)]
         for job in jobs:
             here = job.plan.has_blob and job.plan.has_snapshot
             self.progress(Event(job.task, "Already exists" if here else "Pulling fs layer"))
-        place = Place(self.content, self.snapshots, lease, self.limits, self.progress, looked)
+        place = Place(self.content, self.snapshots, lease, self.limits, self.progress)
         work = Fetch(place, repository, jobs)
         config = plan.manifest.value.config
         documents = [(config.digest, plan.config.raw), (plan.manifest.descriptor.digest, plan.manifest.raw)]

@@ -10,6 +10,7 @@ from scow.base.tasks import TaskGroup
 from scow.errors import NotFoundError, ScowError
 from scow.images.fetching import first_failure
 from scow.images.inspect import config_members
+from scow.images.listing import path_pattern
 from scow.images.pulling import choose
 from scow.oci import layout
 from scow.oci.decode import MAX_CONFIG_SIZE, decode_config, decode_index, decode_manifest
@@ -194,20 +195,18 @@ def list_tags(
     Args:
         transfers: The way to registries.
         name: The repository.
-        match: Only tags that fit this pattern of ``*``, ``?`` and ``[...]``.
+        match: Only tags that fit this pattern of ``*``, ``?`` and ``[...]``, as in filters of images.
         sort: ``name``, ``version`` (semantic versions, the newest first) or ``date`` (the newest first).
         details: Ask for digest, date and size of each, which costs requests.
 
     Raises:
+        InvalidFilterError: ``match`` is no pattern.
         RegistryNotFoundError: There is no such repository.
     """
-    import fnmatch
-
     reference = Reference.parse(name)
+    pattern = path_pattern(match or "*")
     repository = transfers.client.repository(reference)
-    names = sorted(set(repository.tags()))
-    if match:
-        names = [tag for tag in names if fnmatch.fnmatchcase(tag, match)]
+    names = sorted(tag for tag in set(repository.tags()) if pattern.fullmatch(tag))
     found = [TagInfo(tag) for tag in names]
     if details or sort == "date":
         wanted = transfers.platform()
@@ -302,7 +301,7 @@ class Standing(NamedTuple):
         here: The digest known here, ``""`` when none is.
         there: The digest in the registry, ``""`` when it could not be had.
         status: ``current``, ``outdated``, ``gone`` or ``unknown``.
-        error: Why the status is unknown.
+        error: Why the status is unknown, or what the registry said of an image that is gone.
     """
 
     name: str
@@ -335,10 +334,12 @@ def outdated(transfers: Transfers, names: Sequence[str] = ()) -> list[Standing]:
     for reference, record in sorted(wanted):
         known = [ref.digest or "" for ref in images.digests(record.id) if ref.repository == reference.repository]
         if known or names:
-            jobs.append(_job(transfers, reference.familiar, "image", reference, known))
+            why = f"it was neither pulled from nor pushed to {reference.familiar_repository}"
+            jobs.append(_job(transfers, reference.familiar, "image", reference, known, why))
         base, base_digest = base_of(transfers, record)
         if base is not None:
-            jobs.append(_job(transfers, reference.familiar, "base", base, [base_digest] if base_digest else []))
+            why = "the image does not say which digest its base had"
+            jobs.append(_job(transfers, reference.familiar, "base", base, [base_digest] if base_digest else [], why))
     group = TaskGroup(_PARALLEL)
     with group:
         tasks = [group.spawn(job) for job in jobs]
@@ -360,8 +361,19 @@ def base_of(transfers: Transfers, record: ImageRecord) -> tuple[Reference | None
         return None, ""
 
 
-def _job(transfers: Transfers, name: str, kind: str, source: Reference, known: Sequence[str]) -> Callable[[], Standing]:
-    """Ask about one name; pushed with another compression, an image is known by several digests."""
+def _job(
+    transfers: Transfers, name: str, kind: str, source: Reference, known: Sequence[str], without: str
+) -> Callable[[], Standing]:
+    """Ask about one name; pushed with another compression, an image is known by several digests.
+
+    Args:
+        transfers: The way to registries.
+        name: The local name.
+        kind: ``image`` or ``base``.
+        source: What to ask for.
+        known: The digests it is known by here.
+        without: Why there may be none.
+    """
 
     def ask() -> Standing:
         here = known[0] if known else ""
@@ -371,7 +383,9 @@ def _job(transfers: Transfers, name: str, kind: str, source: Reference, known: S
             return Standing(name, kind, source.familiar, here, "", "gone", error.message)
         except ScowError as error:
             return Standing(name, kind, source.familiar, here, "", "unknown", error.message)
-        status = "unknown" if not here else "current" if there in known else "outdated"
+        if not here:
+            return Standing(name, kind, source.familiar, "", there, "unknown", without)
+        status = "current" if there in known else "outdated"
         return Standing(name, kind, source.familiar, there if there in known else here, there, status)
 
     return ask

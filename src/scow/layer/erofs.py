@@ -47,10 +47,12 @@ class Index(NamedTuple):
     Attributes:
         size: Bytes of the index.
         entries: Entries of all layers, those that upper layers hide included.
+        root: Inode of the root directory.
     """
 
     size: int
     entries: int
+    root: bytes
 
 
 def write_index(layers: Sequence[Source], path: str, *, overlay: bool = False) -> Index:
@@ -111,7 +113,7 @@ class _Writer:
         from hashlib import sha256
 
         uuid = sha256(b"".join(device.tag for device in self._devices)).digest()[:16]
-        return Index(self._image.close(uuid), self._entries)
+        return Index(self._image.close(uuid), self._entries, self._merger.root.inode)
 
     def _merge(self, layer: Source, number: int) -> None:
         merger, add = self._merger, self._image.add

@@ -33,8 +33,7 @@ from scow.layer.erofs import Source, write_index
 from scow.layer.toc import scan, scan_file
 from scow.linux.writeback import Writeback
 from scow.snapshot.forms import Linked
-from scow.snapshot.overlay import DEFAULT_ROOT
-from scow.snapshot.survey import survey
+from scow.snapshot.survey import root_metadata, survey
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -127,11 +126,13 @@ class Indexes:
         height = next((number for number, other in enumerate(lineage) if other.stack), len(lineage))
         layers = lineage[height - 1 :: -1]
         base = lineage[height] if height < len(lineage) else None
-        below = base.stack.split() if base else []
+        if base is None:  # nothing below could answer what the layers leave open
+            return self._write(record, layers, [])
+        below = base.stack.split()
         known = {other.diff_id: other for other in lineage if other.form == "index"}
         found = survey(self._sources(layers))
         entries = sum(layer.entries for layer in layers)
-        devices = self._records.devices(base.stack) if base else {}
+        devices = self._records.devices(base.stack)
         while below and not found.hides_all:
             inside = [known[digest] for digest in devices.get(below[0][1:], ()) if digest in known]
             size = sum(layer.entries for layer in inside)
@@ -145,7 +146,7 @@ class Indexes:
             below = []
         if below and not self._stands_on(record, below, found):
             return self._unpack(record)
-        return self._write(record, layers, below, found, base.root if base else "")
+        return self._write(record, layers, below, found.root or base.root)
 
     def _stands_on(self, record: Record, below: list[str], found: Survey) -> bool:
         """Whether an index of its own, laid on what is below, shows what it should."""
@@ -168,11 +169,11 @@ class Indexes:
 
         return run_private(look)
 
-    def _write(self, record: Record, layers: list[Record], below: list[str], found: Survey, root: str) -> Record:
-        checksum = self._write_file(record, [layer.diff_id for layer in layers], overlay=bool(below))
+    def _write(self, record: Record, layers: list[Record], below: list[str], root: str = "") -> Record:
+        checksum, own_root = self._write_file(record, [layer.diff_id for layer in layers], overlay=bool(below))
         values = {
             "stack": " ".join([record.own, *below]),
-            "root": found.root or root or DEFAULT_ROOT,
+            "root": root or own_root,
             "devices": " ".join(layer.diff_id for layer in layers),
             "checksum": checksum,
         }
@@ -181,11 +182,11 @@ class Indexes:
             self._records.update(connection, record.id, **values)
         return self._records.get(record.name, "committed")
 
-    def _write_file(self, record: Record, digests: list[str], *, overlay: bool) -> str:
+    def _write_file(self, record: Record, digests: list[str], *, overlay: bool) -> tuple[str, str]:
         """Write the index file of a snapshot, durably.
 
         Returns:
-            Its SHA-256.
+            Its SHA-256, and the metadata of its root directory.
         """
         from hashlib import file_digest
 
@@ -194,7 +195,7 @@ class Indexes:
         path = f"{directory}/index"
         temporary = f"{path}.{os.urandom(4).hex()}"
         try:
-            write_index(self._sources([lineage[digest] for digest in digests]), temporary, overlay=overlay)
+            index = write_index(self._sources([lineage[digest] for digest in digests]), temporary, overlay=overlay)
             with open(temporary, "rb") as file:
                 checksum = file_digest(file, "sha256").hexdigest()
                 os.makedirs(f"{directory}/mnt", 0o700, exist_ok=True)
@@ -208,7 +209,7 @@ class Indexes:
                 os.unlink(temporary)
             except FileNotFoundError:
                 pass
-        return checksum
+        return checksum, root_metadata(index.root)
 
     def _sources(self, layers: list[Record]) -> list[Source]:
         """Tars and tables; a table that is gone is made again."""
@@ -249,7 +250,7 @@ class Indexes:
         for other in self._records.lineage(record.name):
             if other.diff_id in digests:
                 self.remake_table(other)
-        checksum = self._write_file(record, digests, overlay=len(record.stack.split()) > 1)
+        checksum, _ = self._write_file(record, digests, overlay=len(record.stack.split()) > 1)
         with self._records.db.write() as connection:
             self._records.update(connection, record.id, checksum=checksum)
 

@@ -67,7 +67,7 @@ def survey(layers: Sequence[Source]) -> Survey:
     # A directory that another layer replaces by a link leads to who knows where.
     is_open = bool(needed - described) or bool(needed & others) or bool(targets - others)
     is_open = is_open or any(above in opaque for path in whited for above in _ancestors(path))
-    return Survey(is_open, b"" in opaque, _root(root) if root else "", frozenset(whited - {b""}))
+    return Survey(is_open, b"" in opaque, root_metadata(root) if root else "", frozenset(whited - {b""}))
 
 
 def _ancestors(path: bytes) -> Iterator[bytes]:
@@ -77,6 +77,7 @@ def _ancestors(path: bytes) -> Iterator[bytes]:
         path = path.rpartition(b"/")[0]
 
 
-def _root(inode: bytes) -> str:
+def root_metadata(inode: bytes) -> str:
+    """What records keep of a root directory: mode, owner, group and time, of its inode."""
     _, _, mode, _, _, _, _, uid, gid, seconds, nanoseconds, _ = INODE.unpack_from(inode)
     return f"{mode & 0o7777} {uid} {gid} {seconds * 1_000_000_000 + nanoseconds}"

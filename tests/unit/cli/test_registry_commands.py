@@ -203,6 +203,8 @@ def test_tags(registry, capsys):
     rows = json.loads(scow(capsys, "tags", "--match", "1.*", "--json", name)[0])
     assert [row["name"] for row in rows] == ["1.10", "1.9"]
     assert "DIGEST" in scow(capsys, "tags", "--digests", name)[0]
+    assert scow(capsys, "tags", "--match", "1.[^9]?", name)[0] == "1.10\n"
+    assert "syntax error in pattern" in scow(capsys, "tags", "--match", "[", name, status=1)[1]
 
 
 def test_remote_images(registry, capsys):
@@ -225,7 +227,16 @@ def test_copy_and_outdated(registry, capsys, world):
     assert scow(capsys, "outdated", "--exit-code", "-q")[0] == ""
     Made([{"a": b"2"}]).put(registry, "app", "v1")
     assert scow(capsys, "outdated", "--exit-code", "-q", status=1)[0] == name + "\n"
-    assert "outdated" in scow(capsys, "outdated", "-a")[0]
+    plain = scow(capsys, "outdated", "-a")[0]
+    assert "outdated" in plain
+    assert digest[:19] in plain
+    assert digest not in plain
+    row = json.loads(scow(capsys, "outdated", "--format", "{{json .}}")[0])
+    assert (row["Current"], row["Status"], row["Error"]) == (digest, "outdated", "")
+    scow(capsys, "tag", name, f"{registry.address}/other:v1")
+    Made([{"a": b"3"}]).put(registry, "other", "v1")
+    told = scow(capsys, "outdated", f"{registry.address}/other:v1")[0]
+    assert f"it was neither pulled from nor pushed to {registry.address}/other" in told
 
 
 def test_manifests(registry, capsys):

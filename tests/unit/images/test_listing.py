@@ -74,7 +74,8 @@ def test_filters(full, filters, expected):
     [
         ("nope=1", "invalid filter 'nope'"),
         ("dangling=perhaps", "invalid filter 'dangling=perhaps'"),
-        ("reference=[a", "the bracket is not closed"),
+        ("reference=[a", "syntax error in pattern"),
+        ("reference=a\\", "syntax error in pattern"),
         ("until=soon", "neither a time nor a duration"),
     ],
 )

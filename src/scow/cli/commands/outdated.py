@@ -40,17 +40,21 @@ def main(argv: list[str]) -> int:
             "Latest": "LATEST",
             "Error": "ERROR",
         },
-        default=("Image", "Kind", "Source", "Status", "Current", "Latest"),
+        default=(
+            *("Image", "Kind", "Source", "Status", "Current", "Latest"),
+            *(["Error"] if any(row.error for row in shown) else []),
+        ),
         kind="*formatter.outdatedContext",
     )
+    length = 19 if options.format in ("", "table") else None
     rows = [
         {
             "Image": row.name,
             "Kind": row.kind,
             "Source": row.source,
             "Status": row.status,
-            "Current": row.here[:19],
-            "Latest": row.there[:19],
+            "Current": row.here[:length],
+            "Latest": row.there[:length],
             "Error": row.error,
         }
         for row in shown
