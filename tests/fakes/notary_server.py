@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import time
 
@@ -49,12 +50,21 @@ class NotaryServer:
             self.process = subprocess.Popen(["notary-server", "-config", path], stdout=log, stderr=log)
         end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
-            with socket.socket() as sock:
-                if sock.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return True
+            if self._speaks():
+                return True
             time.sleep(0.05)
         self.__exit__()
         return False
+
+    def _speaks(self):
+        """Whether who listens there has the server's certificate, and is not somebody who took the port."""
+        context = ssl.create_default_context(cafile=self.certificates.ca)
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=20) as sock:
+                context.wrap_socket(sock, server_hostname="localhost").close()
+        except OSError:
+            return False
+        return True
 
     def __exit__(self, *_):
         self.process.terminate()
