@@ -114,8 +114,9 @@ class Engine:
         """The store's one database."""
         if self._db is None:
             from scow.base.database import Database
+            from scow.linux.ownstore import own_store
 
-            _own_store(self.settings.root)
+            own_store(self.settings.root)
             self._db = Database(os.path.join(self.settings.root, "scow.db"))
         return self._db
 
@@ -473,28 +474,3 @@ def _has_step_networks() -> bool:
     from scow.runtime.network.usermode import is_usable
 
     return is_usable()
-
-
-def _own_store(root: str) -> None:
-    """Make the directory of a store, or make sure that the one there is this user's.
-
-    Raises:
-        DeniedError: It is somebody else's.
-    """
-    from scow.errors import DeniedError
-
-    try:
-        # Nobody else may get at programs in it that take on their owner's rights.
-        os.makedirs(root, mode=0o700, exist_ok=True)
-        owner = os.stat(root).st_uid
-    except OSError as error:
-        raise DeniedError(
-            f"the store {root!r} cannot be used: {error.strerror}", hint="Name another one with --root or SCOW_ROOT."
-        ) from error
-    if owner != os.geteuid():
-        from scow.linux.standing import user_name
-
-        raise DeniedError(
-            f"the store {root!r} belongs to user {user_name(owner)}, and stores of different users never mix",
-            hint="Work as that user, or name another store with --root or SCOW_ROOT.",
-        )
