@@ -133,7 +133,7 @@ class Indexes:
         """
         found = _called(self.get(name), image)
         if not found:
-            raise NotFoundError(f"manifest for image {image} does not exist in {name}")
+            raise _not_in(name, image)
         return _shown(found[0])
 
     def names(self) -> list[str]:
@@ -204,7 +204,10 @@ class Indexes:
     def _entries(self, image: str) -> list[Entry]:
         reference = Reference.parse(image).with_default_tag()
         repository = self._transfers.client.repository(reference)
-        top = repository.manifest(reference.digest or reference.tag or "latest")
+        try:
+            top = repository.manifest(reference.digest or reference.tag or "latest")
+        except NotFoundError as error:
+            raise no_such_manifest(reference, error) from error
         if is_index(top.descriptor.media_type):
             inner = decode_index(top.raw, top.descriptor.media_type).value.manifests
             return [Entry(desc, reference.with_digest(desc.digest).canonical) for desc in inner]
@@ -222,17 +225,22 @@ class Indexes:
             changes: What to set.
 
         Raises:
-            NoSuchIndexError: There is no such index.
+            NoSuchIndexError: There is no such index, and it was meant itself.
             NotFoundError: The image is not in it.
             InvalidArgumentError: Nothing runs on such a system.
         """
-        draft = self.get(name)
+        try:
+            draft = self.get(name)
+        except NoSuchIndexError as error:
+            if image:  # docker has one sentence for both
+                raise _not_in(name, image) from error
+            raise
         if not image:
             self._put(name, draft._replace(annotations={**draft.annotations, **changes.annotations}))
             return
         wanted = _called(draft, image)
         if not wanted:
-            raise NotFoundError(f"manifest for image {image} does not exist in {name}")
+            raise _not_in(name, image)
         entries = tuple(
             entry._replace(descriptor=_changed(entry.descriptor, changes)) if entry in wanted else entry
             for entry in draft.entries
@@ -285,6 +293,15 @@ class Indexes:
         if purge:
             self.remove(name)
         return Copied(document.descriptor, moved, len(draft.entries) + 1)
+
+
+def no_such_manifest(reference: Reference, error: NotFoundError) -> NotFoundError:
+    """Say in docker's words that a registry has no such image, and beside it what the registry said."""
+    return NotFoundError(f"no such manifest: {reference.canonical}", hint=f"The registry said: {error.message}.")
+
+
+def _not_in(name: str, image: str) -> NotFoundError:
+    return NotFoundError(f"manifest for image {image} does not exist in {name}")
 
 
 def _shown(entry: Entry) -> Shown:

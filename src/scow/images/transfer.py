@@ -465,17 +465,19 @@ def pushed_names(images: ImageStore, reference: Reference, *, every: bool = Fals
     Raises:
         ImageNotFoundError: There is none here.
     """
+    mine = sorted(ref for refs in images.all_names().values() for ref in refs if ref.repository == reference.repository)
+    none = ImageNotFoundError(f"An image does not exist locally with the tag: {reference.familiar_repository}")
     if every:
-        names = [ref for refs in images.all_names().values() for ref in refs]
-        mine = sorted(ref for ref in names if ref.repository == reference.repository)
         if not mine:
-            raise ImageNotFoundError(f"An image does not exist locally with the tag: {reference.familiar_repository}")
+            raise none
         return mine
     try:
         images.resolve(reference.familiar)
-    except ImageNotFoundError:
+    except ImageNotFoundError as error:
+        if not mine:
+            raise none from error
         raise ImageNotFoundError(
-            f"An image does not exist locally with the tag: {reference.familiar_repository}",
+            f"tag does not exist: {reference.with_default_tag().familiar}",
             hint=f"'scow images {reference.familiar_repository}' lists the tags that exist",
-        ) from None
+        ) from error
     return [reference.with_default_tag()]

@@ -31,6 +31,17 @@ _KNOWN_OS = frozenset(
 )
 
 
+_KNOWN_ARCHITECTURES = frozenset(
+    {"386", "amd64", "amd64p32", "arm", "armbe", "arm64", "arm64be", "loong64", "mips", "mipsle", "mips64", "mips64le"}
+    | {"mips64p32", "mips64p32le", "ppc", "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64"}
+    | {"wasm"}
+)
+"""What a word alone may name besides a system. Source: Go, internal/syslist."""
+
+
+_LOOKS_LIKE = "A platform looks like linux/amd64 or linux/arm/v7."
+
+
 class InvalidPlatformError(InvalidArgumentError):
     """The text is not a platform."""
 
@@ -45,20 +56,23 @@ def parse_platform(text: str, default: Platform | None = None) -> Platform:
         default: Fills in what is left out; linux/amd64 when not given.
 
     Raises:
-        InvalidPlatformError: It has another shape.
+        InvalidPlatformError: It has another shape, or a word alone names neither a system nor an architecture.
     """
     default = default or Platform()
     parts = text.strip().lower().split("/")
     allowed = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-()")
     if not 1 <= len(parts) <= 3 or not all(part and allowed.issuperset(part) for part in parts):
-        raise InvalidPlatformError(
-            f"{text!r} is not a platform", hint="A platform looks like linux/amd64 or linux/arm/v7."
-        )
+        raise InvalidPlatformError(f'"{text}": cannot parse platform specifier: invalid argument', hint=_LOOKS_LIKE)
     if len(parts) == 1:
         name = _OSES.get(parts[0], parts[0])
         if name in _KNOWN_OS:
             return Platform(name, default.architecture, default.variant)
-        return normalize(Platform(default.os, parts[0]))
+        found = normalize(Platform(default.os, parts[0]))
+        if found.architecture not in _KNOWN_ARCHITECTURES:
+            raise InvalidPlatformError(
+                f'"{text}": unknown operating system or architecture: invalid argument', hint=_LOOKS_LIKE
+            )
+        return found
     return normalize(Platform(parts[0], parts[1], parts[2] if len(parts) == 3 else ""))
 
 

@@ -126,7 +126,7 @@ def _invalid(name: str, why: str = "", hint: str = "") -> InvalidReferenceError:
 
 def _parse(name: str) -> Reference:
     if len(name) == 64 and _HEX.issuperset(name):
-        raise _invalid(name, f"cannot specify 64-byte hexadecimal strings ({name})")
+        raise InvalidReferenceError(f"invalid repository name ({name}), cannot specify 64-byte hexadecimal strings")
     rest, at, digest_text = name.partition("@")
     digest: Digest | None = None
     if at:

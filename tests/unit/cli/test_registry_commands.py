@@ -63,6 +63,19 @@ def test_pull_says_what_docker_says(registry, capsys):
     assert scow(capsys, "pull", "-q", name) == (f"{name}:latest\n", "")
 
 
+def test_a_registry_s_answer_is_no_exit_status_of_run(registry, capsys):
+    name = f"{registry.address}/nothing:1"
+    for words in (["run", "--rm"], ["run", "--rm", "--pull", "always"]):
+        _, err = scow(capsys, *words, name, "true", status=125)
+        assert f"manifest for {name} not found" in err
+    assert (
+        'platform: "bogus": unknown operating system'
+        in scow(capsys, "run", "--platform", "bogus", name, "true", status=125)[1]
+    )
+    assert "Unable to find image" in scow(capsys, "create", name, status=1)[1]
+    assert "Unable to find image" not in scow(capsys, "create", "-q", name, status=1)[1]
+
+
 def test_pull_all_tags_and_plans(registry, capsys):
     Made([{"a": b"1"}]).put(registry, "app", "v1")
     Made([{"a": b"2"}]).put(registry, "app", "v2")
@@ -122,6 +135,8 @@ def test_push_says_what_docker_says(registry, capsys):
     assert scow(capsys, "push", "-q", target) == (f"{target}\n", "")
     _, err = scow(capsys, "push", f"{registry.address}/nothing:1", status=1)
     assert f"An image does not exist locally with the tag: {registry.address}/nothing" in err
+    _, err = scow(capsys, "push", f"{registry.address}/to", status=1)
+    assert f"tag does not exist: {registry.address}/to:latest" in err
     assert scow(capsys, "push", "-a", target, status=1) == ("", "Error: tag can't be used with --all-tags/-a\n")
     by_digest = f"{registry.address}/app@{digest}"
     assert scow(capsys, "push", by_digest, status=1) == ("", "Error: cannot push a digest reference\n")

@@ -217,6 +217,10 @@ def test_an_index_is_put_together_annotated_and_pushed(registry, other, store):
         indexes.remove(name)
         with pytest.raises(NoSuchIndexError, match="No such manifest"):
             indexes.remove(name)
+        with pytest.raises(NotFoundError, match="manifest for image one:amd does not exist in"):
+            indexes.annotate(name, "one:amd", Changes())
+        with pytest.raises(NotFoundError, match=f"no such manifest: {registry.address}/one:nope"):
+            indexes.create(name, [f"{registry.address}/one:nope"])
 
 
 # -------------------------------------------------------------------------------------------------------- remote

@@ -25,6 +25,12 @@ def test_platforms_are_normalised(text: str, expected: str) -> None:
     assert str(parse_platform(text)) == expected
 
 
+def test_a_word_alone_must_be_known() -> None:
+    with pytest.raises(InvalidPlatformError, match='"bogus": unknown operating system or architecture'):
+        parse_platform("bogus")
+    assert str(parse_platform("linux/bogus")) == "linux/bogus"
+
+
 @pytest.mark.parametrize("text", ["", "a/b/c/d", "linux/", "li nux/amd64", "linux/am$64"])
 def test_malformed_platforms_are_refused(text: str) -> None:
     with pytest.raises(InvalidPlatformError):

@@ -166,6 +166,7 @@ def _whole(indexes: Indexes, transfers: Transfers, name: str, *, verbose: bool) 
     import json
 
     from scow.errors import NotFoundError
+    from scow.images.indexes import no_such_manifest
     from scow.images.remote import manifest_row, remote_manifest, remote_manifests
     from scow.oci.reference import Reference
 
@@ -177,9 +178,7 @@ def _whole(indexes: Indexes, transfers: Transfers, name: str, *, verbose: bool) 
     try:
         return remote_manifests(transfers, name) if verbose else remote_manifest(transfers, name)
     except NotFoundError as error:
-        raise NotFoundError(
-            f"no such manifest: {reference.canonical}", hint=f"The registry said: {error.message}."
-        ) from error
+        raise no_such_manifest(reference, error) from error
 
 
 def push(argv: list[str]) -> int:

@@ -69,9 +69,10 @@ def main(argv: list[str]) -> int:
 
 def refusal(error: ScowError) -> CommandError:
     """Why a container was not made or started, with docker's exit status for that."""
-    from scow.runtime.oci import failure_status
+    from scow.runtime.oci import StartError, failure_status
 
-    status = getattr(error, "status", 0) or failure_status(error.message)
+    # others have a status of another kind, such as a registry's of its answer
+    status = error.status if isinstance(error, StartError) else failure_status(error.message)
     # docker's client, not its daemon, says what is not to be believed
     ours = isinstance(error, UntrustedError) or error.code == "trust-server"
     head = "" if ours else "Error response from daemon: "
@@ -128,14 +129,14 @@ def _create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
         if policy == "never":
             raise NotFoundError(f"No such image: {body['Image']} for {options.platform}")
         if policy == "missing":
-            _note_missing(body["Image"])
+            _note_missing(options, body["Image"])
         body["Image"] = _pull(engine, options, wanted)
     try:
         container = engine.containers.create(body, options.name)
     except NotFoundError as error:
         if error.code != "image-not-found" or policy == "never":
             raise
-        _note_missing(body["Image"])
+        _note_missing(options, body["Image"])
         body["Image"] = _pull(engine, options, wanted)
         container = engine.containers.create(body, options.name)
     while engine.containers.warnings:
@@ -164,10 +165,8 @@ def _is_another(engine: Engine, image: str, platform: str) -> bool:
 
     try:
         wanted = parse_platform(platform, host_platform(os.uname().machine))
-    except InvalidPlatformError:
-        raise CommandError(
-            f'error parsing specified platform: "{platform}": cannot parse platform specifier: invalid argument'
-        ) from None
+    except InvalidPlatformError as error:
+        raise CommandError(f"error parsing specified platform: {error.message}") from error
     try:
         record = engine.images.resolve(image)
     except NotFoundError:
@@ -175,9 +174,11 @@ def _is_another(engine: Engine, image: str, platform: str) -> bool:
     return not score(wanted, Platform(record.os, record.architecture, record.variant))
 
 
-def _note_missing(image: str) -> None:
+def _note_missing(options: Parsed, image: str) -> None:
     from scow.oci.reference import Reference
 
+    if options.quiet:
+        return
     sys.stderr.write(f"Unable to find image '{Reference.parse(image).with_default_tag().familiar}' locally\n")
     sys.stderr.flush()
 
