@@ -171,6 +171,14 @@ def test_refusals(scow, ctx, dockerfile, message):
     assert leftovers(scow) == []
 
 
+def test_the_begin_of_an_id_is_no_name(scow, ctx):
+    """`FROM a` is an image called a; the digits that listings show are an image."""
+    where = write(ctx, "FROM scratch\nCOPY a /\n", a="1")
+    identity = scow("build", "-q", where).removeprefix("sha256:")
+    for digits, there in ((identity[:1], False), (identity[:11], False), (identity[:12], True)):
+        log_of(scow, write(ctx, f"FROM {digits}\nCOPY a /again\n", a="1"), ok=there)
+
+
 def test_reserved_and_bad_names(scow, ctx):
     where = write(ctx, "FROM BASE\n")
     assert "'scratch' is a reserved name" in log_of(scow, "-t", "scratch", where, ok=False)

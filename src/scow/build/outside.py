@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from scow.images.store import ImageRecord, ImageStore
     from scow.oci.model import ImageConfig, Platform
 
+_HEX = frozenset("0123456789abcdef")
+_SHORT_ID = 12
+"""Digits of an ID that listings show; fewer are no image in a Dockerfile."""
+
 
 class Resolver:
     """Everything outside the Dockerfile, for the planner.
@@ -153,6 +157,9 @@ class Resolver:
 
     def _find(self, name: str, platform: Platform | None) -> ImageRecord:
         wanted = str(platform) if platform is not None else ""
+        # `FROM a` means an image of that name, not whichever one's ID happens to begin with it
+        if len(name) < _SHORT_ID and _HEX.issuperset(name):
+            name += ":latest"
         if self._shop.options.pull or not self._here:
             return self._ensure(name, "always" if self._shop.options.pull else "missing", wanted)
         try:
