@@ -45,7 +45,8 @@ def test_the_newest_files_are_kept(scow, options):
     files = log_files(scow, "kk")
     assert {"log", "log.1", "log.2"} <= set(files)
     assert "log.3" not in files
-    assert all(files[name] <= 20 << 10 for name in ("log", "log.1", "log.2"))
+    # a terminal's line comes in pieces, and its last one may be what is too much
+    assert all(files[name] <= (20 << 10) + 100 for name in ("log", "log.1", "log.2"))
     assert files["log.1"] + files["log.2"] > 30 << 10, "two files that were full"
     assert numbers(scow("logs", "--tail", "900", "kk")) == list(range(COUNT - 900, COUNT))
 

@@ -131,7 +131,8 @@ class Session:
         """Take one packet; false at the end."""
         try:
             packet = self._connection.recv(_CHUNK)
-        except BlockingIOError:
+        except (BlockingIOError, ConnectionResetError):
+            # a reset tells, once, that not all of our input was read; what was said to us before the end is still there
             return True
         except OSError:
             return False

@@ -24,6 +24,8 @@ PIPE = ".pipe"
 """What the name of a log's pipe ends with."""
 _WRITER = ".writer"
 _PORTION = 1 << 18
+_LINE = 1 << 14
+"""Bytes by which a file may be too long for the sake of the line that it is in."""
 _FOLLOW_SECONDS = 0.05
 
 
@@ -46,11 +48,11 @@ class LogWriter:
 
     Args:
         path: The file; made when missing.
-        size: Bytes it may have; 0 for any number.
+        size: Bytes it may have, and those of the rest of a line; 0 for any number.
         files: How many files are kept, this one included.
     """
 
-    __slots__ = ("_fd", "_files", "_free", "_path", "_size")
+    __slots__ = ("_fd", "_files", "_free", "_open", "_path", "_size")
 
     def __init__(self, path: str, size: int = 0, files: int = 1) -> None:
         self._path = path
@@ -58,6 +60,7 @@ class LogWriter:
         self._files = files
         self._fd = _append_to(path)
         self._free = size - os.fstat(self._fd).st_size
+        self._open: set[bytes] = set()
 
     def write(self, stream: int, data: bytes) -> None:
         """Write a piece of output down.
@@ -81,12 +84,16 @@ class LogWriter:
             return
         out = bytearray()
         for record in records:
-            if len(record) > self._free and self._free < self._size:
+            full = len(record) > self._free and self._free < self._size
+            # the oldest file must not begin with the end of a line: a monitor gives a terminal's lines in pieces
+            if full and (not self._open or self._free < -_LINE):
                 os.write(self._fd, out)
                 out.clear()
                 self._rotate()
             out += record
             self._free -= len(record)
+            stream, kind = [*record.split(b" ", 3), b"", b""][1:3]
+            (self._open.add if kind == b"P" else self._open.discard)(stream)
         os.write(self._fd, out)
 
     def _rotate(self) -> None:

@@ -126,6 +126,8 @@ class Pump:
         ended = False
         while True:
             ready = self._poll.poll(_LINGER_MILLISECONDS if ended else None)
+            if self._door is not None and any(fd == self._door.listener for fd, _ in ready):
+                self._admit(self._door)  # before anything is carried: who came before it was said hears it
             for fd, event in ready:
                 if fd == pidfd:
                     self._poll.unregister(pidfd)
@@ -136,8 +138,6 @@ class Pump:
                     self._take(fd, gone=bool(event & select.POLLHUP))
                 elif fd == self._feed:
                     self._give(broken=not event & select.POLLOUT)
-                elif self._door is not None and fd == self._door.listener:
-                    self._admit(self._door)
             if ended and not drain:
                 # What it said before its end may have come after its pipes were looked at.
                 for fd, _ in self._poll.poll(0):

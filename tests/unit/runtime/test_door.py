@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+import select
+import socket
 import stat
 import threading
 from contextlib import contextmanager
@@ -129,6 +131,37 @@ def test_without_input_what_is_said_is_not_heard(bundle):
         guest.close()
     os.close(reader)
     os.close(writer)
+
+
+def test_who_came_before_it_was_said_hears_it(bundle):
+    pump = Pump(stdin=None, stdout=None, stderr=None)
+    pid = process.spawn(["/bin/sh", "-c", "echo end"], stdin=None, stdout=pump.child_stdout, stderr=pump.child_stderr)
+    pump.started()
+    pidfd = os.pidfd_open(pid)
+    door = Door(bundle)
+    pump.open(door)
+    pump.release()
+    guest = Guest(bundle)
+    select.select([pidfd], [], [])  # all of it is there when the pump looks for the first time
+    pump.until(pidfd, drain=True)
+    door.close()
+    assert guest.line() == b"end\n"
+    guest.close()
+    os.close(pidfd)
+    assert process.wait_status(pid) == 0
+
+
+def test_input_that_nobody_read_hides_no_output(bundle):
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    here.send(b"not read")
+    there.send(b"\x02first\n")
+    there.send(b"\x02last\n")
+    there.close()
+    Session(here, bundle, terminal=False, stdin=None, stdout=writer, stderr=writer).run()
+    os.close(writer)
+    assert os.read(reader, 100) == b"first\nlast\n"
+    os.close(reader)
 
 
 def test_much_is_carried_whole(bundle, pipe):

@@ -69,6 +69,25 @@ def test_times_are_utc(stamp, found):
     assert logs.utc(stamp) == found
 
 
+def test_no_file_begins_inside_a_line(path):
+    writer = logs.LogWriter(path, 200, 3)
+    for number in range(60):
+        for piece in (b"line ", b"%02d" % number, b"\n"):
+            writer.write(1, piece)
+    writer.close()
+    for name in (path, f"{path}.1", f"{path}.2"):
+        with open(name, "rb") as file:
+            assert file.readline().endswith(b"P line \n"), name
+
+
+def test_a_line_without_end_is_bounded_too(path):
+    writer = logs.LogWriter(path, 200, 3)
+    for _ in range(400):
+        writer.write(1, b"x" * 100)
+    writer.close()
+    assert all(os.path.getsize(name) < 200 + (16 << 10) + 200 for name in (path, f"{path}.1", f"{path}.2"))
+
+
 def test_rotated_files_come_first(path):
     write(f"{path}.2", (1, b"1\n"))
     write(f"{path}.1", (1, b"2\n"))
