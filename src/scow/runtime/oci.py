@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from scow.errors import ScowError, UnsupportedError
+from scow.errors import ScowError, UnavailableError, UnsupportedError
 from scow.linux import process
 from scow.linux.capabilities import holds, may_mount
 from scow.typing import TYPE_CHECKING, NamedTuple
@@ -212,10 +212,11 @@ def _last_resort(run_root: str) -> str:
     except FileNotFoundError:
         pass
     os.makedirs(run_root, mode=0o700, exist_ok=True)
-    with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), 0o700)
-        file.write(text)
-    os.rename(file.name, path)
+    # By a shell, under a name of its own: a program that another thread's child inherits open for writing is "busy".
+    script = 'umask 077 && printf %s "$1" >"$2.$$" && chmod 700 "$2.$$" && mv -f "$2.$$" "$2"'
+    status, _, error = process.run(["/bin/sh", "-c", script, "sh", text, path])
+    if status:
+        raise UnavailableError(f"cannot make {path}: {error.strip()}")
     return path
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from fakes.busybox import until
 from scow.errors import UnsupportedError
+from scow.linux import process
 from scow.runtime import oci
 from scow.runtime.oci import OciRuntime, logged_error, start_error
 
@@ -139,3 +142,20 @@ def test_a_last_will_lets_a_waiting_runtime_go_and_deletes_the_container(tmp_pat
     if waiting:
         reader.join(90)
         assert read == [b""]
+
+
+def test_steps_that_make_the_runtime_of_last_resort_at_once_can_all_start_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(oci, "may_mount", lambda: False)
+    monkeypatch.setattr(oci, "holds", lambda _: True)
+    monkeypatch.setattr(sys, "executable", "/bin/echo")
+    gate = threading.Barrier(8)
+
+    def start(number: int) -> str:
+        gate.wait(90)
+        runtime = OciRuntime(str(tmp_path / str(number) / "oci"))
+        return process.run([runtime.program, "state", "x"])[1]
+
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(20):
+            said = list(threads.map(start, [number] * 8))
+            assert said == ["-I -m scow.cli.chrooted state x\n"] * 8
