@@ -261,6 +261,7 @@ import sys
 from scow.containers import detached
 from scow.engine import Engine
 from scow.linux import process
+from scow.runtime import monitor
 
 engine = Engine()
 engine.enter()
@@ -274,16 +275,14 @@ def look():
     containers.all()
     seen.append(containers.find(made.id).status)
 
-def run(words, run=process.run):
+def created(begun, created=monitor.created):
     look()
-    done = run(words)
-    if "start" in words:  # the command may end before the one who started it says so
-        current = containers.store.get(made.id)
-        process.wait_gone(current.pid, current.pid_start, 60)
-        look()
-    return done
+    pid = created(begun)
+    process.wait_gone(pid, process.start_time(pid), 60)  # the command may end before the one who started it says so
+    look()
+    return pid
 
-process.run = run
+monitor.created = created
 detached.start(containers, containers.find(made.id))
 print(*seen)
 """

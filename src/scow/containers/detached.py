@@ -7,18 +7,19 @@ import os
 import sys
 import time
 
-from scow.containers import bundle, ending, logbook
+from scow.containers import ending, logbook
 from scow.containers.store import RESTARTING, RUNNING
 from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
 from scow.runtime import monitor
 from scow.runtime.deadman import Deadman
 from scow.runtime.handover import launch
-from scow.runtime.oci import StartError, start_error
+from scow.runtime.oci import StartError
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from scow.containers.networks_attach import Attached
     from scow.containers.service import Containers
@@ -57,23 +58,19 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
         note_container(service.run_root, directory)
     monitor.forget(directory, container.id)
     service.runtime_of(container).delete(container.id)
-    watch = Deadman(service.runtime_of(container).last_will(container.id, directory))
+    deadman = Deadman(service.runtime_of(container).last_will(container.id, directory))
     attached = None
     log = logbook.open_log(service, container)
     try:
         attached = service.attach(container)
-        begun, stubs = service.privately(lambda: _create(service, container, attached, log.path))
+        watch = _watch(service, container, attached, log.path, start=before is None)
+        begun, stubs = service.privately(lambda: _begin(service, container, attached, watch))
         pid = monitor.created(begun)
-        if attached:
-            attached.ready()
         running = container._replace(pid=pid, pid_start=process.start_time(pid), stubs=stubs)
-        # Who watches is said with the state: until then it is this process that others must see alive.
-        service.store.update(container.id, pid=pid, pid_start=running.pid_start, boot=process.boot_id(), stubs=stubs)
         if before is not None:
             before(running)
-        status, _, complaint = process.run(service.runtime_of(container).words("start", container.id))
-        if status:
-            raise start_error(complaint)
+            service.runtime_of(container).call("start", container.id)
+        running = _enter(service, running)
     except BaseException as error:
         message = str(error)
         code = error.status if isinstance(error, StartError) else 125
@@ -87,43 +84,62 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
         if attached:
             attached.close()
             attached.hand_over()
-        watch.disarm()
-    service.store.update(
-        container.id,
-        status=RUNNING,
-        monitor="conmon",
-        started=time.time(),
-        finished=0.0,
-        exit_code=0,
-        error="",
-        oom=0,
-        stopped=0,
-    )
-    service.note("start", container)
+        deadman.disarm()
     if container.config.get("Healthcheck"):
         from scow.containers.health import start_watch
 
         start_watch(service, running)
-    return service.store.get(container.id) or running
+    return running
 
 
-def _create(service: Containers, container: Container, attached: Attached | None, log: str) -> tuple[Begun, list[str]]:
+def _enter(service: Containers, container: Container) -> Container:
+    """Write down that a container runs, all at once: until then it is this process that others must see alive."""
+    now: dict[str, Any] = {
+        "status": RUNNING,
+        "pid": container.pid,
+        "pid_start": container.pid_start,
+        "boot": process.boot_id(),
+        "stubs": container.stubs,
+        "monitor": "conmon",
+        "started": time.time(),
+        "finished": 0.0,
+        "exit_code": 0,
+        "error": "",
+        "oom": 0,
+        "stopped": 0,
+    }
+    with service.db.write():
+        service.store.update(container.id, **now)
+        service.note("start", container)
+    return container._replace(**now)
+
+
+def _begin(
+    service: Containers, container: Container, attached: Attached | None, watch: monitor.Watch
+) -> tuple[Begun, list[str]]:
     """Runs in the mount namespace that monitor and container will keep alive."""
-    runtime, watch = service.runtime_of(container), _watch(service, container, attached, log)
-    return launch(
-        service.directory(container.id),
-        lambda: monitor.begin(runtime, watch),
-        lambda: bundle.make(service, container, attached.addresses if attached else None),
-        early=runtime.reads_once,
-    )
+    runtime = service.runtime_of(container)
+
+    def make() -> tuple[str, list[str]]:
+        from scow.containers import bundle  # while the runtime gets going
+
+        made = bundle.make(service, container, attached.addresses if attached else None)
+        if attached:
+            attached.ready()
+        return made
+
+    return launch(watch.bundle, lambda: monitor.begin(runtime, watch), make, early=runtime.reads_once)
 
 
-def _watch(service: Containers, container: Container, attached: Attached | None, log: str) -> monitor.Watch:
+def _watch(
+    service: Containers, container: Container, attached: Attached | None, log: str, *, start: bool
+) -> monitor.Watch:
     config = container.config
     return monitor.Watch(
         identity=container.id,
         name=container.name,
         bundle=service.directory(container.id),
+        start=start,
         stdin=bool(config.get("OpenStdin")),
         terminal=bool(config.get("Tty")),
         # Who leaves a terminal may come back; a pipe is at its end when the one who fed it is gone.

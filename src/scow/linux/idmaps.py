@@ -47,6 +47,11 @@ def read_map(path: str) -> tuple[IdMap, ...]:
         return ()
 
 
+def map_text(maps: Sequence[IdMap]) -> str:
+    """What the kernel reads as a map: a line for each range."""
+    return "".join(f"{part.inside} {part.outside} {part.size}\n" for part in maps)
+
+
 def in_user_namespace() -> bool:
     """Whether this process lives in a user namespace other than the host's first one.
 
@@ -81,8 +86,8 @@ def write_id_maps(pid: int, uids: Sequence[IdMap], gids: Sequence[IdMap]) -> Non
     try:
         if own:
             _write(f"/proc/{pid}/setgroups", "deny")
-        _write(f"/proc/{pid}/gid_map", "".join(f"{m.inside} {m.outside} {m.size}\n" for m in gids))
-        _write(f"/proc/{pid}/uid_map", "".join(f"{m.inside} {m.outside} {m.size}\n" for m in uids))
+        _write(f"/proc/{pid}/gid_map", map_text(gids))
+        _write(f"/proc/{pid}/uid_map", map_text(uids))
     except PermissionError as error:
         raise DeniedError(
             "these user ids may not be mapped", hint="enter a range for this user into /etc/subuid and /etc/subgid"

@@ -20,23 +20,25 @@ import stat
 
 from scow.errors import DeniedError, UnavailableError, UnsupportedError
 from scow.linux import kernel
-from scow.linux.idmaps import write_id_maps
+from scow.linux.idmaps import map_text, write_id_maps
 from scow.linux.namespaces import FLAGS
 from scow.linux.process import is_alive, self_mark, spawn, start_time, wait_status
 from scow.linux.standing import what_forbids
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Self
 
     from scow.errors import ScowError
-    from scow.linux.idmaps import IdMap
     from scow.linux.standing import Standing
 
 _MEMBERS = "namespace"
 _LIMIT = 1 << 20
 _DEAD_ENOUGH = 32
+# What a child of the process that moves does for it: both helpers are at work at once.
+_BY_HELPERS = 'read -r moved || exit 0; "$3" $PPID $1 & "$4" $PPID $2; status=$?; wait $! && exit $status'
+_BY_ITSELF = 'read -r moved || exit 0; printf %s "$2" >/proc/$PPID/gid_map && printf %s "$1" >/proc/$PPID/uid_map'
 
 
 def enter(standing: Standing, run_root: str, meanwhile: Callable[[], object] | None = None) -> None:
@@ -191,16 +193,21 @@ def make(standing: Standing, meanwhile: Callable[[], object] | None = None) -> N
         return
     reader, writer = os.pipe2(os.O_CLOEXEC)
     words, complaint = os.pipe2(os.O_CLOEXEC)
-    # The helpers must be started from outside: by a child that stays there and waits for this process to have moved.
-    child = os.fork()
-    if child == 0:
+    # The maps are written from outside: by a child that stays there and waits for this process to have moved.
+    script = _BY_HELPERS if standing.helpers else _BY_ITSELF
+    maps = (map_text(standing.uids), map_text(standing.gids))
+    try:
+        child = spawn(["/bin/sh", "-c", script, "scow-ids", *maps, *standing.helpers], stdin=reader, stderr=complaint)
+    except BaseException:
         os.close(writer)
-        _map_parent(reader, complaint, standing)
-    os.close(reader)
-    os.close(complaint)
+        os.close(words)
+        raise
+    finally:
+        os.close(reader)
+        os.close(complaint)
     try:
         _unshare()
-        os.write(writer, b"x")
+        os.write(writer, b"moved\n")
         if meanwhile is not None:
             meanwhile()
     finally:
@@ -213,30 +220,6 @@ def make(standing: Standing, meanwhile: Callable[[], object] | None = None) -> N
             f"the subordinate ids cannot be used: {said or f'newuidmap ended with {status}'}",
             hint="See /etc/subuid and /etc/subgid, and that newuidmap and newgidmap may gain privileges.",
         )
-
-
-def _map_parent(reader: int, complaint: int, standing: Standing) -> None:
-    """What the child does: let the helpers write the parent's maps, both at once, or write them; never returns."""
-    status = 1
-    try:
-        if not os.read(reader, 1):
-            return
-        if not standing.helpers:
-            write_id_maps(os.getppid(), standing.uids, standing.gids)
-            status = 0
-        else:
-            pid = str(os.getppid())
-            running = [
-                spawn([helper, pid, *_numbers(maps)], stderr=complaint)
-                for helper, maps in zip(standing.helpers, (standing.uids, standing.gids), strict=True)
-            ]
-            status = max([wait_status(each) for each in running])
-    finally:
-        os._exit(status)
-
-
-def _numbers(maps: Iterable[IdMap]) -> list[str]:
-    return [str(number) for part in maps for number in part]
 
 
 def _unshare() -> None:

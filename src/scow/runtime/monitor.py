@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from scow.runtime.oci import OciRuntime
 
 _SYNC, _START = 3, 4
+# The runtime's arguments begin with what a shell has as $0 and $1; then come conmon's: "create", options, the name.
+_RUN = 'state=$1; shift 2; exec "$0" --root "$state" run --detach "$@"'
 
 
 class Watch(NamedTuple):
@@ -42,6 +44,7 @@ class Watch(NamedTuple):
         identity: The container.
         name: Its name, shown in the log of the system.
         bundle: Its directory.
+        start: Whether its command is started at once; otherwise the runtime's ``start`` lets it go.
         stdin: Whether its input is kept open.
         terminal: Whether it has a terminal.
         leave_stdin_open: Whether input stays open when the one who is attached leaves.
@@ -54,6 +57,7 @@ class Watch(NamedTuple):
     identity: str
     name: str
     bundle: str
+    start: bool
     stdin: bool
     terminal: bool
     leave_stdin_open: bool
@@ -109,7 +113,7 @@ def begin(runtime: OciRuntime, watch: Watch) -> Begun:
 
 
 def created(begun: Begun) -> int:
-    """Wait until a container exists; the runtime's ``start`` lets it go.
+    """Wait until a container exists, or where that was asked for, until its command was started.
 
     Args:
         begun: What :func:`begin` gave.
@@ -118,7 +122,7 @@ def created(begun: Begun) -> int:
         The container's first process.
 
     Raises:
-        StartError: The runtime could not create it.
+        StartError: The runtime could not create or start it.
     """
     try:
         answer = _read_line(begun.ended)
@@ -131,7 +135,11 @@ def created(begun: Begun) -> int:
 def _words(runtime: OciRuntime, watch: Watch) -> list[str]:
     bundle = watch.bundle
     words = [find_monitor(), "--api-version", "1", "-c", watch.identity, "-u", watch.identity, "-n", watch.name]
-    words += ["-r", runtime.program, "--runtime-arg", "--root", "--runtime-arg", runtime.state]
+    # conmon knows no "run": a shell says it in its place, which takes a millisecond and saves a start of the runtime.
+    program, *args = ["/bin/sh", "-c", _RUN, runtime.program, runtime.state] if watch.start else runtime.words()
+    words += ["-r", program]
+    for arg in args:
+        words += ["--runtime-arg", arg]
     words += ["-b", bundle, "-p", f"{bundle}/pid", "-P", f"{bundle}/conmon.pid", "--exit-dir", bundle]
     words += ["--full-attach", "--no-sync-log", "-l", f"k8s-file:{watch.log}" if watch.log else "none"]
     if watch.stdin:

@@ -15,7 +15,7 @@ import pytest
 from scow.errors import DeniedError, UnsupportedError
 from scow.linux import reentry
 from scow.linux.idmaps import IdMap, in_user_namespace, read_map
-from scow.linux.standing import SINGLE, Standing
+from scow.linux.standing import SINGLE, SUBIDS, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,43 @@ def test_the_own_id_becomes_root(place) -> None:
         return f"{os.getuid()} {os.getgid()} {in_user_namespace()} {read_map('/proc/self/uid_map')}"
 
     assert as_ordinary_user(work) == f"0 0 True {(IdMap(0, ORDINARY, 1),)}"
+
+
+@pytest.mark.root
+def test_root_maps_many_ids_without_helpers(place) -> None:
+    maps = (IdMap(0, 0, 5000), IdMap(5000, 6000, 7))
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)
+        try:
+            reentry.make(Standing(SUBIDS, "", "", maps, maps[:1]))
+            os.write(writer, repr((read_map("/proc/self/uid_map"), read_map("/proc/self/gid_map"))).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        assert file.read() == repr((maps, maps[:1]))
+    os.waitpid(pid, 0)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("bad", [0, 1])
+def test_the_complaint_of_either_helper_is_told(place, tmp_path, bad) -> None:
+    helper = tmp_path / "helper"
+    helper.write_text('#!/bin/sh\necho "$2 to $3: not yours" >&2\nexit 1\n')
+    helper.chmod(0o755)
+    helpers = ["/bin/true", "/bin/true"]
+    helpers[bad] = str(helper)
+    uids, gids = (IdMap(0, ORDINARY, 1), IdMap(1, 100000, 9)), (IdMap(7, ORDINARY, 1),)
+
+    def work() -> str:
+        with pytest.raises(DeniedError) as raised:
+            reentry.make(Standing(SUBIDS, "", "", uids, gids, tuple(helpers)))
+        return raised.value.message
+
+    first = (uids, gids)[bad][0].inside
+    assert as_ordinary_user(work) == f"the subordinate ids cannot be used: {first} to {ORDINARY}: not yours"
 
 
 @pytest.mark.root

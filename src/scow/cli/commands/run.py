@@ -82,10 +82,10 @@ def refusal(error: ScowError) -> CommandError:
 def _load_next() -> None:
     """What every run needs first."""
     from scow.base import sqlite
-    from scow.containers import creating, foreground, service
+    from scow.containers import creating, service
     from scow.snapshot import choose
 
-    del sqlite, creating, foreground, service, choose
+    del sqlite, creating, service, choose
 
 
 def is_simple(container: Container) -> bool:
