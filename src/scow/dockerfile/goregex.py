@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Go regular expressions, as far as ignore patterns can contain them, to Python ones.
 
-Groups and repetitions occur only in the forms that ``ignorepattern`` writes; brackets and backslashes occur in any.
+Groups and stars occur only in the forms that ``ignorepattern`` writes; brackets, backslashes, ``|`` and counted
+repetitions occur in any.
 
 Source: Go, regexp/syntax.
 """
@@ -47,8 +48,13 @@ _ASSERTION: Final[Mapping[str, str]] = {
 }
 
 
+_COUNT: Final = re.compile(r"\{(0|[1-9][0-9]*)(,?)(0|[1-9][0-9]*)?\}")
+_MOST: Final = 1000
+"""The largest count that Go takes."""
+
+
 def to_python(text: str) -> str:
-    """The Python expression with the same meaning.
+    """The Python expression that ``match`` finds where Go's ``MatchString`` would find the one given anywhere.
 
     Raises:
         ValueError: Go refuses the expression, or it names Unicode classes.
@@ -57,6 +63,10 @@ def to_python(text: str) -> str:
     at = 0
     while at < len(text):
         char = text[at]
+        if char == "{" and (count := _COUNT.match(text, at)) and (count[2] or not count[3]):
+            out.append(_repeated(out.pop() if out else "|", count))
+            at = count.end()
+            continue
         if char == "\\":
             piece, at = _escape(text, at + 1)
         elif char == "[":
@@ -65,10 +75,24 @@ def to_python(text: str) -> str:
             piece, at = "(?:.*/)?", at + 6
         elif char in ".*":
             piece, at = char, at + 1
+        elif char == "|":
+            piece, at = "|(?s:.*?)", at + 1
         else:
             piece, at = {"^": r"\A", "$": r"\Z"}.get(char) or re.escape(char), at + 1
         out.append(piece)
     return "".join(out)
+
+
+def _repeated(piece: str, count: re.Match[str]) -> str:
+    """A piece with its counted repetition."""
+    if piece.startswith("|"):
+        raise ValueError("missing argument to repetition operator")
+    if piece == "*" or (piece.startswith("(?:") and piece.endswith(("?", "}"))):
+        raise ValueError("invalid nested repetition operator")
+    low, high = int(count[1]), int(count[3] or count[1])
+    if max(low, high) > _MOST or low > high:
+        raise ValueError("invalid repeat count")
+    return f"(?:{piece}){count[0]}"
 
 
 def _escape(text: str, at: int) -> tuple[str, int]:

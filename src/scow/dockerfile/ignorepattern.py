@@ -18,8 +18,10 @@ from scow.typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Final
 
-_ESCAPED: Final = frozenset(".+()|{}$")
+_ESCAPED: Final = frozenset(".+()$")
+"""The reference means to escape ``{``, ``|`` and ``}`` too, and does not: its table ends before them."""
 _SPECIAL: Final = frozenset("*?[]\\")
+_UNSURE: Final = frozenset("[\\{")
 
 
 def clean(path: str) -> str:
@@ -96,11 +98,13 @@ class Pattern:
 
     def reaches(self, folder: str) -> bool:
         """Whether the pattern can match something below a folder that it does not match itself. In doubt, yes."""
+        if "|" in self._text:
+            return True
         mine = self._text.split("/")
         for at, part in enumerate(folder.split("/")):
             if at >= len(mine):
                 return False
-            if "**" in mine[at] or "[" in mine[at] or "\\" in mine[at]:
+            if "**" in mine[at] or not _UNSURE.isdisjoint(mine[at]):
                 return True
             if not _component(mine[at], part):
                 return False
@@ -175,13 +179,22 @@ def _component(pattern: str, name: str) -> bool:
 
 
 def _check(pattern: str) -> None:
-    """Refuse what Go's filepath.Match calls malformed."""
+    """Refuse what Go's filepath.Match calls malformed when it is asked about ``.``, as the reference asks.
+
+    It looks no further than the first piece between stars that does not match.
+    """
     if _SPECIAL.isdisjoint(pattern):
         return
-    rest = pattern
+    rest, name = pattern, "."
     while rest:
+        star = rest.startswith("*")
         chunk, rest = _chunk(rest)
-        _check_chunk(chunk, pattern)
+        left = _left(chunk, name, pattern)
+        if left is None or (left and not rest):
+            left = _left(chunk, "", pattern) if star and name else None
+        if left is None or (star and not chunk):
+            return
+        name = left
 
 
 def _chunk(pattern: str) -> tuple[str, str]:
@@ -203,34 +216,49 @@ def _chunk(pattern: str) -> tuple[str, str]:
     return pattern[:at], pattern[at:]
 
 
-def _check_chunk(chunk: str, pattern: str) -> None:
+def _left(chunk: str, name: str, pattern: str) -> str | None:
+    """What a piece without stars leaves of the name that it matches the beginning of; ``None`` when it does not."""
     at = 0
+    fits = True
     while at < len(chunk):
         char = chunk[at]
         at += 1
-        if char == "\\":
-            if at >= len(chunk):
-                raise IgnorePatternError(f"syntax error in pattern {pattern!r}", hint="a backslash needs a character")
-            at += 1
-        elif char == "[":
-            at = _check_class(chunk, at, pattern)
+        if char == "[":
+            hit, at = _class(chunk, at, pattern, name[:1])
+        elif char == "?":
+            hit = True
+        else:
+            if char == "\\":
+                if at >= len(chunk):
+                    raise IgnorePatternError(
+                        f"syntax error in pattern {pattern!r}", hint="a backslash needs a character"
+                    )
+                char = chunk[at]
+                at += 1
+            hit = char == name[:1]
+        fits = fits and hit and name != ""
+        name = name[1:]
+    return name if fits else None
 
 
-def _check_class(chunk: str, at: int, pattern: str) -> int:
-    """Check a bracket expression from after its ``[``; where it ends."""
-    if chunk.startswith("^", at):
-        at += 1
+def _class(chunk: str, at: int, pattern: str, name: str) -> tuple[bool, int]:
+    """Whether a bracket expression, from after its ``[``, has the character, and where it ends."""
+    negated = chunk.startswith("^", at)
+    at += negated
     count = 0
+    hit = False
     while not (count and chunk.startswith("]", at)):
-        at = _check_char(chunk, at, pattern)
+        low, at = _member(chunk, at, pattern)
+        high = low
         if chunk[at] == "-":
-            at = _check_char(chunk, at + 1, pattern)
+            high, at = _member(chunk, at + 1, pattern)
+        hit = hit or low <= name <= high
         count += 1
-    return at + 1
+    return hit != negated, at + 1
 
 
-def _check_char(chunk: str, at: int, pattern: str) -> int:
-    """Check one character within brackets; the place after it, where something must follow."""
+def _member(chunk: str, at: int, pattern: str) -> tuple[str, int]:
+    """One character within brackets, and the place after it, where something must follow."""
     bad = IgnorePatternError(f"syntax error in pattern {pattern!r}", hint="close the bracket, or escape it with \\")
     if at >= len(chunk) or chunk[at] in "-]":
         raise bad
@@ -240,4 +268,4 @@ def _check_char(chunk: str, at: int, pattern: str) -> int:
             raise bad
     if "\ud800" <= chunk[at] <= "\udfff" or at + 1 >= len(chunk):
         raise bad
-    return at + 1
+    return chunk[at], at + 1

@@ -30,6 +30,9 @@ from scow.dockerfile.goregex import to_python
         ("^a^b$", [], ["ab", "a^b"]),
         ("^(.*/)?x$", ["x", "a/b/x"], ["ax"]),
         ("^\\t\\a$", ["\t\a"], ["ta"]),
+        ("^a{2}[b]{1,}c{0,1}$", ["aab", "aabbc"], ["ab", "aabcc"]),
+        ("^a{,2}{x}{01}$", ["a{,2}{x}{01}"], ["aa"]),
+        ("^a|b$", ["a", "ax", "xb", "x\nb"], ["bx"]),
         ("^[&&~~||-]$", ["&", "~", "|", "-"], ["x"]),
     ],
 )
@@ -40,7 +43,25 @@ def test_meaning(expression: str, hits: list[str], misses: list[str]):
 
 
 @pytest.mark.parametrize(
-    "expression", ["\\k", "\\8", "\\", "[a", "[", "[z-a]", "[\\b]", "[[:^alpha:]]", "\\x{110000}", "\\xg"]
+    "expression",
+    [
+        "\\k",
+        "\\8",
+        "\\",
+        "[a",
+        "[",
+        "[z-a]",
+        "[\\b]",
+        "[[:^alpha:]]",
+        "\\x{110000}",
+        "\\xg",
+        "^a|{2}",
+        "a{2}{3}",
+        "(.*/)?{2}",
+        ".*{2}",
+        "a{3,2}",
+        "a{1001}",
+    ],
 )
 def test_refusals(expression: str):
     with pytest.raises(ValueError):

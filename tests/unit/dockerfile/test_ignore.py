@@ -78,6 +78,16 @@ def test_cleaning(path: str, expected: str):
         (["/a"], "/a", True),
         (["/*"], "/a", True),
         (["**/"], "x/y", True),
+        (["a|b"], "a|b", True),
+        (["a|b"], "a", False),
+        (["a|*.o"], "ax", True),
+        (["a|*.o"], "lib/x.o", True),
+        (["a|*.o"], "lib/x.c", False),
+        (["?a{2}"], "xaa", True),
+        (["?a{2}"], "xa{2}", False),
+        (["?{x}"], "1{x}", True),
+        (["?a{1,}", "!x*|q"], "xaaa", False),
+        (["b/*.go/[a-]"], "b", False),
     ],
 )
 def test_matching(patterns: list[str], path: str, expected: bool):
@@ -85,14 +95,17 @@ def test_matching(patterns: list[str], path: str, expected: bool):
 
 
 @pytest.mark.parametrize(
-    "pattern", ["!", "[", "[]", "[a", "[a-", "[-a]", "[a-]", "a\\", "[\\", "[^]", "*[", "[\ud800]"]
+    "pattern",
+    ["!", "[", "[]", "[a", "[a-", "[-a]", "[a-]", "a\\", "[\\", "[^]", "*[", "[\ud800]", ".[", "*.\\", "?[", "[.-/]["],
 )
 def test_malformed_patterns(pattern: str):
     with pytest.raises(IgnorePatternError):
         IgnoreMatcher([pattern])
 
 
-@pytest.mark.parametrize("pattern", ["\\k", "[z-a]*", "\\é", "[\\b]", "\\pL", "\\x{110000}", "[[:what:]a]"])
+@pytest.mark.parametrize(
+    "pattern", ["\\k", "[z-a]*", "\\é", "[\\b]", "\\pL", "\\x{110000}", "[[:what:]a]", "*{2}", "?|{2}", "?{2,1}"]
+)
 def test_senseless_patterns_fail_when_asked(pattern: str):
     matcher = IgnoreMatcher(["a", pattern, "!b"])
     assert matcher.excludes("a")

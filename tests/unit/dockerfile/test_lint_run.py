@@ -13,7 +13,7 @@ import pytest
 from scow.cli.commands import lint as command
 from scow.dockerfile.errors import DockerfileError
 from scow.dockerfile.lint import render
-from scow.dockerfile.lint.config import LintConfig, of_comments, of_file, parse_check
+from scow.dockerfile.lint.config import LintConfig, of_check_comment, of_file, parse_check
 from scow.dockerfile.lint.fix import apply, fix
 from scow.dockerfile.lint.rule import Edit
 from scow.dockerfile.lint.rules import BUILDKIT, RULES
@@ -67,6 +67,26 @@ class TestSilence:
         assert names(text, rules=BUILDKIT, config=asked) == [(2, "InvalidDefinitionDescription")]
         assert names("# check=experimental=all\n" + text, rules=BUILDKIT) == [(3, "InvalidDefinitionDescription")]
 
+    def test_an_experimental_rule_is_asked_for_above_an_instruction(self):
+        text = "# check=experimental=all\nARG A\n# other\nARG B\nFROM a:1\n".replace("# check", "\n# check", 1)
+        assert names(text, rules=BUILDKIT) == [(3, "InvalidDefinitionDescription")]
+
+    @pytest.mark.parametrize(
+        ("text", "rule"),
+        [
+            ("FROM a:1\n# check=skip=all\nrun b\n", (3, "ConsistentInstructionCasing")),
+            ("FROM a:1\n# check=skip=all\nFROM a:1 AS scratch\n", (3, "ReservedStageName")),
+            ("FROM a:1 AS b\n# check=skip=all\nFROM a:1 AS b\n", (3, "DuplicateStageName")),
+            ("ARG V\n# check=skip=all\nFROM a:$V\n", (3, "InvalidDefaultArgInFrom")),
+        ],
+    )
+    def test_what_buildkit_checks_over_the_whole_file_hears_no_comment(self, text: str, rule: tuple[int, str]):
+        assert names(text, rules=BUILDKIT) == [rule]
+
+    def test_only_the_first_check_comment_counts(self):
+        text = "FROM a:1\n# check=skip=Other\n# check=skip=JSONArgsRecommended\nCMD y\n"
+        assert names(text) == [(4, "JSONArgsRecommended")]
+
 
 class TestOptions:
     def test_reading(self):
@@ -74,6 +94,7 @@ class TestOptions:
             frozenset({"A", "B"}), frozenset({"all"}), error=True
         )
         assert parse_check(" ") == LintConfig()
+        assert parse_check("skip=all,A") == LintConfig(frozenset({"A"}))
 
     @pytest.mark.parametrize("text", ["skip", "nope=1", "error=maybe"])
     def test_refusals(self, text: str):
@@ -82,7 +103,7 @@ class TestOptions:
         with pytest.raises(DockerfileError) as caught:
             of_file(parse(f"# syntax=x\n# check={text}\nFROM a\n"))
         assert caught.value.line == 2
-        assert of_comments([f"check={text}"]) == LintConfig()
+        assert of_check_comment([f"check={text}"]) == LintConfig()
 
     def test_errors_are_asked_for(self):
         assert lint(parse("# check=error=true\nFROM a:1\n")).error is True

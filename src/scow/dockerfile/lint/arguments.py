@@ -46,6 +46,8 @@ def _undefined(subject: Subject) -> Iterator[Finding]:
 
 def _invalid_default(subject: Subject) -> Iterator[Finding]:
     dockerfile, around = subject.dockerfile, subject.around
+    if not dockerfile.stages:
+        return
     automatic = automatic_args(around.build, around.target, dockerfile.stages[-1].name)
     try:
         values = global_scope(dockerfile, automatic, {}).values
@@ -66,16 +68,9 @@ def _invalid_default(subject: Subject) -> Iterator[Finding]:
 
 def _secrets(subject: Subject) -> Iterator[Finding]:
     for run in subject.stages:
-        for node in run.nodes:
-            if isinstance(node, ast.Arg):
-                names = [argument.name for argument in node.arguments]
-            elif isinstance(node, ast.Env):
-                names = [pair.name for pair in node.pairs]
-            else:
-                continue
-            for name in names:
-                if _SECRET.search(name) and not _NOT_SECRET.search(name):
-                    yield finding(node, f"{node.name} {name!r} looks like a secret, which would stay in the image")
+        for node, name in run.names:
+            if _SECRET.search(name) and not _NOT_SECRET.search(name):
+                yield finding(node, f"{node.name} {name!r} looks like a secret, which would stay in the image")
 
 
 def _redundant_platform(subject: Subject) -> Iterator[Finding]:
@@ -189,6 +184,7 @@ RULES: Final = (
         good="ARG TAG=3.20\nFROM alpine:${TAG}\n",
         check=_invalid_default,
         buildkit=True,
+        whole=True,
     ),
     Rule(
         name="SecretsUsedInArgOrEnv",

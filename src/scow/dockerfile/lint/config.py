@@ -46,10 +46,12 @@ class LintConfig:
         return LintConfig(self.skip | other.skip, self.experimental | other.experimental, self.error or other.error)
 
     def runs(self, rule: Rule) -> bool:
-        """Whether an ordinary rule may speak."""
-        if rule.experimental and "all" not in self.experimental and not rule.answers_to(self.experimental):
+        """Whether a rule may speak; ``skip=all`` leaves the experimental ones to ``experimental``, as in BuildKit."""
+        if rule.answers_to(self.skip):
             return False
-        return "all" not in self.skip and not rule.answers_to(self.skip)
+        if rule.experimental:
+            return "all" in self.experimental or rule.answers_to(self.experimental)
+        return "all" not in self.skip
 
 
 def parse_check(text: str) -> LintConfig:
@@ -72,6 +74,8 @@ def parse_check(text: str) -> LintConfig:
             error = value.strip() in TRUE
             continue
         names = frozenset(name.strip() for name in value.split(",") if name.strip())
+        if "all" in names and value.strip() != "all":
+            names -= {"all"}
         if key == "skip":
             skip = names
         else:
@@ -118,20 +122,28 @@ def of_file(dockerfile: Dockerfile, build_args: Mapping[str, str] | None = None)
 
 
 def of_comments(comments: Iterable[str], *, stage: bool = False) -> LintConfig:
-    """What the comments above an instruction say about it, or with ``stage`` those above FROM about its stage."""
+    """What hadolint's comments above an instruction say about it, or with ``stage`` about the stage of a FROM."""
     config = LintConfig()
     for comment in comments:
-        if match := _HADOLINT.fullmatch(comment):
-            if (match[1] == "stage") == stage and match[1] != "global":
-                config = config.merged(LintConfig(_names(match[2])))
-            continue
-        directive = parse_directive(comment, "")
-        if not stage and directive is not None and directive[0] == "check":
-            try:
-                config = config.merged(parse_check(directive[1].split(" ")[0]))
-            except ValueError:
-                continue
+        match = _HADOLINT.fullmatch(comment)
+        if match and match[1] != "global" and (match[1] == "stage") == stage:
+            config = config.merged(LintConfig(_names(match[2])))
     return config
+
+
+def of_check_comment(comments: Iterable[str]) -> LintConfig:
+    """What the first ``check=`` comment above an instruction says about it; nothing when it is malformed.
+
+    Source: BuildKit v0.32, frontend/dockerfile/linter (WithMergedConfigFromComments).
+    """
+    for comment in comments:
+        directive = parse_directive(comment, "")
+        if directive is not None and directive[0] == "check":
+            try:
+                return parse_check(directive[1].split(" ")[0])
+            except ValueError:
+                break
+    return LintConfig()
 
 
 def _names(text: str) -> frozenset[str]:

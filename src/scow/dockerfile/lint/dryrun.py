@@ -74,6 +74,7 @@ class StageRun:
         undeclared: Names in the FROM that no ARG declares, each with a near one.
         env: Variables at the end.
         declared: Names that ARG declared, parents' included.
+        names: What each ENV, after expansion, and each ARG of this stage sets.
         shell: The SHELL in force at the end; empty for the default.
         user: The USER at the end; ``""`` when none is known.
         user_node: The last USER of this stage.
@@ -96,6 +97,7 @@ class StageRun:
     undeclared: list[Undefined] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     declared: set[str] = field(default_factory=set)
+    names: list[tuple[ast.Env | ast.Arg, str]] = field(default_factory=list)
     shell: tuple[str, ...] = ()
     user: str = ""
     user_node: ast.User | None = None
@@ -230,6 +232,7 @@ class DryRun:
             case ast.Env():
                 pairs = [(self._word(run, node, pair.name), self._word(run, node, pair.value)) for pair in node.pairs]
                 run.env.update(pairs)
+                run.names.extend((node, name) for name, _ in pairs)
             case ast.Label():
                 for pair in node.pairs:
                     self._word(run, node, pair.name)
@@ -276,6 +279,7 @@ class DryRun:
     def _argument(self, run: StageRun, node: ast.Arg, argument: ast.Argument) -> None:
         given = self._around.build_args
         value: str | None = None
+        run.names.append((node, argument.name))
         if argument.name in given:
             value = given[argument.name]
         elif argument.default is not None:

@@ -177,6 +177,7 @@ RULES: Final = (
         check=_empty_continuation,
         level="error",
         buildkit=True,
+        whole=True,
         fixes=True,
     ),
     Rule(

@@ -167,6 +167,7 @@ RULES: Final = (
         aliases=("DL3024",),
         level="error",
         buildkit=True,
+        whole=True,
     ),
     Rule(
         name="ReservedStageName",
@@ -179,6 +180,7 @@ RULES: Final = (
         aliases=("DL3063",),
         level="error",
         buildkit=True,
+        whole=True,
     ),
     Rule(
         name="ConsistentInstructionCasing",
@@ -189,6 +191,7 @@ RULES: Final = (
         good="FROM alpine:3.20\nRUN true\nRUN false\n",
         check=_instruction_casing,
         buildkit=True,
+        whole=True,
         fixes=True,
     ),
     Rule(

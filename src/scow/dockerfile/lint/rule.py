@@ -63,6 +63,7 @@ class Rule:
         buildkit: It is one of BuildKit's checks.
         on: It runs unless it is switched off; the others run when asked for by name.
         experimental: BuildKit runs it only with ``experimental``.
+        whole: BuildKit checks it over the whole file, so a ``# check=`` comment above an instruction does not reach it.
         fixes: ``--fix`` can repair it.
         needs: What must be known beside the Dockerfile, in words; ``""`` for nothing.
     """
@@ -78,6 +79,7 @@ class Rule:
     buildkit: bool = False
     on: bool = True
     experimental: bool = False
+    whole: bool = False
     fixes: bool = False
     needs: str = ""
 

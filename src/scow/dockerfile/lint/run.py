@@ -12,10 +12,11 @@ from scow.dockerfile.lint.dryrun import DryRun
 from scow.dockerfile.lint.rule import LEVELS
 from scow.dockerfile.lint.rules import RULES
 from scow.dockerfile.lint.subject import RunCommands, Subject, Surroundings
-from scow.typing import TYPE_CHECKING
+from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from scow.dockerfile.lint.rule import Edit, Finding, Level, Rule
 
@@ -83,11 +84,12 @@ def lint(
     silenced = _silenced(dockerfile)
     problems: list[Problem] = []
     for rule in chosen:
-        if not whole.runs(rule):
+        if not rule.experimental and not whole.runs(rule):
             continue
         for found in rule.check(subject):
-            local = silenced.get(found.span.first) if found.node is not None else None
-            if local is None or whole.merged(local).runs(rule):
+            local = silenced.get(found.span.first, _NOTHING) if found.node is not None else _NOTHING
+            here = whole.merged(local.hadolint)
+            if (here if rule.whole else here.merged(local.check)).runs(rule):
                 problems.append(_problem(rule, found))
     problems.sort(key=lambda problem: (problem.line, not problem.rule.buildkit, problem.rule.name))
     return Report(dockerfile.filename, tuple(problems), whole.error)
@@ -109,13 +111,24 @@ def _subject(dockerfile: ast.Dockerfile, around: Surroundings) -> Subject:
     return Subject(dockerfile, lines, around, tuple(stages), tuple(runs))
 
 
-def _silenced(dockerfile: ast.Dockerfile) -> dict[int, configs.LintConfig]:
-    """What comments switch off, by the first line of the instruction that they stand above."""
-    out: dict[int, configs.LintConfig] = {}
-    for argument in dockerfile.args:
-        out[argument.span.first] = configs.of_comments(argument.comments)
+class _Local(NamedTuple):
+    """What comments above an instruction switch on and off for it."""
+
+    hadolint: configs.LintConfig
+    check: configs.LintConfig
+
+
+_NOTHING: Final = _Local(configs.LintConfig(), configs.LintConfig())
+
+
+def _local(node: ast.Node, shared: configs.LintConfig) -> _Local:
+    return _Local(shared.merged(configs.of_comments(node.comments)), configs.of_check_comment(node.comments))
+
+
+def _silenced(dockerfile: ast.Dockerfile) -> dict[int, _Local]:
+    """What comments say, by the first line of the instruction that they stand above."""
+    out = {argument.span.first: _local(argument, configs.LintConfig()) for argument in dockerfile.args}
     for stage in dockerfile.stages:
         shared = configs.of_comments(stage.from_.comments, stage=True)
-        for node in (stage.from_, *stage.instructions):
-            out[node.span.first] = shared.merged(configs.of_comments(node.comments))
+        out.update((node.span.first, _local(node, shared)) for node in (stage.from_, *stage.instructions))
     return out
