@@ -49,6 +49,12 @@ def _found(scow):
 # ---------------------------------------------------------------------- cache
 
 
+def test_a_copy_with_link_and_one_without_are_two_steps(scow, ctx):
+    text = "FROM BASE\nRUN mkdir /d && ln -s /d /l\nCOPY{} a /l/a\nRUN echo /d/*\n"
+    assert "/d/*" in log_of(scow, write(ctx, text.format(" --link"), a="one"))
+    assert "/d/a" in log_of(scow, write(ctx, text.format(""), a="one"))
+
+
 def test_a_second_build_takes_everything_from_the_cache(scow, ctx):
     where = write(ctx, 'FROM BASE\nWORKDIR /w\nCOPY a .\nRUN cat a > b\nCMD ["cat", "b"]\n', a="one")
     first = build(scow, "-t", "t:1", where)

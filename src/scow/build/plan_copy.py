@@ -49,8 +49,9 @@ def copy(planner: Planner, state: StageState, command: Command, node: ast.Copy |
     parts = [_part(planner, state, node, source, origin, parents=parents) for source in sources]
     contents = [(doc, _text(state, doc)) for doc in node.inline]
     for doc, text in contents:
-        files = {doc.name.encode("utf-8", "surrogateescape"): text.encode("utf-8", "surrogateescape")}
-        parts.append(CopyPart(inline(files), CopySource(f"/{doc.name}", wildcards=False)))
+        path = posixpath.normpath("/" + doc.name.lstrip("/"))
+        files = {path[1:].encode("utf-8", "surrogateescape"): text.encode("utf-8", "surrogateescape")}
+        parts.append(CopyPart(inline(files), CopySource(path, wildcards=False)))
     link = node.link and not chmod
     op = CopyOp(tuple(parts), target, chown, chmod, tuple(node.excludes))
     state.vertex = planner.add(

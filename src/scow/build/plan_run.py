@@ -9,6 +9,7 @@ import re
 from scow.build.draft import DEFAULT_SHELL
 from scow.build.graph import Vertex
 from scow.build.ops.values import RunMount, RunOp
+from scow.build.origins import inline
 from scow.build.wording import run_line
 from scow.dockerfile import words
 from scow.dockerfile.errors import WordError
@@ -51,6 +52,11 @@ def run(planner: Planner, state: StageState, command: Command, node: ast.Run, dr
     if node.network == "host" and options.network != "host" and "network.host" not in options.allow:
         raise InvalidArgumentError(
             "network.host is not allowed", hint="give the build --allow network.host if you trust it"
+        )
+    if node.devices:
+        raise InvalidArgumentError(
+            "RUN --device is only supported in Dockerfile frontend 1.14.0-labs or later",
+            hint="scow has no devices in builds",
         )
     op = RunOp(
         args=args,
@@ -154,7 +160,7 @@ def _with_source(
         return RunMount(mount, target, origin=source.origin)
     if mount.type == "cache":
         return RunMount(mount, target)
-    return RunMount(mount, target, origin=planner.outside.context())
+    return RunMount(mount, target, origin=inline({}) if mount.from_ else planner.outside.context())
 
 
 def _volume(text: str) -> tuple[str, str, bool]:

@@ -63,7 +63,7 @@ def _check_address(address: str) -> None:
 
 
 def _range(text: str, what: str, whole: str) -> tuple[int, int]:
-    first, dash, last = text.partition("-")
+    first, dash, last = (number[number.startswith("+") :] for number in text.partition("-"))
     for number in (first, last) if dash else (first,):
         if not number.isascii() or not number.isdigit() or int(number[:9]) > _MAX_PORT or len(number) > 9:
             raise InvalidArgumentError(f"invalid {what}: {whole}", hint=f"ports are numbers up to {_MAX_PORT}")

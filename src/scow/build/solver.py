@@ -101,6 +101,8 @@ class Solver:
                 raise self._failed(vertex, 0, error) from error
             if self._shop.epoch is not None and not isinstance(vertex.op, BaseOp):
                 definition = {**definition, "epoch": self._shop.epoch}  # the times in the layer
+            if vertex.detached:
+                definition = {**definition, "detached": True}  # the same COPY without --link follows the links below
             if isinstance(vertex.op, RunOp) and not self._shop.options.rewrite_times:
                 definition = {**definition, "times": "kept"}
             below = self.keys[vertex.below] if vertex.below is not None else ""

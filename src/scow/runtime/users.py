@@ -55,7 +55,8 @@ def resolve(user: str, passwd: bytes, group: bytes, extra: Iterable[str] = ()) -
     Source: docker's behaviour (libcontainer ``GetExecUser``): a number needs no entry, an entry whose *name* is the
     text wins over the number.
     """
-    name, _, wanted_group = user.partition(":")
+    name, _, rest = user.partition(":")
+    wanted_group = rest.partition(":")[0]
     uid, gid, home = 0, 0, "/"
     found = _find_user(name, passwd)
     if found is not None:
@@ -122,7 +123,8 @@ def _lines(content: bytes) -> Iterator[list[str]]:
 
 
 def _number(text: str) -> int:
-    """The text as an id, or -1."""
+    """The text as an id, or -1; a plus sign may stand before it."""
+    text = text[text.startswith("+") :]
     if not text.isdigit() or not text.isascii() or len(text) > 10:
         return -1
     value = int(text)

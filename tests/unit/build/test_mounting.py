@@ -60,3 +60,20 @@ def test_a_cache_that_a_killed_build_has_begun_is_made(shop):
     assert place_of(shop, "c")[0] == place
     assert os.listdir(place) == []
     assert sorted(os.listdir(os.path.dirname(place))) == ["data", "id", "lock", "making"]
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_memory_is_for_everybody_unless_it_is_read_only(shop, readonly):
+    with ExitStack() as stack:
+        mounting = Mounting(shop, stack, [])
+        mounting.add(RunMount(Mount(type="tmpfs", target="/t", size=9, readonly=readonly), "/t"), 0)
+    assert mounting.mounts[0].options == ("dev", "mode=1777", "size=9", *(["ro"] if readonly else []))
+
+
+def test_a_secret_that_is_not_there_leaves_its_variable_empty(shop):
+    shop.options = SimpleNamespace(secrets={}, environ={})
+    with ExitStack() as stack:
+        mounting = Mounting(shop, stack, [])
+        mounting.add(RunMount(Mount(type="secret", id="s", env="S"), ""), 0)
+        mounting.add(RunMount(Mount(type="secret", id="t"), ""), 1)
+    assert (mounting.env, mounting.mounts) == (["S="], [])

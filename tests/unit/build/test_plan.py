@@ -233,6 +233,23 @@ def test_cache_mounts_have_a_space_of_their_own_when_asked_to():
         assert [wanted.mount.id for wanted in ops(made)[-1].mounts] == ids
 
 
+def test_a_mount_from_scratch_is_empty():
+    mounts = ops(plan("FROM base\nRUN --mount=from=scratch,target=/a --mount=target=/b x\n"))[-1].mounts
+    assert list(mounts[0].origin.tree().names(b"")) == []
+    assert mounts[1].origin is not mounts[0].origin
+
+
+def test_whether_a_secret_must_be_there_is_part_of_the_step():
+    one, other = (ops(plan(f"FROM base\nRUN --mount=type=secret,id=s{more} x\n"))[-1] for more in ("", ",required"))
+    assert one.definition() != other.definition()
+
+
+def test_here_documents_with_paths_stay_within_the_tree():
+    copy = ops(plan("FROM base\nCOPY <<../../x /d/\n1\n../../x\n"))[-1]
+    assert copy.parts[0].source.path == "/x"
+    assert copy.parts[0].origin.tree().look(b"x").is_file
+
+
 def test_no_cache_for_some_stages():
     made = plan("FROM base AS a\nRUN x\nFROM a AS b\nRUN y\n", no_cache_filter=("b",))
     assert [vertex.fresh for vertex in made.vertices] == [False, False, True]
@@ -257,6 +274,7 @@ def test_no_cache_for_some_stages():
         ("FROM base\nEXPOSE x\n", "invalid containerPort"),
         ("FROM base\nSTOPSIGNAL NOPE\n", "invalid signal"),
         ("FROM base\nRUN --mount=type=cache,target=/ x\n", "invalid mount target"),
+        ("FROM base\nRUN --device=x y\n", "device is only supported"),
         ("FROM base\nRUN --security=insecure x\n", "security.insecure is not allowed"),
         ("FROM base\nENV A=${NOPE:?needed}\n", "needed"),
         ('FROM base\nVOLUME [""]\n', "can not be an empty string"),

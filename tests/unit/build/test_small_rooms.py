@@ -44,14 +44,30 @@ def accounts(tmp_path):
         ("bob:", (7, 0)),
         ("nobody", (0, 0)),
         ("odd", (0, 0)),
-        ("1:nogroup", (1, 0)),
+        ("1:nogroup", (1, 1)),
+        ("bob:nogroup", (7, 8)),
+        ("1:2:3", (1, 1)),
         ("99999999999", (0, 0)),
+        ("+5", (5, 5)),
+        ("-2:2147483647", (0xFFFFFFFE, 0x7FFFFFFF)),
+        ("2147483648", (0, 0)),
+        (":staff", (0, 50)),
+        (":", (0, 0)),
     ],
 )
 def test_owners(accounts, text, owner):
     assert find_owner(text, accounts) == owner
-    if not text[0].isdigit():
-        assert find_owner(text, None) == (0, 0)
+
+
+@pytest.mark.parametrize(("text", "owner"), [("5:6", (5, 6)), ("root:root", (0, 0)), ("7:", (7, 0)), ("+5", (5, 5))])
+def test_numbers_need_no_tree(text, owner):
+    assert find_owner(text, None) == owner
+
+
+@pytest.mark.parametrize("text", ["bob", "5:staff", "bob:6", ":staff", "0x5"])
+def test_names_need_a_tree(text):
+    with pytest.raises(InvalidArgumentError, match="cannot be looked up"):
+        find_owner(text, None)
 
 
 # ---------------------------------------------------------------------- remote

@@ -22,6 +22,7 @@ GROUP = b"root:x:0:\nbob:x:1001:\nstaff:x:50:bob,root\n\nwheel:x:99999999999:bob
         ("bob:staff", Identity(1000, 50, (), "/home/bob")),
         ("bob:7", Identity(1000, 7, (), "/home/bob")),
         ("5:6", Identity(5, 6, (), "/")),
+        ("+5:6:7", Identity(5, 6, (), "/")),
         ("12", Identity(77, 78, (), "/n")),
     ],
 )

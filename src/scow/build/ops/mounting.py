@@ -53,7 +53,8 @@ class Mounting:
         """
         mount = wanted.mount
         if mount.type == "tmpfs":
-            options = ("dev", *((f"size={mount.size}",) if mount.size else ()))
+            size = (f"size={mount.size}",) if mount.size else ()
+            options = ("dev", "mode=1777", *size, *(("ro",) if mount.readonly else ()))
             self.mounts.append(StepMount(wanted.target, "tmpfs", "", options))
         elif mount.type == "secret":
             self._secret(mount)
@@ -215,6 +216,8 @@ class Mounting:
                 raise NotFoundError(
                     f"secret {identity}: not found", hint=f"give the build --secret id={identity},src=FILE"
                 )
+            if mount.env is not None:
+                self.env.append(f"{mount.env or identity}=")
             return
         if mount.env is not None:
             text = value.decode("utf-8", "surrogateescape")

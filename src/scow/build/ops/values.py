@@ -192,5 +192,5 @@ def _mount(mount: RunMount) -> list[Any]:
         content = mount.origin.fingerprint(CopySource("/" + value.source.lstrip("/"), wildcards=False), ())
     return [
         value.type, mount.target, value.source, value.readonly, value.size, value.id, value.sharing, value.env,
-        value.mode, value.uid, value.gid, content, mount.read,
+        value.mode, value.uid, value.gid, content, mount.read, value.required,
     ]  # fmt: skip
