@@ -135,7 +135,7 @@ def test_targets_and_arguments(scow, ctx):
     assert "T=given" in config(scow, "flags:target")["Env"]
     assert "U=2" not in config(scow, "flags:target")["Env"]
     scow.env["T"] = "from outside"
-    build(scow, "-t", "flags:target", "--target", "0", "--build-arg", "T", where)
+    build(scow, "-t", "flags:target", "--target", "one", "--build-arg", "T", where)
     del scow.env["T"]
     assert "T=from outside" in config(scow, "flags:target")["Env"]
 

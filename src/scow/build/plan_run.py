@@ -14,7 +14,7 @@ from scow.build.wording import run_line
 from scow.dockerfile import words
 from scow.dockerfile.errors import WordError
 from scow.dockerfile.mounts import parse_mount
-from scow.dockerfile.platforms import CACHE_SPACE_ARGUMENT, HOST_NAME_ARGUMENT, PREDEFINED
+from scow.dockerfile.platforms import CACHE_SPACE_ARGUMENT, HOST_NAME_ARGUMENT
 from scow.errors import InvalidArgumentError
 from scow.record import replace
 from scow.typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scow.dockerfile.mounts import Mount
 
 PIPES: Final = "/dev/pipes"
+_PROXIES: Final = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 _ONE_MARKER: Final = re.compile(r"""\d*<<-?(?:"[^"<]*"|'[^'<]*'|[^<\s]+)""")
 
 
@@ -173,5 +174,6 @@ def _volume(text: str) -> tuple[str, str, bool]:
 
 
 def _proxies(planner: Planner) -> tuple[str, ...]:
-    given = planner.options.build_args
-    return tuple(f"{name}={value}" for name, value in sorted(given.items()) if name in PREDEFINED)
+    """Both spellings of each proxy variable that the build was given in any; lower case counts before upper case."""
+    given = {name.lower(): value for name, value in sorted(planner.options.build_args.items())}
+    return tuple(f"{spelled}={given[name]}" for name in _PROXIES if given.get(name) for spelled in (name.upper(), name))

@@ -247,8 +247,6 @@ class Stages:
         if not wanted:
             return self.all[-1]
         found = self._by_name.get(wanted.lower())
-        if found is None and wanted.isascii() and wanted.isdigit() and int(wanted) < len(self.all):
-            found = self.all[int(wanted)]
         if found is None:
             near = nearest(wanted, self._by_name, fold=True)
             raise TargetNotFoundError(

@@ -10,11 +10,12 @@ from scow.errors import NotFoundError
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from scow.build.options import BuildOptions
     from scow.cli.flags import Parsed
     from scow.dockerfile import ast
+    from scow.dockerfile.lint.dryrun import DryRun, StageRun
 
 
 def call(kind: str, flags: Parsed, options: BuildOptions) -> int:
@@ -75,51 +76,73 @@ def _targets(dockerfile: ast.Dockerfile) -> list[str]:
     rows = [("TARGET", "DESCRIPTION")]
     for stage in dockerfile.stages:
         default = stage is dockerfile.stages[-1]
-        name = stage.name or ("" if not default else "(default)")
-        if stage.name and default:
-            name += " (default)"
-        if name:
-            rows.append((name, stage.from_.description))
-    return _table(rows)
+        name = " ".join(word for word in (stage.name, "(default)" if default else "") if word)
+        rows.append((name, stage.from_.description))
+    return _table(rows, gap=1)
 
 
 def _outline(dockerfile: ast.Dockerfile, options: BuildOptions) -> list[str]:
     from scow.build.stages import TargetNotFoundError
     from scow.dockerfile import ast
+    from scow.dockerfile.lint.dryrun import DryRun
+    from scow.dockerfile.lint.subject import Surroundings
 
-    wanted = dockerfile.stages[-1]
-    if options.target:
-        found = dockerfile.stage(options.target)
-        if found is None:
-            raise TargetNotFoundError(f"target stage {options.target!r} could not be found")
-        wanted = found
+    wanted = (
+        dockerfile.stage(options.target) if options.target else dockerfile.stages[-1] if dockerfile.stages else None
+    )
+    if wanted is None:
+        message = f"target stage {options.target!r} could not be found" if options.target else "there are no stages"
+        raise TargetNotFoundError(message)
+    dry = DryRun(dockerfile, Surroundings(build_args=options.build_args))
+    needed = _needed(dry, wanted)
     lines: list[str] = []
     if wanted.name:
-        lines.append(f"TARGET:      {wanted.name}")
-    if wanted.from_.description:
-        lines.append(f"DESCRIPTION: {wanted.from_.description}")
-    if lines:
-        lines.append("")
-    arguments: dict[str, tuple[str, str]] = {}
-    secrets: dict[str, bool] = {}
-    agents: dict[str, bool] = {}
-    nodes = [*dockerfile.args, *(node for stage in _needed(dockerfile, wanted) for node in stage.instructions)]
-    for node in nodes:
-        if isinstance(node, ast.Arg):
-            for argument in node.arguments:
-                value = options.build_args.get(argument.name, argument.default or "")
-                if argument.name not in arguments or argument.description:
-                    arguments[argument.name] = (value, argument.description)
-        elif isinstance(node, ast.Run):
-            _mounts(node, secrets, agents)
+        about = wanted.from_.description
+        lines += [*_table([("TARGET:", wanted.name), *([("DESCRIPTION:", about)] if about else [])], gap=1), ""]
+    arguments = _arguments(dockerfile, dry, needed, options.build_args)
     if arguments:
         rows = [("BUILD ARG", "VALUE", "DESCRIPTION")]
         lines += [*_table([*rows, *((name, *texts) for name, texts in arguments.items())]), ""]
+    secrets: dict[str, bool] = {}
+    agents: dict[str, bool] = {}
+    for run in needed:
+        for node in run.nodes:
+            if isinstance(node, ast.Run):
+                _mounts(node, secrets, agents)
     for title, names in (("SECRET", secrets), ("SSH", agents)):
         if names:
             rows2 = [(title, "REQUIRED"), *((name, "true" if must else "") for name, must in names.items())]
             lines += [*_table(rows2), ""]
     return lines
+
+
+def _arguments(
+    dockerfile: ast.Dockerfile, dry: DryRun, needed: Sequence[StageRun], given: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
+    """Value and description of the arguments that the stages name, in FROM or ARG; the last ARG of a name counts.
+
+    Source: BuildKit v0.32, frontend/dockerfile/dockerfile2llb (outline).
+    """
+    from scow.dockerfile import ast, words
+
+    outer = dry.global_values or {}
+    used = {name for run in needed for found in (run.base_words, run.platform_words) if found for name in found.used}
+    inner: dict[str, tuple[str, str]] = {}
+    for run in needed:
+        for node in run.nodes:
+            for name, default, description in node.arguments if isinstance(node, ast.Arg) else ():
+                used.add(name)
+                if name in given or default is not None or name not in outer:
+                    inner.pop(name, None)
+                    value = given.get(name, run.env.get(name, "") if default is not None else "")
+                    inner[name] = (value, description)
+    out: list[tuple[str, tuple[str, str]]] = []
+    for argument in reversed([argument for node in dockerfile.args for argument in node.arguments]):
+        if argument.name in used:
+            used |= words.expand(argument.default or "", outer, dockerfile.escape).used
+            if argument.name not in inner:
+                out.append((argument.name, (outer.get(argument.name, ""), argument.description)))
+    return {**dict(reversed(out)), **inner}
 
 
 def _mounts(node: ast.Run, secrets: dict[str, bool], agents: dict[str, bool]) -> None:
@@ -130,33 +153,37 @@ def _mounts(node: ast.Run, secrets: dict[str, bool], agents: dict[str, bool]) ->
         mount = parse_mount(value)
         if mount.type == "secret":
             name = secret_name(mount)
-            secrets[name] = secrets.get(name, False) or mount.required
+            secrets.setdefault(name, mount.required)
         elif mount.type == "ssh":
             name = mount.id or "default"
-            agents[name] = agents.get(name, False) or mount.required
+            agents.setdefault(name, mount.required)
 
 
-def _needed(dockerfile: ast.Dockerfile, target: ast.Stage) -> list[ast.Stage]:
-    """The stages that a target stands on or copies from, as far as their names say."""
+def _needed(dry: DryRun, target: ast.Stage) -> list[StageRun]:
+    """The stages that a target stands on, copies from or mounts, in their order."""
     from scow.dockerfile import ast
+    from scow.dockerfile.mounts import mount_source
 
-    out: list[ast.Stage] = []
-    todo = [target]
+    runs = {run.stage.index: run for run in dry.stages}
+    by_name = {name: run for run in dry.stages for name in (str(run.stage.index), run.stage.name) if name}
+    out: set[int] = set()
+    todo = [runs[target.index]]
     while todo:
-        stage = todo.pop()
-        if stage in out:
+        run = todo.pop()
+        if run.stage.index in out:
             continue
-        out.append(stage)
-        names = [stage.from_.image, *(node.from_ for node in stage.instructions if isinstance(node, ast.Copy))]
-        for name in names:
-            found = dockerfile.stage(name)
-            if found is None and name.isdigit() and int(name) < len(dockerfile.stages):
-                found = dockerfile.stages[int(name)]
-            if found is not None:
-                todo.append(found)
-    return sorted(out, key=lambda stage: stage.index)
+        out.add(run.stage.index)
+        if run.parent is not None:
+            todo.append(run.parent)
+        for node in run.nodes:
+            names = [node.from_] if isinstance(node, ast.Copy) else []
+            if isinstance(node, ast.Run):
+                names = [mount_source(value) for value in node.mounts]
+            todo += [by_name[name.lower()] for name in names if name.lower() in by_name]
+    return [runs[index] for index in sorted(out)]
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+def _table(rows: Sequence[tuple[str, ...]], gap: int = 3) -> list[str]:
+    """Columns as BuildKit lays them out: all but the last are filled up, also before an empty cell."""
+    widths = [max(len(row[column]) for row in rows) + gap for column in range(len(rows[0]) - 1)]
+    return ["".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)) for row in rows]

@@ -112,8 +112,19 @@ def test_proxies_stay_out_of_keys_and_history():
     two = plan("FROM base\nRUN x\n", build_args={"http_proxy": "two"})
     keys = [definition_key(ops(made)[1].definition(), "", []) for made in (one, two)]
     assert keys[0] == keys[1]
-    assert ops(one)[1].proxies == ("http_proxy=one",)
+    assert ops(one)[1].proxies == ("HTTP_PROXY=one", "http_proxy=one")
     assert "proxy" not in history(one)[-1][0]
+
+
+def test_proxies_are_given_in_both_spellings():
+    given = {"HTTP_PROXY": "up", "http_proxy": "low", "No_Proxy": "x", "ALL_PROXY": "", "PROXY": "y"}
+    run = ops(plan("FROM base\nRUN x\n", build_args=given))[1]
+    assert run.proxies == ("HTTP_PROXY=low", "http_proxy=low", "NO_PROXY=x", "no_proxy=x")
+
+
+def test_a_target_is_a_name_not_a_number():
+    with pytest.raises(TargetNotFoundError):
+        plan("FROM base AS one\nFROM one\n", target="0")
 
 
 def test_limits_stay_out_of_keys():

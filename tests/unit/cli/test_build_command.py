@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import pytest
 
+from scow.build.stages import TargetNotFoundError
+from scow.cli.buildcalls import call
 from scow.cli.buildflags import COMMAND, read
 from scow.cli.buildlog import Kept
 from scow.cli.commands.build import _emulated
@@ -96,3 +98,63 @@ def test_output_is_kept_whole_however_much_it_is():
     for number in range(3):
         kept.add(f"{number}{'x' * 600_000}\n".encode())
         assert [line[:2] for line in kept.lines()] == [f"{earlier}x" for earlier in range(number + 1)]
+
+
+@pytest.fixture
+def asked(tmp_path, capsys):
+    def ask(kind, text, **more):
+        (tmp_path / "Dockerfile").write_text(text)
+        flags = parse(COMMAND, [str(tmp_path)])
+        assert call(kind, flags, read(flags, {})._replace(**more)) == 0
+        return capsys.readouterr().out
+
+    return ask
+
+
+def test_targets_are_laid_out_as_buildkit_does(asked):
+    text = "# a is it\nFROM scratch AS a\nFROM a\n# b text\nFROM a AS b\n"
+    assert asked("targets", text) == "TARGET      DESCRIPTION\na           is it\n            \nb (default) text\n"
+    assert asked("targets", "FROM a\n") == "TARGET    DESCRIPTION\n(default) \n"
+
+
+OUTLINED = """# A desc
+ARG A=1
+ARG U=unused
+ARG V=2
+ARG I=busy$V
+FROM other AS apart
+ARG N=1
+FROM $I AS b
+ARG Z=$A
+# t about
+FROM b AS t
+ARG A
+# C see
+ARG C=x
+ARG C
+ARG TARGETARCH
+RUN --mount=type=secret,id=s x
+RUN --mount=type=secret,id=s,required --mount=type=ssh y
+"""
+
+
+def test_an_outline_tells_what_the_target_needs(asked):
+    assert asked("outline", OUTLINED) == (
+        "TARGET:      t\nDESCRIPTION: about\n\n"
+        "BUILD ARG   VALUE   DESCRIPTION\n"
+        "A           1       desc\n"
+        "V           2       \n"
+        "I           busy2   \n"
+        "Z                   \n"
+        "C                   \n\n"
+        "SECRET   REQUIRED\ns        \n\n"
+        "SSH       REQUIRED\ndefault   \n\n"
+    )
+    assert "N           5       \n" in asked("outline", OUTLINED, target="apart", build_args={"N": "5"})
+    assert "given" not in asked("outline", OUTLINED, target="apart", build_args={"A": "given"})
+
+
+@pytest.mark.parametrize(("text", "target"), [("ARG A\n", ""), ("FROM a AS b\n", "c")])
+def test_an_outline_of_nothing_is_refused(asked, text, target):
+    with pytest.raises(TargetNotFoundError):
+        asked("outline", text, target=target)
