@@ -152,7 +152,7 @@ def parse_moment(text: str, at: float) -> float:
     try:
         return at - parse_duration(text)
     except InvalidArgumentError:
-        raise InvalidArgumentError(f"{text!r} is neither a time nor a duration") from None
+        raise InvalidArgumentError(f'failed to parse value as time or duration: "{text}"') from None
 
 
 def source_date_epoch(environ: Mapping[str, str]) -> float | None:

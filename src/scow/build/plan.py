@@ -13,12 +13,12 @@ from scow.build import plan_copy, plan_run
 from scow.build.draft import DEFAULT_PATH, DEFAULT_SHELL, Draft
 from scow.build.graph import Vertex
 from scow.build.ops.values import BaseOp, MkdirOp
-from scow.build.ports import check_signal, expose
 from scow.build.wording import plain_list, quoted_list
 from scow.dockerfile import ast, words
 from scow.dockerfile.blame import blame
 from scow.dockerfile.errors import DockerfileError, FlagValueError, WordError
 from scow.dockerfile.platforms import UNSEEN
+from scow.dockerfile.ports import check_signal, expose
 from scow.errors import InvalidArgumentError
 from scow.oci.model import Healthcheck
 from scow.typing import TYPE_CHECKING, NamedTuple

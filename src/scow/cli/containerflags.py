@@ -23,6 +23,10 @@ def _stream(value: str) -> str:
     return value.lower()
 
 
+def _network(value: str) -> Any:
+    return _reader("network")(value) if "=" in value else value
+
+
 def _reader(name: str) -> Callable[[str], Any]:
     """The reader of :mod:`scow.cli.containervalues` with this name, loaded when the flag is used."""
 
@@ -105,7 +109,13 @@ FLAGS: tuple[Flag, ...] = (
     Flag("entrypoint", kind="string", help="Overwrite the default ENTRYPOINT of the image"),
     *ENVIRONMENT,
     Flag("expose", kind="list", help="Expose a port or a range of ports"),
-    Flag("gpus", kind="list", type="gpu-request", help="GPU devices to add to the container ('all' to pass all GPUs)"),
+    Flag(
+        "gpus",
+        kind="string",
+        check=_reader("gpus"),
+        type="gpu-request",
+        help="GPU devices to add to the container ('all' to pass all GPUs)",
+    ),
     Flag("group-add", kind="list", help="Add additional groups to join"),
     Flag("health-cmd", kind="string", help="Command to run to check health"),
     Flag("health-interval", kind="duration", help="Time between running the check (ms|s|m|h)"),
@@ -144,7 +154,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("memory-swappiness", kind="int", default=-1, help="Tune container memory swappiness (0 to 100)"),
     Flag("mount", kind="list", check=_reader("mount"), type="mount", help="Attach a filesystem mount to the container"),
     Flag("name", kind="string", help="Assign a name to the container"),
-    Flag("network", kind="list", type="network", help="Connect a container to a network"),
+    Flag("network", kind="list", type="network", check=_network, help="Connect a container to a network"),
     Flag("network-alias", kind="list", help="Add network-scoped alias for the container"),
     Flag("no-healthcheck", help="Disable any container-specified HEALTHCHECK"),
     Flag("oom-kill-disable", help="Disable OOM Killer"),
@@ -179,7 +189,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("volumes-from", kind="list", help="Mount volumes from the specified container(s)"),
     Flag("workdir", "w", kind="string", help="Working directory inside the container"),
     Flag("dns-opt", kind="list", hidden=True, help="Set DNS options"),
-    Flag("net", kind="list", type="network", hidden=True, help="Connect a container to a network"),
+    Flag("net", kind="list", type="network", check=_network, hidden=True, help="Connect a container to a network"),
     Flag("net-alias", kind="list", hidden=True, help="Add network-scoped alias for the container"),
 )
 

@@ -7,7 +7,6 @@ Source: docker 28.2.2's grammar and messages.
 from __future__ import annotations
 
 from scow.cli.flags import CommandError
-from scow.cli.values import split_csv
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ _RATES = (
 )
 
 
-def apply_rare(options: Parsed, body: dict[str, Any], host: dict[str, Any], networks: list[str]) -> None:
+def apply_rare(options: Parsed, body: dict[str, Any], host: dict[str, Any], networks: list[Any]) -> None:
     """Read the rarer flags into a create request.
 
     Raises:
@@ -54,7 +53,7 @@ def apply_rare(options: Parsed, body: dict[str, Any], host: dict[str, Any], netw
             raise CommandError("invalid storage option")
         host["StorageOpt"] = dict(text.partition("=")[::2] for text in options["storage-opt"])
     if options.gpus:
-        host["DeviceRequests"] = [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}]
+        host["DeviceRequests"] = [{"Driver": "", "Count": options.gpus, "Capabilities": [["gpu"]]}]
     _logging(options, host)
     _health(options, body)
     _labels(options, body)
@@ -97,7 +96,8 @@ def _labels(options: Parsed, body: dict[str, Any]) -> None:
     if options["label-file"]:
         from scow.cli.containerrequest import labels, read_lines
 
-        found = labels([line for path in options["label-file"] for line in read_lines(path)])
+        # as for docker, a name alone is passed over
+        found = labels([line for path in options["label-file"] for line in read_lines(path) if "=" in line])
         body["Labels"] = {**found, **body["Labels"]}
 
 
@@ -201,34 +201,38 @@ def _mac(text: str) -> str:
     return text
 
 
-def _networks(options: Parsed, body: dict[str, Any], host: dict[str, Any], networks: list[str]) -> None:
+def _check_networks(options: Parsed, endpoints: dict[str, dict[str, Any]], aliases: list[str]) -> None:
+    """Refuse networks that exclude each other, and what is said both of one network and of the container."""
+    own = [name for name in endpoints if name in _WITHOUT_ALIASES or name.startswith("container:")]
+    if own and len(own) < len(endpoints):
+        raise CommandError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
+    if len(own) > 1:
+        raise CommandError(f"Container cannot be connected to network endpoints: {', '.join(sorted(own))}")
+    first = next(iter(endpoints.values()))
+    addresses = first.get("IPAMConfig") or {}
+    for flag, there, given, what in (
+        ("network-alias", first.get("Aliases"), aliases, "alias"),
+        ("ip", addresses.get("IPv4Address"), options.ip, "IPv4 address"),
+        ("ip6", addresses.get("IPv6Address"), options.ip6, "IPv6 address"),
+        ("mac-address", first.get("MacAddress"), options["mac-address"], "MAC address"),
+        ("link-local-ip", addresses.get("LinkLocalIPs"), options["link-local-ip"], "link-local IP addresses"),
+    ):
+        if there and given:
+            raise CommandError(f"conflicting options: cannot specify both --{flag} and per-network {what}")
+
+
+def _networks(options: Parsed, body: dict[str, Any], host: dict[str, Any], networks: list[Any]) -> None:
     """Networks with their settings; the first one is the container's mode."""
     aliases = [*options["network-alias"], *options["net-alias"]]
     endpoints: dict[str, dict[str, Any]] = {}
-    for text in networks or ["default"]:
-        endpoint: dict[str, Any] = {}
-        name = text
-        if "=" in text:
-            name = ""
-            for field in split_csv(text):
-                key, _, value = field.partition("=")
-                if key == "name":
-                    name = value
-                elif key == "alias":
-                    endpoint.setdefault("Aliases", []).append(value)
-                elif key == "ip":
-                    endpoint.setdefault("IPAMConfig", {})["IPv4Address"] = value
-                elif key == "ip6":
-                    endpoint.setdefault("IPAMConfig", {})["IPv6Address"] = value
-                elif key == "mac-address":
-                    endpoint["MacAddress"] = value
-                else:
-                    raise CommandError(f"invalid field key {key}")
-            if not name:
-                raise CommandError("network name is required")
+    for wish in networks or ["default"]:
+        name, endpoint = (wish, {}) if isinstance(wish, str) else wish
+        if name in endpoints:
+            raise CommandError(f'network "{name}" is specified multiple times')
         endpoints[name] = endpoint
     first = next(iter(endpoints))
     host["NetworkMode"] = first
+    _check_networks(options, endpoints, aliases)
     if aliases:
         endpoints[first].setdefault("Aliases", []).extend(aliases)
     for flag, member in (("ip", "IPv4Address"), ("ip6", "IPv6Address")):

@@ -152,12 +152,14 @@ def request(options: Parsed, *, detached: bool = False) -> dict[str, Any]:
         host["DnsOptions"] = dns
     networks = [*options.network, *options.net]
     host["NetworkMode"] = networks[0] if networks else "default"
-    if len(networks) > 1 or (networks and "=" in networks[0]) or any(changed(flag) for flag in _RARE):
+    if "" in networks:
+        raise CommandError("no name set for network")
+    if len(networks) > 1 or (networks and not isinstance(networks[0], str)) or any(changed(flag) for flag in _RARE):
         from scow.cli.containeroptions import apply_rare
 
         apply_rare(options, body, host, networks)
     _check_modes(host)
-    if options.rm and host.get("RestartPolicy", {}).get("Name", "no") != "no":
+    if options.rm and host.get("RestartPolicy", {}).get("Name") not in {None, "", "no"}:
         raise CommandError("conflicting options: cannot specify both --restart and --rm")
     return body
 
@@ -166,7 +168,8 @@ def _check_modes(host: dict[str, Any]) -> None:
     """Refuse what docker refuses before it asks its daemon."""
     for member, flag, kind in (("PidMode", "pid", "PID"), ("UTSMode", "uts", "UTS"), ("UsernsMode", "userns", "USER")):
         mode = host.get(member)
-        if mode and mode != "host" and not (kind == "PID" and mode.startswith("container:")):
+        joins = kind == "PID" and mode and mode.startswith("container:") and mode != "container:"
+        if mode and mode != "host" and not joins:
             raise CommandError(f"--{flag}: invalid {kind} mode")
     if host.get("CgroupnsMode") not in {None, "", "host", "private"}:
         raise CommandError("--cgroupns: invalid CGROUP mode")
@@ -219,13 +222,21 @@ def read_lines(path: str, status: int = 125) -> list[str]:
         CommandError: It cannot be read, or a name has blanks in it.
     """
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
+        with open(path, "rb") as file:
+            lines = file.read().removeprefix(b"\xef\xbb\xbf").splitlines()
+    except IsADirectoryError:
+        raise CommandError(f"invalid env file ({path}): read {path}: is a directory", status=status) from None
     except OSError as error:
         raise CommandError(f"open {path}: {(error.strerror or '').lower()}", status=status) from None
     found = []
-    for line in lines:
-        text = line.lstrip()
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode().lstrip()
+        except UnicodeDecodeError:
+            shown = " ".join(map(str, line))
+            raise CommandError(
+                f"invalid env file ({path}): invalid utf8 bytes at line {number}: [{shown}]", status=status
+            ) from None
         if not text or text.startswith("#"):
             continue
         name = text.partition("=")[0]

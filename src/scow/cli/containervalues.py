@@ -43,6 +43,65 @@ def label(text: str) -> str:
     return text
 
 
+def network(text: str) -> tuple[str, dict[str, Any]]:
+    """Read one ``--network name=...,alias=...``; returns the name and the settings of its endpoint."""
+    name = ""
+    endpoint: dict[str, Any] = {}
+    addresses: dict[str, Any] = {}
+    for field in split_csv(text):
+        key, equals, value = field.partition("=")
+        key, value = key.strip().lower(), value.strip()
+        if not equals:
+            raise ValueError(f"invalid field {field}")
+        if key == "name":
+            name = value
+        elif key == "alias":
+            endpoint.setdefault("Aliases", []).append(value)
+        elif key in {"ip", "ip6"}:
+            addresses["IPv6Address" if key == "ip6" else "IPv4Address"] = value
+        elif key == "link-local-ip":
+            addresses.setdefault("LinkLocalIPs", []).append(value)
+        elif key == "mac-address":
+            endpoint["MacAddress"] = value
+        elif key == "driver-opt":
+            option, mark, setting = value.partition("=")
+            if not mark:
+                raise ValueError("invalid key value pair format in driver options")
+            endpoint.setdefault("DriverOpts", {})[option] = setting
+        elif key == "gw-priority":
+            endpoint["GwPriority"] = _priority(value)
+        else:
+            raise ValueError(f"invalid field key {key}")
+    if not name:
+        raise ValueError("network name/id is not specified")
+    if addresses:
+        endpoint["IPAMConfig"] = addresses
+    return name, endpoint
+
+
+def _priority(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"invalid gw-priority ({text}): strconv.Atoi: parsing {quote(text)}: invalid syntax") from None
+
+
+def gpus(text: str) -> int:
+    """Read ``--gpus``; returns how many, -1 for all of them."""
+    for field in split_csv(text):
+        key, equals, value = field.partition("=")
+        if equals and key in {"driver", "device", "capabilities", "options"}:
+            continue
+        if equals and key != "count":
+            raise ValueError(f"unexpected key '{key}' in '{field}'")
+        count = value if equals else field
+        if count != "all" and not count.removeprefix("-").isdigit():
+            raise ValueError(f'invalid count ({count}): value must be either "all" or an integer: invalid syntax')
+        if count != "all":
+            return int(count)
+    return -1
+
+
 def extra_host(text: str) -> str:
     """Check one ``--add-host name:address``; returns ``name:address``."""
     name, mark, address = text.partition("=") if "=" in text else text.partition(":")

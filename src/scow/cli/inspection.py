@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from scow.cli.report import report
-from scow.errors import NotFoundError
+from scow.errors import InvalidArgumentError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from scow.cli.shapes import Shape
     from scow.cli.template.evaluator import Template
+    from scow.cli.template.values import Struct
 
 _BAD_TEMPLATE_STATUS = 64
 
@@ -52,7 +53,7 @@ def inspect_all(names: Iterable[str], get: Callable[[str], tuple[dict[str, Any],
                 found.append(render(parsed, value, shape) + "\n")
             else:
                 values.append(value)
-        except (NotFoundError, TemplateError) as error:
+        except (NotFoundError, InvalidArgumentError, TemplateError) as error:
             failures.append(error)
     if parsed is not None:
         sys.stdout.write("".join(found) or "\n")
@@ -62,6 +63,33 @@ def inspect_all(names: Iterable[str], get: Callable[[str], tuple[dict[str, Any],
     for failure in failures:
         report(failure)
     return 1 if failures else 0
+
+
+def show_one(value: Struct, template: str) -> int:
+    """Print a template over one thing, as ``info`` and ``version`` do.
+
+    Args:
+        value: The thing.
+        template: What ``--format`` says; "json" for all of it.
+
+    Returns:
+        Exit status: 0, 1 when it lacks a field, 64 for a malformed template.
+    """
+    from scow.cli.template.evaluator import Template
+    from scow.cli.template.parser import TemplateError
+
+    try:
+        parsed = Template("{{json .}}" if template == "json" else template)
+    except TemplateError as error:
+        report(error)
+        return _BAD_TEMPLATE_STATUS
+    try:
+        text = parsed.render(value)
+    except TemplateError:
+        sys.stdout.write("\n")
+        raise
+    sys.stdout.write(text + "\n")
+    return 0
 
 
 def indented(values: list[dict[str, Any]]) -> str:

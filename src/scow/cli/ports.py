@@ -82,7 +82,11 @@ def read_expose(text: str) -> list[str]:
         raise CommandError(f"invalid port format for --expose: {text}")
     first = body.partition("-")[0]
     reason = f'strconv.ParseUint: parsing "{first}": invalid syntax'
-    if first.isdigit():
+    if not first:
+        reason = "empty string specified for ports"
+    elif first.isdigit() and int(first) > _MAX_PORT:
+        reason = f'strconv.ParseUint: parsing "{first}": value out of range'
+    elif first.isdigit():
         reason = f"invalid range specified for port: {body}"
     low, high = read_range(body, f"invalid range format for --expose: {text}, error: {reason}")
     return [f"{port}/{protocol}" for port in range(low, high + 1)]

@@ -298,7 +298,9 @@ def _namespace(service: Containers, mode: str, kind: str) -> str:
     if mode.startswith("container:"):
         other = service.find(mode.removeprefix("container:"))
         if not other.is_alive:
-            raise InvalidArgumentError(f"cannot join {kind} of a non running container: {other.id}")
+            raise InvalidArgumentError(
+                f"cannot join {'network' if kind == 'net' else kind} of a non running container: {other.id}"
+            )
         return f"/proc/{other.pid}/ns/{kind}"
     return ""
 

@@ -40,7 +40,7 @@ def check(config: Mapping[str, Any], host: dict[str, Any]) -> list[str]:
         NotFoundError: A log driver, runtime or device driver is not there.
     """
     warnings = _discard(host)
-    _memory(host)
+    check_memory(host)
     _processors(host)
     _network(config, host)
     _restart(host)
@@ -72,7 +72,15 @@ def _discard(host: dict[str, Any]) -> list[str]:
     return warnings
 
 
-def _memory(host: Mapping[str, Any]) -> None:
+def check_memory(host: Mapping[str, Any]) -> None:
+    """Refuse memory limits out of range or against each other.
+
+    Args:
+        host: Docker's ``HostConfig``.
+
+    Raises:
+        InvalidArgumentError: One is.
+    """
     memory, swap, reserved = (host.get(name) or 0 for name in ("Memory", "MemorySwap", "MemoryReservation"))
     if memory and memory < _MIN_MEMORY:
         raise InvalidArgumentError("Minimum memory limit allowed is 6MB")
@@ -114,7 +122,7 @@ def _processors(host: Mapping[str, Any]) -> None:
 
 def _network(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
     mode = host.get("NetworkMode") or "default"
-    if mode == "host" and host.get("UTSMode") == "host" and config.get("Hostname"):
+    if host.get("UTSMode") == "host" and config.get("Hostname"):
         raise ConflictError("conflicting options: hostname and the UTS mode")
     if mode == "host" and host.get("Links"):
         raise ConflictError(
@@ -165,8 +173,12 @@ def _capabilities(host: Mapping[str, Any]) -> None:
 def _others(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
     from scow.containers.stopping import signal_number
 
-    if config.get("StopSignal") and not config["StopSignal"].isdigit():
-        signal_number(config["StopSignal"])
+    name = config.get("StopSignal")
+    if name and (not name.isdigit() or not int(name)):
+        signal_number(name)
+    driver = host.get("VolumeDriver") or "local"
+    if driver != "local":
+        raise NotFoundError(f'error looking up volume plugin {driver}: plugin "{driver}" not found')
     check = config.get("Healthcheck") or {}
     for member in ("Interval", "Timeout", "StartPeriod", "StartInterval"):
         if 0 < (check.get(member) or 0) < _MILLISECOND:

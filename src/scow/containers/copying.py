@@ -70,7 +70,7 @@ def copy_out(
     contents = _wants_contents(path)
     above = os.path.dirname(goal.rstrip("/")) or "."
     if not os.path.isdir(above):
-        raise NotFoundError(f'invalid output path: directory "{above}" does not exist')
+        raise NotFoundError(f'invalid output path: directory "{os.path.abspath(above)}" does not exist')
     target = _target(goal, _base(path), directory=kind == "directory", contents=contents, kind=_kind(goal, follow=True))
 
     def write(out: BinaryIO) -> None:
@@ -151,7 +151,7 @@ def stream_in(service: Containers, container: Container, stream: BinaryIO, path:
     """
     plain = open_stream(stream)
     if in_root(service, container, lambda: _kind(path, follow=True), mounts=True) != "directory":
-        raise NotFoundError(f"Could not find the directory {path} in container {container.name}")
+        raise NotFoundError(f'destination "{container.name}:{path}" must be a directory')
     in_root(service, container, lambda: _extract(plain, path, keep=True), mounts=True)
 
 

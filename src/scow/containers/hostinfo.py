@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from scow.base.clock import now, rfc3339
+from scow.containers import logoptions
 from scow.errors import UnsupportedError
 from scow.linux import cgroups
 from scow.linux.features import PROGRAMS, probe
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from scow.linux.features import Features
     from scow.linux.standing import Standing
 
+_LIMITS = ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit")
 _NEEDED = ("runc", "conmon", "nft")
 
 
@@ -64,6 +66,8 @@ def info(
         "Images": len(service.images),
         "Driver": choice.kind,
         "DriverStatus": [["Why", choice.reason], ["Backing Filesystem", _filesystem(service.root)]],
+        **_of_docker(),
+        **dict.fromkeys(_LIMITS, limits),
         "SystemTime": rfc3339(now()),
         "LoggingDriver": "json-file",
         "CgroupDriver": "cgroupfs" if features.cgroups != "none" and limits else "none",
@@ -104,6 +108,29 @@ def info(
             *(_carrying() if rootless and runs and "pasta" not in missing else []),
         ]
         or None,
+    }
+
+
+def _of_docker() -> dict[str, Any]:
+    """Members that scripts ask for and that are the same for every store."""
+    return {
+        "Plugins": {
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "null"],
+            "Authorization": None,
+            "Log": [*logoptions.DRIVERS],
+        },
+        "Swarm": {
+            "NodeID": "",
+            "NodeAddr": "",
+            "LocalNodeState": "inactive",
+            "ControlAvailable": False,
+            "Error": "",
+            "RemoteManagers": None,
+        },
+        "Debug": False,
+        "Isolation": "",
+        "LiveRestoreEnabled": True,  # there is no daemon whose end could end containers
     }
 
 

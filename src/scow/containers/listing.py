@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _FILTERS = "ancestor before exited expose health id is-task isolation label name network publish since status volume"
 _KNOWN = frozenset(_FILTERS.split())
+_PORT_MAX = 0xFFFF
 _HEALTHS = ("none", "starting", "healthy", "unhealthy")
 
 
@@ -40,8 +41,8 @@ def select(
     """
     wanted: dict[str, list[str]] = {}
     for key, value in filters:
-        if key not in _KNOWN:
-            raise InvalidArgumentError(f"Invalid filter '{key}'")
+        if key not in _KNOWN or (key == "is-task" and value not in {"1", "0", "true", "false"}):
+            raise InvalidArgumentError(f"Invalid filter '{key}{f'=[{value}]' if key in _KNOWN else ''}'")
         wanted.setdefault(key, []).append(value)
     for value in wanted.get("status", ()):
         if value not in STATUSES:
@@ -50,7 +51,7 @@ def select(
         if value not in _HEALTHS:
             raise InvalidArgumentError(f"Unrecognised filter value for health: {value}")
     found = service.all()
-    if not everything and last < 0 and not wanted.keys() & {"status", "exited", "before", "since"}:
+    if not everything and last < 0 and "status" not in wanted:
         found = [container for container in found if container.status in {"running", "paused", "restarting"}]
     elif "status" in wanted:
         found = [container for container in found if container.status in wanted["status"]]
@@ -114,7 +115,7 @@ def _match(container: Container, key: str, value: str) -> bool:
         return (container.health.get("Status") or "none") == value
     if key in {"publish", "expose"}:
         return _match_port(container, key, value)
-    return key in {"is-task", "isolation"} and value in {"false", "", "default"}
+    return key in {"is-task", "isolation"} and value in {"false", "0", "", "default"}
 
 
 def _match_name(name: str, pattern: str) -> bool:
@@ -138,6 +139,10 @@ def _match_port(container: Container, key: str, value: str) -> bool:
     if not low.isdigit() or not (high or low).isdigit():
         raise InvalidArgumentError(
             f'error while looking up for {key} {value}: strconv.ParseUint: parsing "{low}": invalid syntax'
+        )
+    if int(low) > _PORT_MAX or int(high or low) > _PORT_MAX:
+        raise InvalidArgumentError(
+            f'error while looking up for {key} {value}: strconv.ParseUint: parsing "{high or low}": value out of range'
         )
     if not container.is_alive:
         return False

@@ -12,10 +12,10 @@ from scow.typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FILES = frozenset({"max-file", "max-size", "compress"})
+_FILES = frozenset({"max-file", "max-size", "compress", "mode", "max-buffer-size"})
 _EVERY = _FILES | {"labels", "labels-regex", "env", "env-regex", "tag"}
 # Driver -> its options.
-_DRIVERS = {"json-file": _EVERY, "k8s-file": _EVERY, "journald": _EVERY, "none": _EVERY, "local": _FILES}
+DRIVERS = {"json-file": _EVERY, "k8s-file": _EVERY, "journald": _EVERY, "none": _EVERY, "local": _FILES}
 _LOCAL = {"max-size": "20m", "max-file": "5", "compress": "true"}
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _BOOLEANS = {
@@ -48,16 +48,33 @@ def read(driver: str, options: Mapping[str, str]) -> Bounds:
         InvalidArgumentError: It has no such option, or not with this value.
     """
     driver = driver or "json-file"
-    if driver not in _DRIVERS:
+    if driver not in DRIVERS:
         raise NotFoundError(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
     for name in options:
-        if name not in _DRIVERS[driver]:
+        if name not in DRIVERS[driver]:
             where = "log driver local" if driver == "local" else f"{driver} log driver"
             raise InvalidArgumentError(f"unknown log opt '{name}' for {where}")
+    _mode(options)
     try:
         return _local(options) if driver == "local" else _bounds(options)
     except ValueError as error:
         raise InvalidArgumentError(f"failed to initialize logging driver: {error}") from None
+
+
+def _mode(options: Mapping[str, str]) -> None:
+    """Check how a full log is met; a container here always waits, so that nothing it says is lost."""
+    mode = options.get("mode", "")
+    if mode not in {"", "blocking", "non-blocking"}:
+        raise InvalidArgumentError(f"logger: logging mode not supported: {mode}")
+    if "max-buffer-size" in options:
+        if mode != "non-blocking":
+            raise InvalidArgumentError("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
+        try:
+            _bytes(options["max-buffer-size"])
+        except ValueError as error:
+            raise InvalidArgumentError(
+                f"logger: error parsing option max-buffer-size: {options['max-buffer-size']}: {error}"
+            ) from None
 
 
 def _bounds(options: Mapping[str, str]) -> Bounds:

@@ -29,6 +29,7 @@ _TMPFS_FLAGS = frozenset(
         "rbind", "private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable", "defaults",
     }
 )  # fmt: skip
+_WRITABLE = frozenset({"ro", "rw"})
 _MODES = frozenset({"rw", "ro", "z", "Z", "nocopy", "consistent", "cached", "delegated", "volume-nocopy"})
 
 
@@ -90,13 +91,19 @@ def _from_bind(text: str, volumes: Volumes) -> dict[str, Any]:
     source, target = parts[0], parts[1]
     mode = parts[2] if len(parts) == 3 else ""
     words = [word for word in mode.split(",") if word]
-    if any(word not in _MODES and word not in PROPAGATIONS for word in words) or ("ro" in words and "rw" in words):
+    if any(word not in _MODES and word not in PROPAGATIONS for word in words) or any(
+        len(group.intersection(words)) > 1 for group in (PROPAGATIONS, _WRITABLE)
+    ):
         raise InvalidArgumentError(f"invalid mode: {mode}")
     fault = f"invalid volume specification: '{text}': "
-    destination = _destination(target, fault, "bind")
+    destination = _destination(target, fault, "bind" if source.startswith("/") else "volume")
     writable = "ro" not in words
     propagation = next((word for word in words if word in PROPAGATIONS), "")
     if source.startswith("/"):
+        if "nocopy" in words:
+            raise InvalidArgumentError(
+                f'{fault}invalid mount config for type "bind": field VolumeOptions must not be specified'
+            )
         clean = posixpath.normpath(source)
         if not os.path.lexists(clean):
             make_dir(clean, 0o755)

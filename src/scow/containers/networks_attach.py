@@ -24,7 +24,7 @@ from scow.runtime.network.addresses import Subnet, mac_bytes, to_number, to_text
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from scow.containers.networks import Endpoint, Network
@@ -189,6 +189,27 @@ def _addresses(
     )
 
 
+def _check_addresses(four: str, six: str, link_local: Sequence[str]) -> None:
+    """Refuse what is no address.
+
+    Raises:
+        InvalidArgumentError: One is none.
+    """
+    if not (four or six or link_local):
+        return
+    import ipaddress
+
+    wanted: list[tuple[str, Callable[[str], object], str]]
+    wanted = [(four, ipaddress.IPv4Address, "IPv4"), (six, ipaddress.IPv6Address, "IPv6")]
+    wanted += [(text, ipaddress.ip_address, "link-local IP") for text in link_local]
+    for text, read, kind in wanted:
+        try:
+            if text:
+                read(text)
+        except ValueError:
+            raise InvalidArgumentError(f"invalid {kind} address: {text}") from None
+
+
 def place(network: Network, config: dict[str, Any], service: Containers, container: Container) -> Endpoint:
     """Give a container its place on one network, in rows only.
 
@@ -196,7 +217,9 @@ def place(network: Network, config: dict[str, Any], service: Containers, contain
         InvalidArgumentError: It asks for what this network cannot give.
     """
     aliases = config.get("Aliases") or ()
-    ip = (config.get("IPAMConfig") or {}).get("IPv4Address") or ""
+    wished = config.get("IPAMConfig") or {}
+    ip = wished.get("IPv4Address") or ""
+    _check_addresses(ip, wished.get("IPv6Address") or "", wished.get("LinkLocalIPs") or ())
     if aliases and not network.resolves:
         raise InvalidArgumentError("network-scoped aliases are only supported for user-defined networks")
     if ip and not network.resolves:

@@ -28,6 +28,8 @@ def signal_number(text: str) -> int:
         InvalidArgumentError: No such signal.
     """
     if text.isdigit():
+        if not int(text):
+            raise InvalidArgumentError(f"Invalid signal: {text}")
         if 0 < int(text) < signal.NSIG:
             return int(text)
         raise InvalidArgumentError(f"The linux daemon does not support signal {text}")

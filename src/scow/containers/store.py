@@ -226,6 +226,8 @@ class ContainerStore:
             ContainerNotFoundError: Nothing matches.
             InvalidArgumentError: The begin of an id matches several.
         """
+        if not text.strip():
+            raise InvalidArgumentError("invalid container name or ID: value is empty")
         name = text.removeprefix("/")
         with self.db.read() as connection:
             row = (

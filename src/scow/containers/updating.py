@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from scow.base import jsontext
-from scow.containers.checking import check
+from scow.containers.checking import check, check_memory
 from scow.errors import ConflictError
 from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
@@ -34,6 +34,7 @@ def update(service: Containers, container: Container, changes: Mapping[str, Any]
         StartError: The runtime refused.
     """
     host = {**container.host, **changes}
+    check_memory({"Memory": changes.get("Memory")})  # the rest is looked at together, below
     if in_user_namespace():
         from scow.containers.limits import check_groups
 

@@ -11,6 +11,7 @@ A volume that a container uses is known by the container's ``Mounts``; a volume 
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from scow.base import jsontext
@@ -31,6 +32,8 @@ CREATE TABLE volumes (
   filled INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 """
+# Option of the local driver -> those it makes no sense without.
+_NEEDS = {"type": ("device",), "device": ("type",), "o": ("device", "type")}
 _NAME_START = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _NAME_REST = _NAME_START | frozenset("_.-")
 
@@ -115,6 +118,10 @@ class Volumes:
         if options and set(options) - {"type", "o", "device"}:
             bad = min(set(options) - {"type", "o", "device"})
             raise InvalidArgumentError(f'create {name}: invalid option: "{bad}"')
+        for given in options or ():
+            for needed in _NEEDS[given]:
+                if needed not in (options or {}):
+                    raise InvalidArgumentError(f'create {name}: missing required option: "{needed}"')
         make_dir(os.path.join(self._top, name, "_data"), 0o755)
         row = (
             name,
@@ -235,8 +242,15 @@ def select(volumes: Volumes, filters: Iterable[tuple[str, str]]) -> list[Volume]
         elif key == "label!":
             found = [volume for volume in found if not _has_label(volume, value)]
     if names:
-        found = [volume for volume in found if any(name in volume.name for name in names)]
+        found = [volume for volume in found if any(_has_name(volume, name) for name in names)]
     return found
+
+
+def _has_name(volume: Volume, wanted: str) -> bool:
+    try:
+        return re.search(wanted, volume.name) is not None
+    except re.error:
+        return False
 
 
 def _has_label(volume: Volume, wanted: str) -> bool:

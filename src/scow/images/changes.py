@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from scow.dockerfile import ast
 from scow.dockerfile.parser import parse_instructions
+from scow.dockerfile.ports import check_signal, expose
 from scow.dockerfile.words import expand
 from scow.errors import InvalidArgumentError
 from scow.oci.model import Healthcheck
@@ -77,7 +78,7 @@ def _apply(config: ContainerConfig, node: ast.Instruction) -> ContainerConfig:
             new = {word(pair.name): word(pair.value) for pair in node.pairs}
             return replace(config, labels={**config.labels, **new})
         case ast.Expose():
-            ports = [_port(word(port)) for port in node.ports]
+            ports = expose([word(port) for port in node.ports])
             return replace(config, exposed_ports=_joined(config.exposed_ports, ports))
         case ast.Volume():
             return replace(config, volumes=_joined(config.volumes, [word(path) for path in node.paths]))
@@ -86,6 +87,7 @@ def _apply(config: ContainerConfig, node: ast.Instruction) -> ContainerConfig:
         case ast.Workdir():
             return replace(config, working_dir=_joined_path(config.working_dir, word(node.path)))
         case ast.StopSignal():
+            check_signal(word(node.signal))
             return replace(config, stop_signal=word(node.signal))
         case ast.Onbuild():
             return replace(config, on_build=(*config.on_build, node.expression))
@@ -117,11 +119,6 @@ def _joined_path(base: str, path: str) -> str:
     import posixpath
 
     return posixpath.normpath(posixpath.join("/", base, path)).replace("//", "/")
-
-
-def _port(text: str) -> str:
-    number, _, protocol = text.partition("/")
-    return f"{number}/{(protocol or 'tcp').lower()}"
 
 
 def as_mapping(env: Iterable[str]) -> Mapping[str, str]:

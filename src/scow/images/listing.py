@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from scow.images.store import ImageRecord, ImageStore
     from scow.oci.reference import Reference
 
-_TRUE, _FALSE = (
-    frozenset({"1", "t", "T", "true", "TRUE", "True"}),
-    frozenset({"0", "f", "F", "false", "FALSE", "False"}),
-)
+_TRUE, _FALSE = frozenset({"1", "true"}), frozenset({"0", "false"})
 NONE = "<none>"
 _LIST_FILTERS = frozenset({"dangling", "label", "label!", "before", "since", "reference", "until"})
 _PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
@@ -190,13 +187,13 @@ def _with_label(text: str) -> Check:
 
 
 def _flag(given: Sequence[tuple[str, str]], name: str) -> bool | None:
-    found: bool | None = None
-    for key, value in given:
-        if key == name:
-            if value not in _TRUE | _FALSE:
-                raise InvalidFilterError(f"invalid filter '{name}={value}'")
-            found = value in _TRUE
-    return found
+    values = [value for key, value in given if key == name]
+    if not values:
+        return None
+    true, false = not _TRUE.isdisjoint(values), not _FALSE.isdisjoint(values)
+    if true == false:  # neither, or both
+        raise InvalidFilterError(f"invalid filter '{name}=[{' '.join(values)}]'")
+    return true
 
 
 def _matching(references: Iterable[Reference], patterns: Sequence[re.Pattern[str]]) -> tuple[Reference, ...]:

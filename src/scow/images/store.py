@@ -409,6 +409,8 @@ class ImageStore:
         """
         if ref.digest:
             raise InvalidReferenceError("refusing to create a tag with a digest reference")
+        if ref.familiar_repository == "sha256":
+            raise InvalidReferenceError("refusing to create an ambiguous tag using digest algorithm as name")
         name = ref.with_default_tag().canonical
         with self.db.write() as connection:
             self.get(identity)

@@ -186,7 +186,7 @@ def _check_path(name: str, path: str) -> None:
         if not _valid_component(component):
             raise _invalid(name)
     if len(path) > _NAME_MAX:
-        raise _invalid(name, f"repository name must not be more than {_NAME_MAX} characters")
+        raise InvalidReferenceError(f"repository name must not be more than {_NAME_MAX} characters")
 
 
 def _valid_component(component: str) -> bool:

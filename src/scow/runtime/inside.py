@@ -236,6 +236,8 @@ class Root:
                 os.close(fd)
                 fd = following
         except OSError as error:
+            if isinstance(error, NotADirectoryError):
+                raise InvalidArgumentError(f"Cannot mkdir: {path} is not a directory") from error
             raise InvalidArgumentError(f"cannot make {path!r} inside the container: {error.strerror}") from error
         finally:
             os.close(fd)

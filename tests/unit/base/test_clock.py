@@ -63,7 +63,7 @@ def test_parse_moment():
     assert parse_moment("1000.5", 0) == 1000.5
     assert parse_moment("2h", 10_000) == 10_000 - 7200
     assert parse_moment("1970-01-02", 0) == 86400
-    with pytest.raises(InvalidArgumentError, match="neither a time nor a duration"):
+    with pytest.raises(InvalidArgumentError, match='failed to parse value as time or duration: "soon"'):
         parse_moment("soon", 0)
 
 

@@ -71,7 +71,7 @@ def test_rarer_flags(tmp_path):
     body = ask(
         "-p", "8080:80", "--expose", "90", "--restart", "on-failure:3", "--ulimit", "nofile=1:2", "--tmpfs", "/t:size=1m",
         "--security-opt", f"seccomp={tmp_path}/profile.json", "--health-cmd", "x", "--health-interval", "1s",
-        "--log-driver", "none", "--network", "name=n1,alias=a", "--network-alias", "b", "--ip", "10.0.0.9", "bb",
+        "--log-driver", "none", "--network", "name=n1,alias=a", "--ip", "10.0.0.9", "bb",
     )  # fmt: skip
     host = body["HostConfig"]
     assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
@@ -84,7 +84,7 @@ def test_rarer_flags(tmp_path):
     assert host["LogConfig"] == {"Type": "none", "Config": {}}
     assert host["NetworkMode"] == "n1"
     endpoint = body["NetworkingConfig"]["EndpointsConfig"]["n1"]
-    assert endpoint == {"Aliases": ["a", "b"], "IPAMConfig": {"IPv4Address": "10.0.0.9"}}
+    assert endpoint == {"Aliases": ["a"], "IPAMConfig": {"IPv4Address": "10.0.0.9"}}
 
 
 def test_variables(monkeypatch, tmp_path):
@@ -151,12 +151,71 @@ def test_no_devices(text):
         (["--security-opt", "seccomp=/none/x"], "opening seccomp profile"),
         (["--security-opt", "zebra"], "Invalid --security-opt"),
         (["--health-interval", "-1s"], "cannot be negative"),
-        (["--network", "alias=x"], "network name is required"),
+        (["--network", ""], "no name set for network"),
+        (["--network", "n1", "--network", "n1"], 'network "n1" is specified multiple times'),
+        (["--network", "n1", "--network", "bridge"], "cannot attach both user-defined and non-user-defined"),
+        (["--network", "host", "--network", "none"], "cannot be connected to network endpoints: host, none"),
+        (["--network", "name=n1,alias=a", "--network-alias", "b"], "both --network-alias and per-network alias"),
+        (["--network", "name=n1,ip=10.0.0.2", "--ip", "10.0.0.3"], "both --ip and per-network IPv4 address"),
+        (["--pid", "container:"], "--pid: invalid PID mode"),
+        (["--env-file", "/"], r"invalid env file \(/\): read /: is a directory"),
+        (["--expose", ""], "error: empty string specified for ports"),
+        (["--expose", "99999"], 'error: strconv.ParseUint: parsing "99999": value out of range'),
     ],
 )
 def test_flags_that_contradict(words, message):
     with pytest.raises(CommandError, match=message):
         ask(*words, "bb")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--network", "alias=x"], "network name/id is not specified"),
+        (["--network", "name=n1,zebra=x"], "invalid field key zebra"),
+        (["--network", "name=n1,alias"], "invalid field alias"),
+        (["--network", "name=n1,driver-opt=a"], "invalid key value pair format in driver options"),
+        (["--network", "name=n1,gw-priority=a"], r"invalid gw-priority \(a\)"),
+        (["--gpus", "zebra"], r'invalid count \(zebra\): value must be either "all" or an integer'),
+        (["--gpus", "zebra=1"], "unexpected key 'zebra' in 'zebra=1'"),
+    ],
+)
+def test_flags_that_cannot_be_read(words, message):
+    with pytest.raises(UsageError, match=message):
+        ask(*words, "bb")
+
+
+def test_all_of_a_network():
+    text = "name=n1,link-local-ip=169.254.1.2,mac-address=02:00:00:00:00:01,driver-opt=a=b,gw-priority=2,ip6=::2"
+    assert ask("--network", text, "bb")["NetworkingConfig"]["EndpointsConfig"]["n1"] == {
+        "MacAddress": "02:00:00:00:00:01",
+        "DriverOpts": {"a": "b"},
+        "GwPriority": 2,
+        "IPAMConfig": {"LinkLocalIPs": ["169.254.1.2"], "IPv6Address": "::2"},
+    }
+
+
+@pytest.mark.parametrize(("text", "count"), [("all", -1), ("2", 2), ("count=3,driver=x", 3), ("device=0", -1)])
+def test_gpus(text, count):
+    assert ask("--gpus", text, "bb")["HostConfig"]["DeviceRequests"][0]["Count"] == count
+
+
+def test_rm_goes_with_a_policy_that_restarts_nothing():
+    for policy in ("", "no"):
+        assert ask("--rm", "--restart", policy, "bb")["HostConfig"]["AutoRemove"] is True
+
+
+def test_label_files_pass_over_names_alone(tmp_path):
+    (tmp_path / "labels").write_text("a=b\nc\nd=\n")
+    assert ask("--label-file", f"{tmp_path}/labels", "bb")["Labels"] == {"a": "b", "d": ""}
+
+
+def test_variables_are_text(tmp_path):
+    (tmp_path / "env").write_bytes(b"A=1\n\xff=1\n")
+    with pytest.raises(CommandError, match=r"invalid utf8 bytes at line 2: \[255 61 49\]"):
+        environment([f"{tmp_path}/env"], [])
+    (tmp_path / "env").write_bytes(b"\xef\xbb\xbfA=1\r\nB=2\n")
+    assert environment([f"{tmp_path}/env"], []) == ["A=1", "B=2"]
 
 
 def test_streams_have_names():

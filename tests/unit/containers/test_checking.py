@@ -46,6 +46,8 @@ from scow.errors import InvalidArgumentError, ScowError
             {"LogConfig": {"Config": {"max-size": "x"}}},
             "failed to initialize logging driver: invalid size: 'x'",
         ),
+        ({"VolumeDriver": "zebra"}, 'error looking up volume plugin zebra: plugin "zebra" not found'),
+        ({"LogConfig": {"Config": {"mode": "zebra"}}}, "logger: logging mode not supported: zebra"),
         ({"IpcMode": "zebra"}, "Invalid IPC mode: zebra"),
         ({"Runtime": "zebra"}, "Unknown runtime specified zebra"),
         ({"Isolation": "zebra"}, "Invalid isolation: \"zebra\" - linux only supports 'default'"),

@@ -70,7 +70,9 @@ def test_filters(service, filters, found):
 
 def test_without_all_only_those_that_run(service):
     assert names(service) == ["run"]
-    assert names(service, ("exited", "5")) == ["end"], "some filters mean all"
+    assert names(service, ("exited", "5")) == []
+    assert names(service, ("before", "end")) == ["run"]
+    assert names(service, ("status", "exited")) == ["end"], "a state means all"
 
 
 def test_the_last_ones(service):
@@ -82,6 +84,11 @@ def test_the_last_ones(service):
     [
         (("zebra", "x"), "Invalid filter 'zebra'"),
         (("status", "zebra"), "Invalid filter 'status=zebra'"),
+        (("is-task", "x"), "Invalid filter 'is-task=[x]'"),
+        (
+            ("publish", "99999"),
+            'error while looking up for publish 99999: strconv.ParseUint: parsing "99999": value out of range',
+        ),
         (("health", "zebra"), "Unrecognised filter value for health: zebra"),
         (("exited", "x"), 'strconv.Atoi: parsing "x": invalid syntax'),
         (("expose", "x"), 'error while looking up for expose x: strconv.ParseUint: parsing "x": invalid syntax'),

@@ -40,6 +40,17 @@ def test_bounds(driver, options, bounds):
         ("", {"max-size": "0"}, BEGIN + "max-size must be a positive number"),
         ("", {"max-file": "x"}, BEGIN + 'strconv.Atoi: parsing "x": invalid syntax'),
         ("", {"max-file": "0"}, BEGIN + "max-file cannot be less than 1"),
+        ("", {"mode": "zebra"}, "logger: logging mode not supported: zebra"),
+        (
+            "",
+            {"max-buffer-size": "1m"},
+            "logger: max-buffer-size option is only supported with 'mode=non-blocking'",
+        ),
+        (
+            "local",
+            {"mode": "non-blocking", "max-buffer-size": "x"},
+            "logger: error parsing option max-buffer-size: x: invalid size: 'x'",
+        ),
         ("", {"compress": "maybe"}, BEGIN + 'strconv.ParseBool: parsing "maybe": invalid syntax'),
         (
             "",
@@ -65,6 +76,11 @@ def test_refusals(driver, options, message):
     with pytest.raises(InvalidArgumentError) as caught:
         read(driver, options)
     assert caught.value.message == message
+
+
+def test_a_log_that_may_be_full():
+    options = {"mode": "non-blocking", "max-buffer-size": "4m"}
+    assert read("", options) == read("", {"mode": "blocking"}) == read("", {})
 
 
 def test_no_such_driver():

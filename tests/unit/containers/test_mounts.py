@@ -80,6 +80,9 @@ def test_deeper_mounts_come_later(volumes):
         ({"Binds": ["/a:/.."]}, "destination can't be '/'"),
         ({"Binds": ["/tmp:/b:zebra"]}, "invalid mode: zebra"),
         ({"Binds": ["/tmp:/b:ro,rw"]}, "invalid mode"),
+        ({"Binds": ["/tmp:/b:shared,rshared"]}, "invalid mode: shared,rshared"),
+        ({"Binds": ["/tmp:/b:nocopy"]}, 'mount config for type "bind": field VolumeOptions must not be specified'),
+        ({"Binds": ["vol1:/"]}, 'mount config for type "volume": invalid specification'),
         ({"Binds": ["/tmp:/b", "vol1:/b"]}, "Duplicate mount point: /b"),
         ({"Binds": ["-bad:/b"]}, "includes invalid characters for a local volume name"),
         (

@@ -22,10 +22,16 @@ def test_a_name_wins_over_the_begin_of_an_id(store, make):
     assert store.find("01") == second
 
 
-@pytest.mark.parametrize("text", ["", "none", "ff", "0" * 65, "web/", "%"])
+@pytest.mark.parametrize("text", ["none", "ff", "0" * 65, "web/", "%"])
 def test_nothing_matches(store, make, text):
     store.insert(make("web"))
     with pytest.raises(ContainerNotFoundError, match="No such container: "):
+        store.find(text)
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_nothing_is_no_name(store, text):
+    with pytest.raises(InvalidArgumentError, match="invalid container name or ID: value is empty"):
         store.find(text)
 
 

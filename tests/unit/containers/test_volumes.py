@@ -63,6 +63,9 @@ def test_options_are_known(volumes):
         ([], ["alpha", "beta", "gamma"]),
         ([("name", "a")], ["alpha", "beta", "gamma"]),
         ([("name", "et"), ("name", "mm")], ["beta", "gamma"]),
+        ([("name", "^(al|ga)")], ["alpha", "gamma"]),
+        ([("name", "a$")], ["alpha", "beta", "gamma"]),
+        ([("name", "[")], []),
         ([("label", "k")], ["alpha", "beta"]),
         ([("label", "k=1")], ["alpha"]),
         ([("label!", "k=1")], ["beta", "gamma"]),
@@ -77,6 +80,16 @@ def test_filters(volumes, store, make, filters, names):
     volumes.create("gamma")
     store.insert(make(mounts=[{"Type": "volume", "Name": "beta"}]))
     assert [volume.name for volume in select(volumes, filters)] == names
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [({"type": "tmpfs"}, "device"), ({"device": "tmpfs"}, "type"), ({"o": "size=1m", "type": "tmpfs"}, "device")],
+)
+def test_options_that_need_another(volumes, options, missing):
+    with pytest.raises(InvalidArgumentError, match=f'create half: missing required option: "{missing}"'):
+        volumes.create("half", options=options)
+    assert volumes.all() == []
 
 
 @pytest.mark.parametrize(("key", "value"), [("zebra", "1"), ("dangling", "maybe")])

@@ -54,7 +54,9 @@ def test_instructions_that_change_more_than_the_config(change):
         apply_changes(BASE, [change])
 
 
-@pytest.mark.parametrize("change", ["", "NONSENSE x", 'CMD ["a', "EXPOSE"])
+@pytest.mark.parametrize(
+    "change", ["", "NONSENSE x", 'CMD ["a', "EXPOSE", "EXPOSE x", "EXPOSE 80/zebra", "STOPSIGNAL ZEBRA"]
+)
 def test_what_cannot_be_read(change):
     if change == 'CMD ["a':  # not JSON: a shell form, as in a Dockerfile
         assert apply_changes(BASE, [change]).cmd == ("/bin/sh", "-c", '["a')

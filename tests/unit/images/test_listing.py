@@ -73,15 +73,21 @@ def test_filters(full, filters, expected):
     ("text", "words"),
     [
         ("nope=1", "invalid filter 'nope'"),
-        ("dangling=perhaps", "invalid filter 'dangling=perhaps'"),
+        ("dangling=perhaps", r"invalid filter 'dangling=\[perhaps\]'"),
+        ("dangling=t", r"invalid filter 'dangling=\[t\]'"),
         ("reference=[a", "syntax error in pattern"),
         ("reference=a\\", "syntax error in pattern"),
-        ("until=soon", "neither a time nor a duration"),
+        ("until=soon", 'failed to parse value as time or duration: "soon"'),
     ],
 )
 def test_bad_filters(full, text, words):
     with pytest.raises(Exception, match=words):
         shown(full, text)
+
+
+def test_yes_and_no_at_once_is_no_filter(full):
+    with pytest.raises(InvalidFilterError, match=r"invalid filter 'dangling=\[true false\]'"):
+        shown(full, "dangling=true", "dangling=false")
 
 
 def test_before_needs_an_image(full):

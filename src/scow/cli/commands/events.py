@@ -29,6 +29,7 @@ COMMAND = Command(
         Flag("until", kind="string", help="Stream events until this timestamp"),
     ),
 )
+_BAD_TEMPLATE_STATUS = 64
 _FILTERS = frozenset({"container", "daemon", "event", "image", "label", "network", "plugin", "scope", "type", "volume"})
 
 
@@ -36,7 +37,10 @@ def main(argv: list[str]) -> int:
     """Print events as they happen."""
     from scow.base.clock import parse_moment
     from scow.cli.context import engine
+    from scow.cli.report import note
     from scow.cli.template.evaluator import Template
+    from scow.cli.template.parser import TemplateError
+    from scow.containers.events import Event
 
     options = parse(COMMAND, argv)
     at = time.time()
@@ -49,7 +53,13 @@ def main(argv: list[str]) -> int:
         wanted.setdefault(key, []).append(value)
     text = "{{json .}}" if options.format == "json" else options.format
     as_json = text.replace(" ", "") == "{{json.}}"
-    template = Template(text) if text else None
+    try:
+        template = Template(text) if text else None
+        if template:
+            template.render(typed(Event(0, at, "", "", "", {}), as_json=as_json))
+    except TemplateError as error:
+        note(error.message.replace("template parsing error", "Error parsing format", 1))
+        return _BAD_TEMPLATE_STATUS
     events = engine(plain=True).containers.events
     for event in events.follow(since, lambda: until is None or time.time() < until):
         if (until is None or event.at <= until) and _matches(event, wanted):

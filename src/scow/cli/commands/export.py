@@ -34,9 +34,7 @@ def main(argv: list[str]) -> int:
         export(containers, container, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return 0
-    folder = os.path.dirname(options.output)
-    if folder and not os.path.isdir(folder):
-        raise ScowError(f"failed to export container: invalid output path: stat {folder}: no such file or directory")
-    with open(options.output, "wb") as file:
-        export(containers, container, file)
+    from scow.cli.outputfile import write_file
+
+    write_file(options.output, lambda file: export(containers, container, file), what="failed to export container")
     return 0

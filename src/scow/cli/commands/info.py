@@ -20,6 +20,9 @@ COMMAND = Command(
 )
 
 
+_CLIENT = {"ClientInfo": {"Debug": False, "Context": "default", "Plugins": [], "Warnings": None}}
+
+
 def main(argv: list[str]) -> int:
     """Print docker's page, or a template over its JSON."""
     from scow.cli.context import engine
@@ -27,11 +30,10 @@ def main(argv: list[str]) -> int:
     options = parse(COMMAND, argv)
     value = engine().info()
     if options.format:
-        from scow.cli.template.evaluator import Template
+        from scow.cli.inspection import show_one
+        from scow.cli.template.values import Struct
 
-        template = "{{json .}}" if options.format == "json" else options.format
-        print(Template(template).render(value, strict=True))
-        return 0
+        return show_one(Struct(sorted({**value, **_CLIENT}.items()), "system.dockerInfo"), options.format)
     print("\n".join(_page(value)))
     return 0
 

@@ -39,8 +39,9 @@ def main(argv: list[str]) -> int:
 
     options = parse(COMMAND, argv)
     if options.changed("type") and options.type not in _GETTERS:
+        fault = f'unknown type: "{options.type}"' if options.type else "type is empty"
         kinds = ", ".join(f'"{kind}"' for kind in _GETTERS)
-        raise InvalidArgumentError(f'unknown type: "{options.type}": must be one of {kinds}')
+        raise InvalidArgumentError(f"{fault}: must be one of {kinds}")
     scow = engine()
 
     def get(name: str) -> tuple[dict[str, Any], Shape | None]:
@@ -54,6 +55,8 @@ def main(argv: list[str]) -> int:
 def _find(scow: Engine, name: str, *, size: bool) -> tuple[dict[str, Any], Shape | None]:
     from scow.errors import InvalidArgumentError, NotFoundError
 
+    if not name.strip():
+        raise InvalidArgumentError("invalid container name or ID: value is empty")
     for getter in _GETTERS.values():
         try:
             return getter(scow, name, size)
@@ -73,25 +76,28 @@ def _container(scow: Engine, name: str, size: bool) -> tuple[dict[str, Any], Sha
 def _image(scow: Engine, name: str, size: bool) -> tuple[dict[str, Any], Shape | None]:
     from scow.cli.shapes import IMAGE
 
-    found = scow.inspect_image(name)
-    if size:
-        sys.stderr.write("WARNING: --size ignored for image\n")
-    return found, IMAGE
+    return _sizeless("image", size, scow.inspect_image(name)), IMAGE
 
 
-def _network(scow: Engine, name: str, _size: bool) -> tuple[dict[str, Any], Shape | None]:
+def _network(scow: Engine, name: str, size: bool) -> tuple[dict[str, Any], Shape | None]:
     from scow.cli.shapes import NETWORK
     from scow.containers.networks_verbs import inspect
 
     service = scow.containers
-    return inspect(service, service.networks.find(name)), NETWORK
+    return _sizeless("network", size, inspect(service, service.networks.find(name))), NETWORK
 
 
-def _volume(scow: Engine, name: str, _size: bool) -> tuple[dict[str, Any], Shape | None]:
+def _volume(scow: Engine, name: str, size: bool) -> tuple[dict[str, Any], Shape | None]:
     from scow.cli.shapes import VOLUME
     from scow.containers.volumes import inspect
 
-    return inspect(scow.containers.volumes.get(name)), VOLUME
+    return _sizeless("volume", size, inspect(scow.containers.volumes.get(name))), VOLUME
+
+
+def _sizeless(kind: str, size: bool, found: dict[str, Any]) -> dict[str, Any]:
+    if size:
+        sys.stderr.write(f"WARNING: --size ignored for {kind}\n")
+    return found
 
 
 _GETTERS: dict[str, Getter] = {"container": _container, "image": _image, "network": _network, "volume": _volume}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 
+from scow.cli.containervalues import label
 from scow.cli.flags import Command, Flag, parse
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError
 
@@ -36,7 +37,7 @@ CREATE = Command(
         Flag("ipam-opt", kind="map", help="Set IPAM driver specific options"),
         Flag("ipv4", default=True, help="Enable or disable IPv4 address assignment"),
         Flag("ipv6", help="Enable or disable IPv6 address assignment"),
-        Flag("label", kind="list", help="Set metadata on a network"),
+        Flag("label", kind="list", check=label, help="Set metadata on a network"),
         Flag("opt", "o", kind="map", help="Set driver specific options"),
         Flag("scope", kind="string", help="Control the network's scope"),
         Flag("subnet", kind="csv", help="Subnet in CIDR format that represents a network segment"),
@@ -262,6 +263,8 @@ def connect(argv: list[str]) -> int:
     network, container = service.networks.find(options.args[0]), service.find(options.args[1])
     if options.ip6 or options["link-local-ip"]:
         raise InvalidArgumentError("IPv6 and link-local addresses are not supported")
+    if any("=" not in text for text in options["driver-opt"]):
+        raise InvalidArgumentError("invalid key/value pair format in driver options")
     config: dict[str, Any] = {"Aliases": options.alias, "Links": options.link}
     if options.ip:
         config["IPAMConfig"] = {"IPv4Address": options.ip}

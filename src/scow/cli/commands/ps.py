@@ -54,6 +54,10 @@ def main(argv: list[str]) -> int:
     last = 1 if options.latest and options.last < 0 else options.last
     chosen = select(containers, options.filter, everything=options.all, last=last if last > 0 else -1)
     template = options.format or ("" if options.quiet else config_format("psFormat"))
+    if options.format and options.quiet:
+        from scow.cli.report import note
+
+        note("WARNING: Ignoring custom format, because both --format and --quiet are set.")
     with_size = options.size or ((".Size" in template or "json ." in template) and not options.quiet)
     rows = [_row(containers, container, whole=options["no-trunc"], with_size=with_size) for container in chosen]
     quiet = "ID" if options.quiet else ""

@@ -22,6 +22,8 @@ def main(argv: list[str]) -> int:
     from scow.containers.stopping import rename
 
     old, new = parse(COMMAND, argv).args
+    if not old or not new:
+        raise ScowError("Neither old nor new names may be empty")
     containers = engine().containers
     try:
         rename(containers, containers.find(old), new)
@@ -29,7 +31,6 @@ def main(argv: list[str]) -> int:
         from scow.cli.report import note, report
 
         status = report(error)
-        if new:
-            note(f"Error: failed to rename container named {old}")
+        note(f"Error: failed to rename container named {old}")
         return status
     return 0

@@ -18,7 +18,9 @@ COMMAND = Command(
     aliases=("container restart", "restart"),
     flags=(
         Flag("signal", "s", kind="string", help="Signal to send to the container"),
-        Flag("time", kind="int", hidden=True, help="Seconds to wait before killing the container"),
+        Flag(
+            "time", kind="int", deprecated="use --timeout instead", help="Seconds to wait before killing the container"
+        ),
         Flag("timeout", "t", kind="int", help="Seconds to wait before killing the container"),
     ),
 )

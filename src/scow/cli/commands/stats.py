@@ -115,12 +115,12 @@ def _row(container: Container, before: Sample | None, after: Sample | None, *, w
         "Container": container.name,
         "ID": container.id if whole else container.id[:12],
         "Name": container.name,
-        "CPUPerc": "--",
-        "MemUsage": "-- / --",
-        "MemPerc": "--",
-        "NetIO": "--",
-        "BlockIO": "--",
-        "PIDs": "--",
+        "CPUPerc": "0.00%",
+        "MemUsage": "0B / 0B",
+        "MemPerc": "0.00%",
+        "NetIO": "0B / 0B",
+        "BlockIO": "0B / 0B",
+        "PIDs": "0",
     }
     if after is None:
         return row

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from scow.cli.flags import Command, Flag, parse
+from scow.errors import InvalidArgumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def _summary(usage: DiskUsage, options: Parsed) -> int:
         {"Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE"},
         default=("Type", "TotalCount", "Active", "Size", "Reclaimable"),
         kind="*formatter.diskUsageContext",
+        raw="type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\n"
+        "reclaimable: {{.Reclaimable}}\n",
     )
     rows = []
     for row in usage.rows:
@@ -216,6 +219,8 @@ def prune(argv: list[str]) -> int:
     from scow.cli.prompt import confirm
 
     options = parse(PRUNE, argv)
+    if options.volumes and any(name == "until" for name, _ in options.filter):
+        raise InvalidArgumentError('The "until" filter is not supported with "--volumes"')
     if not options.force and not confirm(_warning(options)):
         return 0
     pruned = engine().prune(
@@ -242,7 +247,7 @@ def _warning(options: Parsed) -> str:
         what.append("all images without at least one container associated to them")
     else:
         what.append("all dangling images")
-    what.append("unused build cache")
+    what.append("all build cache" if options.all else "unused build cache")
     lines = "".join(f"  - {item}\n" for item in what)
     filters = "".join(f"  - {name}={value}\n" for name, value in options.filter)
     if filters:

@@ -26,6 +26,7 @@ _MEMBERS = {
     "cpus": "NanoCpus",
     "cpuset-cpus": "CpusetCpus",
     "cpuset-mems": "CpusetMems",
+    "kernel-memory": "KernelMemory",
     "memory": "Memory",
     "memory-reservation": "MemoryReservation",
     "memory-swap": "MemorySwap",

@@ -7,7 +7,7 @@ from scow.cli.flags import Command, Flag, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from scow.cli.template.values import Struct
 
 COMMAND = Command(
     name="version",
@@ -38,14 +38,12 @@ _PAGE = """scow
 def main(argv: list[str]) -> int:
     """Print the versions; client and server are one program here, and both names work in templates."""
     options = parse(COMMAND, argv)
-    from scow.cli.template.evaluator import Template
+    from scow.cli.inspection import show_one
 
-    template = options.format or _PAGE.rstrip("\n")
-    print(Template("{{json .}}" if template == "json" else template).render(_versions()))
-    return 0
+    return show_one(_versions(), options.format or _PAGE.rstrip("\n"))
 
 
-def _versions() -> dict[str, Any]:
+def _versions() -> Struct:
     import os
     import sys
 

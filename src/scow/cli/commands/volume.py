@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import sys
 
-from scow.cli.flags import Command, CommandError, Flag, parse
+from scow.cli.containervalues import label
+from scow.cli.flags import Command, Flag, parse
 from scow.errors import NotFoundError, ScowError
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ CREATE = Command(
     aliases=("volume create",),
     flags=(
         Flag("driver", "d", kind="string", default="local", help="Specify volume driver name"),
-        Flag("label", kind="list", help="Set metadata for a volume"),
+        Flag("label", kind="list", check=label, help="Set metadata for a volume"),
         Flag("name", kind="string", hidden=True, help="Specify volume name"),
         Flag("opt", "o", kind="map", help="Set driver specific options"),
     ),
@@ -77,9 +78,7 @@ def create(argv: list[str]) -> int:
 
     options = parse(CREATE, argv)
     if options.name and options.args:
-        raise CommandError(
-            "conflicting options: cannot specify a volume name through both --name and as a positional arg"
-        )
+        raise ScowError("conflicting options: cannot specify a volume-name through both --name and as a positional arg")
     name = options.args[0] if options.args else options.name
     if options.driver != "local":
         raise ScowError(
@@ -98,6 +97,10 @@ def ls(argv: list[str]) -> int:
 
     options = parse(LS, argv)
     volumes = engine().containers.volumes
+    filters = options.filter
+    for key, _ in filters:
+        if key in {"label!", "all"}:  # those of prune only
+            raise ScowError(f"Invalid filter '{key}'")
     rows = [
         {
             "Name": volume.name,
@@ -112,7 +115,7 @@ def ls(argv: list[str]) -> int:
             "Availability": "N/A",
             "Label": Method(lambda name, found=volume.labels: found.get(name, "")),
         }
-        for volume in select(volumes, options.filter)
+        for volume in select(volumes, filters)
     ]
     listing = Listing(
         {
@@ -164,6 +167,8 @@ def rm(argv: list[str]) -> int:
     status = 0
     for name in options.args:
         try:
+            if not name.strip():
+                raise ScowError("invalid volume name or ID: value is empty")
             volumes.remove(name)
         except NotFoundError as error:
             if not options.force:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from scow.build.ports import check_signal, expose
+from scow.dockerfile.ports import check_signal, expose
 from scow.errors import InvalidArgumentError
 
 

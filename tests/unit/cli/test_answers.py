@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words and exit statuses of whole command lines on a store without images, as docker 28.2.2 has them."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+import pytest
+
+from scow.cli.commands.image_inspect import check_platform
+from scow.cli.main import main
+from scow.cli.outputfile import write_file
+from scow.engine import Engine
+from scow.errors import InvalidArgumentError, NotFoundError
+from scow.oci.reference import InvalidReferenceError, Reference
+
+
+@pytest.fixture(autouse=True)
+def _store(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCOW_ROOT", str(tmp_path / "store"))
+    monkeypatch.setenv("SCOW_RUN_ROOT", str(tmp_path / "run"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def answer(capsys):
+    """Run a command line; return its status, output and complaints."""
+
+    def run(*words):
+        status = main([*words])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "out", "complaint"),
+    [
+        (["images", ""], 0, "REPOSITORY   TAG       IMAGE ID   CREATED   SIZE\n", ""),
+        (["image", "inspect", "UPPER"], 1, "[]\n", "repository name (library/UPPER) must be lowercase"),
+        (["image", "inspect", ""], 1, "[]\n", "No such image: "),
+        (["inspect", ""], 1, "[]\n", "invalid container name or ID: value is empty"),
+        (["inspect", "--type", "", "x"], 1, "", "type is empty: must be one of"),
+        (["rename", "", "x"], 1, "", "Neither old nor new names may be empty"),
+        (["volume", "create", "--name", "aa", "bb"], 1, "", "cannot specify a volume-name through both --name and as"),
+        (["volume", "create", "--label", "=", "aa"], 125, "", "invalid label '=': empty name"),
+        (["network", "create", "--label", "=", "aa"], 125, "", "invalid label '=': empty name"),
+        (["volume", "ls", "--filter", "label!=x"], 1, "", "Invalid filter 'label!'"),
+        (["volume", "rm", ""], 1, "", "invalid volume name or ID: value is empty"),
+        (["system", "prune", "-f", "--volumes", "--filter", "until=1h"], 1, "", '"until" filter is not supported with'),
+        (["version", "--format", "{{"], 64, "", "template parsing error: template: :1: unclosed action"),
+        (["version", "--format", "{{.Nope}}"], 1, "\n", "can't evaluate field Nope"),
+        (["info", "--format", "{{"], 64, "", "template parsing error: template: :1: unclosed action"),
+        (["info", "--format", "{{.Nope}}"], 1, "\n", "can't evaluate field Nope in type system.dockerInfo"),
+        (["info", "--format", "{{.Swarm.LocalNodeState}} {{.Plugins.Volume}}"], 0, "inactive [local]\n", ""),
+        (["info", "--format", "{{.ClientInfo.Context}} {{.Debug}}"], 0, "default false\n", ""),
+        (["events", "--until", "0s", "--format", "{{"], 64, "", "Error parsing format: template: :1: unclosed action"),
+        (["events", "--until", "0s", "--format", "{{.Nope}}"], 64, "", "Error parsing format: template: :1:2"),
+        (["stop", "--time", "1", "nosuch"], 1, "", "Flag --time has been deprecated, use --timeout instead"),
+        (["update", "--kernel-memory", "1m", "nosuch"], 1, "", "No such container: nosuch"),
+        (["ps", "-q", "--format", "x"], 0, "", "WARNING: Ignoring custom format, because both --format and --quiet"),
+    ],
+)
+def test_answers(answer, words, status, out, complaint):
+    found = answer(*words)
+    assert found[:2] == (status, out)
+    assert complaint in found[2]
+    assert bool(found[2]) == bool(complaint)
+
+
+def test_sizes_are_of_containers_only(answer):
+    assert answer("volume", "create", "aa")[0] == 0
+    status, out, err = answer("inspect", "-s", "aa")
+    assert (status, json.loads(out)[0]["Name"]) == (0, "aa")
+    assert err == "WARNING: --size ignored for volume\n"
+
+
+def test_the_least_valuable_things_in_raw_form(answer):
+    assert answer("system", "df", "--format", "raw")[1].startswith("type: Images\ntotal: 0\nactive: 0\nsize: 0B\n")
+
+
+def test_no_name_looks_like_a_digest(tmp_path):
+    scow = Engine(str(tmp_path / "store"))
+    with pytest.raises(InvalidReferenceError, match="ambiguous tag using digest algorithm as name"):
+        scow.images.tag(Reference.parse("sha256:1"), "sha256:" + "0" * 64)
+
+
+def test_an_image_for_another_platform_is_not_the_one_asked_for():
+    image = {"Os": "linux", "Architecture": "amd64"}
+    check_platform(image, "bb", "")
+    check_platform(image, "bb", "linux/amd64")
+    with pytest.raises(NotFoundError) as caught:
+        check_platform(image, "bb", "linux/s390x")
+    assert caught.value.message == (
+        "image with reference bb was found but its platform (linux/amd64) does not match the specified platform"
+        " (linux/s390x)"
+    )
+
+
+def test_files_are_written_whole_and_for_their_owner_only(tmp_path):
+    path = tmp_path / "out.tar"
+    write_file(str(path), lambda file: file.write(b"whole"), what="failed")
+    assert path.read_bytes() == b"whole"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    def fail(file):
+        file.write(b"half")
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        write_file(str(path), fail, what="failed")
+    assert path.read_bytes() == b"whole"
+    assert os.listdir(tmp_path) == ["out.tar"]
+
+
+def test_places_that_take_no_file(tmp_path):
+    with pytest.raises(InvalidArgumentError, match="failed: invalid output path: stat /none: no such file"):
+        write_file("/none/x", lambda file: file.write(b""), what="failed")
+    with pytest.raises(InvalidArgumentError, match="failed: cannot write to a directory"):
+        write_file(str(tmp_path), lambda file: file.write(b""), what="failed")
