@@ -230,6 +230,17 @@ def test_a_secret_in_a_layer_stops_the_build(scow, ctx, tmp_path):
     assert "/d/leak" in log_of(scow, *secret, where, ok=False)
 
 
+def test_memory_is_for_every_user(scow, ctx):
+    where = write(
+        ctx,
+        "FROM BASE\nRUN mkdir -m 755 /there\nUSER 5:6\n"
+        "RUN --mount=type=tmpfs,target=/there --mount=type=tmpfs,target=/new echo x > /there/a && echo y > /new/b\n"
+        "USER 0\nRUN --mount=type=tmpfs,target=/there,ro ! touch /there/a\n",
+    )
+    build(scow, "-t", "memory", where)
+    assert output_of(scow, "memory", "sh", "-c", "ls -d /new /there/* || stat -c %a /there").split() == ["755"]
+
+
 def test_cache_mounts_are_kept_between_builds(scow, ctx):
     where = write(
         ctx, "FROM BASE\nARG N\nRUN --mount=type=cache,target=/c,id=k sh -c 'echo $N >> /c/log; cat /c/log > /out'\n"

@@ -330,12 +330,24 @@ def _step_mounts(
     for index, mount in enumerate(step.mounts):
         target = root.resolve(mount.target)
         if mount.type == "tmpfs":
-            options = [option for option in mount.options if option != "rw"]
-            out.append((make_tmpfs(target, ["exec", *options]), True))
+            out.append((_memory(mount, target, os.path.join(bundle, f"memory{index}")), True))
             continue
         source = _source(mount, os.path.join(bundle, f"from{index}"))
         out.append((make_bind(target, source, readonly="ro" in mount.options), os.path.isdir(source)))
     return out
+
+
+def _memory(mount: StepMount, target: str, place: str) -> dict[str, Any]:
+    """A memory file system, made here where that is allowed: runtimes give theirs the mode of the directory below."""
+    from scow.linux.capabilities import may_mount
+    from scow.linux.mount import Mount, mount_all
+
+    if not may_mount():
+        return make_tmpfs(target, ["exec", *(option for option in mount.options if option != "rw")])
+    os.mkdir(place)
+    options = [option for option in mount.options if option not in ("rw", "ro", "dev")]
+    mount_all((Mount("tmpfs", "tmpfs", "", ("nosuid", *options)),), place)
+    return make_bind(target, place, readonly="ro" in mount.options)
 
 
 def _source(mount: StepMount, place: str) -> str:
