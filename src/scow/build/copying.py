@@ -33,7 +33,7 @@ class CopySource(NamedTuple):
         path: As in the instruction, absolute; an ending ``/`` or ``/.`` kept.
         wildcards: Whether ``*``, ``?`` and ``[`` are patterns.
         includes: With ``--parents``: what below ``path`` is meant.
-        required: Must be there, though ``includes`` alone would not mind.
+        required: Must be there, by itself and not behind a link, though ``includes`` alone would not mind.
         unpack: Archives are unpacked.
     """
 
@@ -84,8 +84,10 @@ def matches(tree: SourceTree, source: CopySource) -> list[bytes]:
     Raises:
         SourceNotFoundError: A path that must be there is not.
     """
-    if source.required and tree.look(resolve(tree, os.fsencode(source.required))) is None:
-        raise _missing(os.fsencode(source.required))
+    if source.required:
+        required = clean(os.fsencode(source.required))
+        if resolve(tree, required, last=False) != required or tree.look(required) is None:
+            raise _missing(required)
     if not source.wildcards or not has_wildcards(source.path):
         return [os.fsencode(source.path)]
     parts = [part for part in os.fsdecode(clean(os.fsencode(source.path))).split("/") if part]

@@ -121,6 +121,18 @@ def test_parents_keep_the_folders(source):
         matches(source, CopySource("/", includes=("no/such",), required="/no/such"))
 
 
+@pytest.mark.parametrize(("path", "there"), [("up", True), ("to_d", True), ("d/link", True), ("to_d/one", False)])
+def test_parents_take_links_and_do_not_go_through_them(source, path, there):
+    wanted = CopySource("/", includes=(path,), required=f"/{path}")
+    if not there:
+        with pytest.raises(SourceNotFoundError):
+            matches(source, wanted)
+        return
+    dest = DestTree(None)
+    put(dest, source, wanted, "/x/")
+    assert written(dest)[f"x/{path}"].startswith("-> ")
+
+
 def test_excludes(source):
     dest = DestTree(None)
     put(dest, source, "d", "/x", excludes=("sub", "link"))
