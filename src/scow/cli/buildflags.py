@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from scow.cli.flags import Command, Flag
+from scow.cli.proxies import with_proxies
 from scow.cli.values import read_bytes, read_int
 from scow.errors import InvalidArgumentError
 from scow.typing import TYPE_CHECKING
@@ -152,7 +153,7 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
     from scow.build.options import BuildOptions
 
     _check_attestations(flags)
-    build_args = _pairs(flags["build-arg"], environ)
+    build_args = _pairs(with_proxies(flags["build-arg"]), environ)
     if environ.get("SOURCE_DATE_EPOCH"):
         build_args.setdefault("SOURCE_DATE_EPOCH", environ["SOURCE_DATE_EPOCH"])
     outputs = tuple(_output(text) for text in flags.output)

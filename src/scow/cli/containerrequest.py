@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from scow.cli.flags import CommandError, Flag
+from scow.cli.proxies import with_proxies
 from scow.errors import ScowError
 
 TYPE_CHECKING = False
@@ -144,7 +145,7 @@ def request(options: Parsed, *, detached: bool = False) -> dict[str, Any]:
         body["StopSignal"] = options.stop_signal
     if changed("stop-timeout"):
         body["StopTimeout"] = options.stop_timeout
-    body["Env"] = environment(options["env-file"], options.env)
+    body["Env"] = environment(options["env-file"], with_proxies(options.env))
     body["Labels"] = labels(options.label)
     _volumes(options.volume, body, host)
     dns = [*options["dns-option"], *options["dns-opt"]]

@@ -2,8 +2,8 @@
 """The Go types behind docker's inspect documents: which fields exist though JSON leaves them out, and what they are.
 
 A shape lists the fields of one struct in their declared order. Kinds: ``s`` string, ``i`` integer, ``b`` boolean,
-``d`` duration, ``[]`` list of strings, ``m`` map of strings, ``m{}`` set, ``*i`` optional integer, ``any``; or another
-shape, or ``("[]", shape)``, ``("m", shape)``, ``("m[]", shape)`` for a map of lists.
+``d`` duration, ``[]`` list of strings, ``m`` map of strings, ``m{}`` set, ``*i`` optional integer, ``*b`` optional
+boolean, ``any``; or another shape, or ``("[]", shape)``, ``("m", shape)``, ``("m[]", shape)`` for a map of lists.
 
 Source: docker/docker 28.2 api/types (field names and order of the Engine API v1.50 documents).
 """
@@ -24,7 +24,7 @@ class Shape:
 
     Args:
         name: Its Go name.
-        fields: Words ``Name:kind``, or ``Name`` alone for a string.
+        fields: Words ``Name:kind``, or ``Name`` alone for a string; ``Name=name`` when JSON has another name for it.
         nested: Fields that are structs, lists or maps of structs; a name that ``fields`` has too keeps its place.
         optional: Whether an absent one is a nil pointer.
         omit_empty: Whether JSON leaves out what is empty.
@@ -44,16 +44,21 @@ class Shape:
         self.name = name
         self.optional = optional
         self.omit_empty = omit_empty
-        self.fields: dict[str, Kind] = {}
+        self.fields: dict[str, tuple[str, Kind]] = {}
         for word in fields.split():
-            field, _, kind = word.partition(":")
-            self.fields[field] = (nested or {}).get(field, kind or "s")
+            names, _, kind = word.partition(":")
+            field, _, in_json = names.partition("=")
+            self.fields[field] = in_json or field, (nested or {}).get(field, kind or "s")
 
 
 def typed(value: dict[str, Any], shape: Shape) -> Struct:
     """Give a JSON object its Go types; fields that JSON left out get their zero values, unknown ones are dropped."""
-    present = {name for name, item in value.items() if item} if shape.omit_empty else value.keys()
-    return Struct([(name, _convert(value.get(name), kind)) for name, kind in shape.fields.items()], shape.name, present)
+    rows, present = [], {}
+    for field, (name, kind) in shape.fields.items():
+        rows.append((field, _convert(value.get(name), kind)))
+        if value.get(name) or (name in value and not shape.omit_empty):
+            present[field] = name
+    return Struct(rows, shape.name, present)
 
 
 def _convert(value: Any, kind: Kind) -> Any:
@@ -85,7 +90,7 @@ def _plain(value: Any, kind: str) -> Any:
         return Duration(value or 0)
     if value is not None or kind == "any":
         return value
-    return {"s": "", "i": 0, "b": False, "*i": NilPointer("*int64")}[kind]
+    return {"s": "", "i": 0, "b": False, "*i": NilPointer("*int64"), "*b": NilPointer("*bool")}[kind]
 
 
 _HEALTHCHECK = Shape(
@@ -108,8 +113,8 @@ _IMAGE_CONFIG = Shape(
 _GRAPH_DRIVER = Shape("storage.DriverData", "Data:m Name")
 IMAGE = Shape(
     "image.InspectResponse",
-    "Id RepoTags:[] RepoDigests:[] Parent Comment Created Container DockerVersion Author Config Architecture Variant Os"
-    " OsVersion Size:i VirtualSize:i GraphDriver RootFS Metadata Descriptor:any Manifests:any",
+    "ID=Id RepoTags:[] RepoDigests:[] Parent Comment Created Container DockerVersion Author Config Architecture Variant"
+    " Os OsVersion Size:i VirtualSize:i GraphDriver RootFS Metadata Descriptor:any Manifests:any",
     {
         "Config": _IMAGE_CONFIG,
         "GraphDriver": _GRAPH_DRIVER,
@@ -128,19 +133,22 @@ _STATE = Shape(
     "Status Running:b Paused:b Restarting:b OOMKilled:b Dead:b Pid:i ExitCode:i Error StartedAt FinishedAt Health",
     {"Health": _HEALTH},
 )
-_BINDING = Shape("nat.PortBinding", "HostIp HostPort")
+_BINDING = Shape("nat.PortBinding", "HostIP=HostIp HostPort")
 _DEVICE_RATE = Shape("*blkiodev.ThrottleDevice", "Path Rate:i")
 HOST_CONFIG = Shape(
     "container.HostConfig",
     "Binds:[] ContainerIDFile LogConfig NetworkMode PortBindings:any RestartPolicy AutoRemove:b VolumeDriver"
-    " VolumesFrom:[] ConsoleSize:any Annotations:m CapAdd:[] CapDrop:[] CgroupnsMode Dns:[] DnsOptions:[] DnsSearch:[]"
-    " ExtraHosts:[] GroupAdd:[] IpcMode Cgroup Links:[] OomScoreAdj:i PidMode Privileged:b PublishAllPorts:b"
-    " ReadonlyRootfs:b SecurityOpt:[] StorageOpt:m Tmpfs:m UTSMode UsernsMode ShmSize:i Sysctls:m Runtime Isolation"
-    " CpuShares:i Memory:i NanoCpus:i CgroupParent BlkioWeight:i BlkioWeightDevice:any BlkioDeviceReadBps"
-    " BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps CpuPeriod:i CpuQuota:i CpuRealtimePeriod:i"
-    " CpuRealtimeRuntime:i CpusetCpus CpusetMems Devices DeviceCgroupRules:[] DeviceRequests:any KernelMemory:i"
-    " KernelMemoryTCP:i MemoryReservation:i MemorySwap:i MemorySwappiness:*i OomKillDisable:any PidsLimit:*i Ulimits"
-    " CpuCount:i CpuPercent:i IOMaximumIOps:i IOMaximumBandwidth:i Mounts MaskedPaths:[] ReadonlyPaths:[] Init:any",
+    " VolumesFrom:[] ConsoleSize:any Annotations:m CapAdd:[] CapDrop:[] CgroupnsMode DNS=Dns:[]"
+    " DNSOptions=DnsOptions:[] DNSSearch=DnsSearch:[] ExtraHosts:[] GroupAdd:[] IpcMode Cgroup Links:[]"
+    " OomScoreAdj:i PidMode Privileged:b PublishAllPorts:b ReadonlyRootfs:b SecurityOpt:[] StorageOpt:m"
+    " Tmpfs:m UTSMode UsernsMode ShmSize:i Sysctls:m Runtime Isolation CPUShares=CpuShares:i Memory:i"
+    " NanoCPUs=NanoCpus:i CgroupParent BlkioWeight:i BlkioWeightDevice:any BlkioDeviceReadBps"
+    " BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps CPUPeriod=CpuPeriod:i CPUQuota=CpuQuota:i"
+    " CPURealtimePeriod=CpuRealtimePeriod:i CPURealtimeRuntime=CpuRealtimeRuntime:i CpusetCpus CpusetMems"
+    " Devices DeviceCgroupRules:[] DeviceRequests:any KernelMemory:i KernelMemoryTCP:i MemoryReservation:i"
+    " MemorySwap:i MemorySwappiness:*i OomKillDisable:any PidsLimit:*i Ulimits CPUCount=CpuCount:i"
+    " CPUPercent=CpuPercent:i IOMaximumIOps:i IOMaximumBandwidth:i Mounts MaskedPaths:[] ReadonlyPaths:[]"
+    " Init:*b",
     {
         "LogConfig": Shape("container.LogConfig", "Type Config:m"),
         "RestartPolicy": Shape("container.RestartPolicy", "Name MaximumRetryCount:i"),
@@ -169,7 +177,7 @@ _ENDPOINT = Shape(
 )
 CONTAINER = Shape(
     "container.InspectResponse",
-    "Id Created Path Args:[] State Image ResolvConfPath HostnamePath HostsPath LogPath Name RestartCount:i Driver"
+    "ID=Id Created Path Args:[] State Image ResolvConfPath HostnamePath HostsPath LogPath Name RestartCount:i Driver"
     " Platform MountLabel ProcessLabel AppArmorProfile ExecIDs:[] HostConfig GraphDriver SizeRw:*i SizeRootFs:*i Mounts"
     " Config NetworkSettings ImageManifestDescriptor:any",
     {
@@ -192,7 +200,7 @@ CONTAINER = Shape(
 )
 NETWORK = Shape(
     "network.Inspect",
-    "Name Id Created Scope Driver EnableIPv4:b EnableIPv6:b IPAM Internal:b Attachable:b Ingress:b ConfigFrom"
+    "Name ID=Id Created Scope Driver EnableIPv4:b EnableIPv6:b IPAM Internal:b Attachable:b Ingress:b ConfigFrom"
     " ConfigOnly:b Containers Options:m Labels:m Peers:any Services:any",
     {
         "IPAM": Shape(
@@ -209,5 +217,9 @@ NETWORK = Shape(
 )
 VOLUME = Shape(
     "volume.Volume",
-    "ClusterVolume:any CreatedAt Driver Labels:m Mountpoint Name Options:m Scope Status:any UsageData:any",
+    "ClusterVolume CreatedAt Driver Labels:m Mountpoint Name Options:m Scope Status:m UsageData",
+    {
+        "ClusterVolume": Shape("volume.ClusterVolume", "", optional=True),
+        "UsageData": Shape("volume.UsageData", "", optional=True),
+    },
 )

@@ -60,6 +60,8 @@ def answer(capsys):
         (["events", "--until", "0s", "--format", "{{"], 64, "", "Error parsing format: template: :1: unclosed action"),
         (["events", "--until", "0s", "--format", "{{.Nope}}"], 64, "", "Error parsing format: template: :1:2"),
         (["stop", "--time", "1", "nosuch"], 1, "", "Flag --time has been deprecated, use --timeout instead"),
+        (["run", "--detach-keys", "zebra", "bb"], 1, "", "Unknown character: 'zebra'"),
+        (["exec", "--detach-keys", "zebra", "aa", "true"], 1, "", "Unknown character: 'zebra'"),
         (["update", "--kernel-memory", "1m", "nosuch"], 1, "", "No such container: nosuch"),
         (["ps", "-q", "--format", "x"], 0, "", "WARNING: Ignoring custom format, because both --format and --quiet"),
     ],
@@ -69,6 +71,19 @@ def test_answers(answer, words, status, out, complaint):
     assert found[:2] == (status, out)
     assert complaint in found[2]
     assert bool(found[2]) == bool(complaint)
+
+
+def test_the_format_of_stats_from_the_configuration(answer, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.json").write_text('{"statsFormat": "table x={{.Name}}"}')
+    assert answer("stats", "--no-stream") == (0, "x=NAME\n", "")
+
+
+def test_a_platform_from_the_environment_is_one(answer, monkeypatch):
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "zebra")
+    status, _, err = answer("create", "bb")
+    assert status == 1
+    assert 'error parsing specified platform: "zebra"' in err
 
 
 def test_sizes_are_of_containers_only(answer):

@@ -7,6 +7,7 @@ import pytest
 
 from scow.cli.inspection import inspect_all
 from scow.cli.shapes import CONTAINER, IMAGE, NETWORK, VOLUME, typed
+from scow.cli.template.evaluator import Template
 from scow.errors import NotFoundError
 
 THING = {
@@ -42,6 +43,27 @@ def test_indented_json(capsys):
     assert json.loads(out) == [THING]
     assert out.startswith('[\n    {\n        "Id": "sha256:1",\n        "RepoTags": [\n')
     assert "v <&>" in out
+
+
+def test_fields_have_their_names_in_go_and_in_json(capsys):
+    assert inspected(capsys, "{{.ID}}") == (0, "sha256:1\n", "")
+    assert inspected(capsys, "{{.Id}}") == (0, "sha256:1\n", "")
+    assert inspected(capsys, "{{json .}}")[1].startswith('{"Id":"sha256:1",')
+    status, out, _ = inspected(capsys, "{{.Id}} {{.Config.Nope}}")
+    assert (status, out) == (1, "\n"), "names of JSON have no zero values"
+
+
+def test_limits_of_a_container_by_either_name():
+    host = {"HostConfig": {"NanoCpus": 5, "Dns": ["1.1.1.1"], "PortBindings": {"80/tcp": [{"HostIp": "::1"}]}}}
+    value = typed(host, CONTAINER)
+    text = '{{.HostConfig.NanoCPUs}} {{.HostConfig.DNS}} {{(index .HostConfig.PortBindings "80/tcp" 0).HostIP}}'
+    assert Template(text).render(value) == "5 [1.1.1.1] ::1"
+    assert Template("{{.HostConfig.Init}}").render(value) == "<nil>"
+
+
+def test_a_volume_of_no_plugin():
+    template = Template("{{.Status}} {{.UsageData}} {{.ClusterVolume}}")
+    assert template.render(typed({"Name": "v"}, VOLUME)) == "map[] <nil> <nil>"
 
 
 def test_nothing_found_is_an_empty_list(capsys):

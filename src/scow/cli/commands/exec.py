@@ -45,6 +45,10 @@ def main(argv: list[str]) -> int:
     from scow.runtime.oci import NOT_EXECUTABLE, StartError
     from scow.runtime.stdio import Streams
 
+    if options["detach-keys"]:
+        from scow.cli.attaching import detach_keys
+
+        detach_keys(options["detach-keys"])  # refused where nobody could type them, too
     containers = opened.containers
     containers.dedicated = True
     container = containers.find(name)

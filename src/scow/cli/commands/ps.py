@@ -55,6 +55,7 @@ def main(argv: list[str]) -> int:
     chosen = select(containers, options.filter, everything=options.all, last=last if last > 0 else -1)
     template = options.format or ("" if options.quiet else config_format("psFormat"))
     if options.format and options.quiet:
+        template = template if template == "raw" else ""
         from scow.cli.report import note
 
         note("WARNING: Ignoring custom format, because both --format and --quiet are set.")

@@ -39,6 +39,10 @@ def main(argv: list[str]) -> int:
     body = request(options, detached=detached)
     if options.tty and body["AttachStdin"] and not os.isatty(0) and not detached:
         raise ScowError("the input device is not a TTY")
+    if options["detach-keys"] and not detached:
+        from scow.cli.attaching import detach_keys
+
+        detach_keys(options["detach-keys"])  # refused where nobody could type them, too
     from scow.cli.context import engine as open_engine
 
     engine = open_engine(options, meanwhile=_load_next)
@@ -132,9 +136,10 @@ def _create(engine: Engine, options: Parsed, body: dict[str, Any], failed: int) 
     policy = options.pull
     wanted = engine.meant(body["Image"])
     body["Image"] = engine.pinned(wanted)
-    if policy == "always" or (options.platform and _is_another(engine, body["Image"], options.platform, failed)):
+    platform = options.platform or engine.settings.default_platform
+    if policy == "always" or (platform and _is_another(engine, body["Image"], platform, failed)):
         if policy == "never":
-            raise NotFoundError(f"No such image: {body['Image']} for {options.platform}")
+            raise NotFoundError(f"No such image: {body['Image']} for {platform}")
         if policy == "missing":
             _note_missing(options, body["Image"])
         body["Image"] = _pull(engine, options, wanted)

@@ -39,8 +39,10 @@ _CLEAR = "\x1b[2J\x1b[H"
 def main(argv: list[str]) -> int:
     """Show what is used, again and again unless told otherwise."""
     from scow.cli.context import engine
+    from scow.cli.format import config_format
 
     options = parse(COMMAND, argv)
+    template = options.format or config_format("statsFormat")
     containers = engine().containers
     before = _samples(containers, _chosen(containers, options))
     pause = _FIRST_SECONDS
@@ -52,7 +54,7 @@ def main(argv: list[str]) -> int:
             _row(container, before.get(container.id), after.get(container.id), whole=options["no-trunc"])
             for container in chosen
         ]
-        text = _listing().text(rows, options.format)
+        text = _listing().text(rows, template)
         if options["no-stream"]:
             sys.stdout.write(text)
             return 0

@@ -60,7 +60,7 @@ def _versions() -> Struct:
         ("Os", host.sysname.lower()),
         ("Arch", _ARCHITECTURES.get(host.machine, host.machine)),
     ]
-    shown = {name for name, _ in common if name != "APIVersion"} | {"Context", "KernelVersion"}
+    shown = {name: name for name in (*dict(common), "Context", "KernelVersion") if name != "APIVersion"}
     client = Struct([*common, ("Context", "default")], "command.clientVersion", shown)
     server = Struct([*common, ("KernelVersion", host.release)], "*types.Version", shown)
     return Struct([("Client", client), ("Server", server)], "command.versionInfo")

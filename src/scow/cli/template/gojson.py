@@ -45,7 +45,7 @@ def _write(value: Any, out: list[str]) -> None:
         for name, item in fields(value):
             if present is not None and name not in present:
                 continue
-            out.append(f"{mark}{string(name)}:")
+            out.append(f"{mark}{string(present[name] if present else name)}:")
             _write(item, out)
             mark = ","
         out.append("}" if mark == "," else "{}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Self
 
 
@@ -30,13 +30,14 @@ class Struct(dict[str, "Any"]):
     Args:
         fields: Names and values.
         type_name: As error messages name it: ``*formatter.imageContext``.
-        present: The fields that JSON shows; ``None`` for all. The others were empty and left out where it came from.
+        present: The fields that JSON shows, with their names there; ``None`` for all as they are. The others were empty
+            and left out where it came from.
     """
 
     __slots__ = ("present", "type_name")
 
     def __init__(
-        self, fields: Iterable[tuple[str, Any]], type_name: str, present: Container[str] | None = None
+        self, fields: Iterable[tuple[str, Any]], type_name: str, present: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(fields)
         self.type_name = type_name
