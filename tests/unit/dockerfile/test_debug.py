@@ -27,11 +27,11 @@ def answer(monkeypatch, capfdbinary):
 
 def test_parse(tmp_path, answer):
     path = tmp_path / "Dockerfile"
-    path.write_bytes(b"FROM a AS b\nCOPY <<E /x\n\xff\nE\nONBUILD RUN <<E\n1\nE\n")
+    path.write_bytes(b"FROM a\xff AS b\nCOPY <<E /x\n\xff\nE\nONBUILD RUN <<E\n1\nE\n")
     status, (out,) = answer(["parse", str(path)])
     assert status == 0
     assert out["escape"] == "\\"
-    assert out["stages"] == [{"name": "b", "base": "a", "platform": ""}]
+    assert out["stages"] == [{"name": "b", "base": "a\ufffd", "platform": ""}]
     _, copy, trigger = out["instructions"]
     assert copy["heredocs"] == [{"name": "E", "expand": True, "chomp": False, "content": "\ufffd\n"}]
     assert (copy["start_line"], copy["end_line"]) == (2, 4)

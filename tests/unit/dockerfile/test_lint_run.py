@@ -83,6 +83,12 @@ class TestSilence:
     def test_what_buildkit_checks_over_the_whole_file_hears_no_comment(self, text: str, rule: tuple[int, str]):
         assert names(text, rules=BUILDKIT) == [rule]
 
+    @pytest.mark.parametrize(("above", "told"), [(0, True), (1, False)])
+    def test_a_repetition_is_silenced_above_the_later_one(self, above: int, told: bool):
+        parts = ['CMD ["x"]\n', 'CMD ["y"]\n']
+        parts[above] = "# check=skip=all\n" + parts[above]
+        assert bool(names("FROM a:1\n" + "".join(parts), rules=BUILDKIT)) is told
+
     def test_only_the_first_check_comment_counts(self):
         text = "FROM a:1\n# check=skip=Other\n# check=skip=JSONArgsRecommended\nCMD y\n"
         assert names(text) == [(4, "JSONArgsRecommended")]

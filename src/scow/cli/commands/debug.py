@@ -75,7 +75,11 @@ def _parse(path: str) -> int:
             "escape": dockerfile.escape,
             "instructions": [_instruction(node) for node in dockerfile.instructions],
             "stages": [
-                {"name": stage.name, "base": stage.from_.image, "platform": stage.from_.platform}
+                {
+                    "name": _clean(stage.name),
+                    "base": _clean(stage.from_.image),
+                    "platform": _clean(stage.from_.platform),
+                }
                 for stage in dockerfile.stages
             ],
         }

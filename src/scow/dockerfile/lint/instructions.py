@@ -39,7 +39,9 @@ def _repeated(subject: Subject) -> Iterator[Finding]:
                 continue
             before = last.get(node.name)
             if before is not None:
-                yield finding(before, f"{node.name} is set again at line {node.span.first}; only the last one counts")
+                # What stands above the later one silences it, as in BuildKit, which tells when it gets there.
+                message = f"{node.name} is set again at line {node.span.first}; only the last one counts"
+                yield Finding(before.span, message, node)
             last[node.name] = node
 
 

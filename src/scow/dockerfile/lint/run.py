@@ -87,7 +87,7 @@ def lint(
         if not rule.experimental and not whole.runs(rule):
             continue
         for found in rule.check(subject):
-            local = silenced.get(found.span.first, _NOTHING) if found.node is not None else _NOTHING
+            local = silenced.get(found.node.span.first, _NOTHING) if found.node is not None else _NOTHING
             here = whole.merged(local.hadolint)
             if (here if rule.whole else here.merged(local.check)).runs(rule):
                 problems.append(_problem(rule, found))
