@@ -7,6 +7,7 @@ Source: Engine API v1.50, ``ContainerInspect``; the zero values docker 28.2.2 sh
 from __future__ import annotations
 
 from scow.base.clock import ZERO, rfc3339
+from scow.errors import NotFoundError
 from scow.runtime.spec import DEFAULT_SHM, MASKED_PATHS, READONLY_PATHS
 from scow.typing import TYPE_CHECKING
 
@@ -62,6 +63,8 @@ def inspect(service: Containers, container: Container, *, size: bool = False) ->
         from scow.containers.sizes import sizes
 
         document["SizeRw"], document["SizeRootFs"] = sizes(service, container)
+    if container.host.get("Links"):
+        document["HostConfig"]["Links"] = [_link(service, container, text) for text in container.host["Links"]]
     document["Mounts"] = [_mount(mount) for mount in container.mounts if mount["Type"] != "tmpfs" or "Named" in mount]
     document["Config"] = config(container)
     document["NetworkSettings"] = network_settings(container)
@@ -73,6 +76,16 @@ def _upper(service: Containers, container: Container) -> str:
         return service.snapshots.upper(container.id)
     except Exception:
         return ""
+
+
+def _link(service: Containers, container: Container, text: str) -> str:
+    """One link as docker tells it: ``/other:/container/alias``."""
+    name, _, alias = text.partition(":")
+    try:
+        other = service.store.find(name).name
+    except NotFoundError:
+        other = name  # gone by now
+    return f"/{other}:/{container.name}/{alias or name}"
 
 
 def _mount(mount: dict[str, Any]) -> dict[str, Any]:

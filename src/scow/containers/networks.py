@@ -158,8 +158,10 @@ class Networks:
 
         Raises:
             NetworkNotFoundError: There is none.
-            InvalidArgumentError: The begin of an id matches several.
+            InvalidArgumentError: The begin of an id matches several, or there is nothing to look for.
         """
+        if not text.strip():
+            raise InvalidArgumentError("invalid network name or ID: value is empty")
         with self.db.read() as connection:
             row = (
                 connection.execute(_SELECT + "WHERE name = ?", (text,)).fetchone()

@@ -140,7 +140,10 @@ class Volumes:
 
         Raises:
             VolumeNotFoundError: There is none.
+            InvalidArgumentError: There is nothing to look for.
         """
+        if not name.strip():
+            raise InvalidArgumentError("invalid volume name or ID: value is empty")
         with self.db.read() as connection:
             row = connection.execute("SELECT * FROM volumes WHERE name = ?", (name,)).fetchone()
         if row is None:

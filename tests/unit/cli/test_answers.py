@@ -49,6 +49,9 @@ def answer(capsys):
         (["volume", "create", "--label", "=", "aa"], 125, "", "invalid label '=': empty name"),
         (["network", "create", "--label", "=", "aa"], 125, "", "invalid label '=': empty name"),
         (["volume", "ls", "--filter", "label!=x"], 1, "", "Invalid filter 'label!'"),
+        (["volume", "inspect", ""], 1, "[]\n", "invalid volume name or ID: value is empty"),
+        (["network", "inspect", ""], 1, "[]\n", "invalid network name or ID: value is empty"),
+        (["network", "rm", ""], 1, "", "invalid network name or ID: value is empty"),
         (["volume", "rm", ""], 1, "", "invalid volume name or ID: value is empty"),
         (["system", "prune", "-f", "--volumes", "--filter", "until=1h"], 1, "", '"until" filter is not supported with'),
         (["version", "--format", "{{"], 64, "", "template parsing error: template: :1: unclosed action"),
@@ -91,6 +94,15 @@ def test_sizes_are_of_containers_only(answer):
     status, out, err = answer("inspect", "-s", "aa")
     assert (status, json.loads(out)[0]["Name"]) == (0, "aa")
     assert err == "WARNING: --size ignored for volume\n"
+
+
+def test_all_that_takes_space_in_a_template(answer):
+    answer("volume", "create", "--label", "k=v", "aa")
+    template = '{{range .Volumes}}{{.Name}} {{.Links}} {{.Label "k"}} {{.Size}}{{end}} {{len .Images}}'
+    assert answer("system", "df", "-v", "--format", template) == (0, "aa 0 v 0B 0\n", "")
+    whole = json.loads(answer("system", "df", "-v", "--format", "json")[1])
+    assert (list(whole), whole["Volumes"][0]["Links"]) == (["Images", "Containers", "Volumes", "BuildCache"], "0")
+    assert answer("system", "df", "-v", "--format", "{{.Nope}}")[0] == 1
 
 
 def test_the_least_valuable_things_in_raw_form(answer):

@@ -80,10 +80,16 @@ def _rows(scow: Engine, options: Parsed, template: str) -> Iterator[dict[str, An
     filters += [("reference", name) for name in options.args if name]
     wants_digests = options.digests or ".Digest" in template
     for row in rows(scow.list_images(filters, every=options.all), digests=wants_digests):
-        yield _row(row, full=options.no_trunc)
+        yield image_row(row, full=options.no_trunc)
 
 
-def _row(row: Row, *, full: bool) -> dict[str, Any]:
+def image_row(row: Row, *, full: bool) -> dict[str, Any]:
+    """One line of the table, as the fields that a template may name.
+
+    Args:
+        row: The image under one of its names.
+        full: Whether its whole ID is shown.
+    """
     from scow.base.clock import now
     from scow.cli.format import human_age, human_size
 

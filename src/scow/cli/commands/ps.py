@@ -60,7 +60,9 @@ def main(argv: list[str]) -> int:
 
         note("WARNING: Ignoring custom format, because both --format and --quiet are set.")
     with_size = options.size or ((".Size" in template or "json ." in template) and not options.quiet)
-    rows = [_row(containers, container, whole=options["no-trunc"], with_size=with_size) for container in chosen]
+    rows = [
+        container_row(containers, container, whole=options["no-trunc"], with_size=with_size) for container in chosen
+    ]
     quiet = "ID" if options.quiet else ""
     return listing(size=options.size).show(rows, template, quiet=quiet)
 
@@ -102,7 +104,15 @@ _RAW = (
 )
 
 
-def _row(containers: Containers, container: Container, *, whole: bool, with_size: bool) -> dict[str, Any]:
+def container_row(containers: Containers, container: Container, *, whole: bool, with_size: bool) -> dict[str, Any]:
+    """One line of the table, as the fields that a template may name.
+
+    Args:
+        containers: The room.
+        container: The container.
+        whole: Whether nothing is cut.
+        with_size: Whether its size is worked out.
+    """
     import time
 
     from scow.cli.format import Method, human_age

@@ -61,7 +61,12 @@ def df(argv: list[str]) -> int:
     options = parse(DF, argv)
     scow = engine()
     usage = scow.disk_usage()
-    if options.verbose and not options.format:
+    if options.verbose and options.format not in {"", "table"}:
+        from scow.cli.diskusage import everything
+        from scow.cli.inspection import show_one
+
+        return show_one(everything(scow, usage), options.format)
+    if options.verbose:
         return _verbose(scow, usage)
     return _summary(usage, options)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from scow.cli.shapes import Shape
+    from scow.containers.volumes import Volume
 
 CREATE = Command(
     name="create",
@@ -92,7 +93,7 @@ def create(argv: list[str]) -> int:
 def ls(argv: list[str]) -> int:
     """List volumes."""
     from scow.cli.context import engine
-    from scow.cli.format import Listing, Method, config_format
+    from scow.cli.format import Listing, config_format
     from scow.containers.volumes import select
 
     options = parse(LS, argv)
@@ -101,22 +102,7 @@ def ls(argv: list[str]) -> int:
     for key, _ in filters:
         if key in {"label!", "all"}:  # those of prune only
             raise ScowError(f"Invalid filter '{key}'")
-    rows = [
-        {
-            "Name": volume.name,
-            "Driver": "local",
-            "Scope": "local",
-            "Mountpoint": volume.path,
-            "Labels": ",".join(f"{name}={value}" for name, value in sorted(volume.labels.items())),
-            "Links": "N/A",
-            "Size": "N/A",
-            "Status": "N/A",
-            "Group": "N/A",
-            "Availability": "N/A",
-            "Label": Method(lambda name, found=volume.labels: found.get(name, "")),
-        }
-        for volume in select(volumes, filters)
-    ]
+    rows = [volume_row(volume) for volume in select(volumes, filters)]
     listing = Listing(
         {
             "Driver": "DRIVER",
@@ -138,6 +124,22 @@ def ls(argv: list[str]) -> int:
     )
     template = options.format or ("" if options.quiet else config_format("volumesFormat"))
     return listing.show(rows, template, quiet="Name" if options.quiet else "")
+
+
+def volume_row(volume: Volume) -> dict[str, Any]:
+    """One line of the table, as the fields that a template may name."""
+    from scow.cli.format import Method
+
+    return {
+        "Name": volume.name,
+        "Driver": "local",
+        "Scope": "local",
+        "Mountpoint": volume.path,
+        "Labels": ",".join(f"{name}={value}" for name, value in sorted(volume.labels.items())),
+        **dict.fromkeys(("Links", "Size"), "N/A"),  # system df counts them
+        **dict.fromkeys(("Status", "Group", "Availability"), "N/A"),  # of cluster volumes
+        "Label": Method(lambda name: volume.labels.get(name, "")),
+    }
 
 
 def inspect(argv: list[str]) -> int:
@@ -167,8 +169,6 @@ def rm(argv: list[str]) -> int:
     status = 0
     for name in options.args:
         try:
-            if not name.strip():
-                raise ScowError("invalid volume name or ID: value is empty")
             volumes.remove(name)
         except NotFoundError as error:
             if not options.force:
