@@ -45,9 +45,9 @@ def answer(capsys):
         (["inspect", ""], 1, "[]\n", "invalid container name or ID: value is empty"),
         (["inspect", "--type", "", "x"], 1, "", "type is empty: must be one of"),
         (["rename", "", "x"], 1, "", "Neither old nor new names may be empty"),
-        (["volume", "create", "--name", "aa", "bb"], 1, "", "cannot specify a volume-name through both --name and as"),
-        (["volume", "create", "--label", "=", "aa"], 125, "", "invalid label '=': empty name"),
-        (["network", "create", "--label", "=", "aa"], 125, "", "invalid label '=': empty name"),
+        (["volume", "create", "--name", "zz", "yy"], 1, "", "cannot specify a volume-name through both --name and as"),
+        (["volume", "create", "--label", "=", "zz"], 125, "", "invalid label '=': empty name"),
+        (["network", "create", "--label", "=", "zz"], 125, "", "invalid label '=': empty name"),
         (["volume", "ls", "--filter", "label!=x"], 1, "", "Invalid filter 'label!'"),
         (["volume", "inspect", ""], 1, "[]\n", "invalid volume name or ID: value is empty"),
         (["network", "inspect", ""], 1, "[]\n", "invalid network name or ID: value is empty"),
@@ -63,8 +63,8 @@ def answer(capsys):
         (["events", "--until", "0s", "--format", "{{"], 64, "", "Error parsing format: template: :1: unclosed action"),
         (["events", "--until", "0s", "--format", "{{.Nope}}"], 64, "", "Error parsing format: template: :1:2"),
         (["stop", "--time", "1", "nosuch"], 1, "", "Flag --time has been deprecated, use --timeout instead"),
-        (["run", "--detach-keys", "zebra", "bb"], 1, "", "Unknown character: 'zebra'"),
-        (["exec", "--detach-keys", "zebra", "aa", "true"], 1, "", "Unknown character: 'zebra'"),
+        (["run", "--detach-keys", "zebra", "yy"], 1, "", "Unknown character: 'zebra'"),
+        (["exec", "--detach-keys", "zebra", "zz", "true"], 1, "", "Unknown character: 'zebra'"),
         (["update", "--kernel-memory", "1m", "nosuch"], 1, "", "No such container: nosuch"),
         (["ps", "-q", "--format", "x"], 0, "", "WARNING: Ignoring custom format, because both --format and --quiet"),
     ],
@@ -84,22 +84,22 @@ def test_the_format_of_stats_from_the_configuration(answer, tmp_path):
 
 def test_a_platform_from_the_environment_is_one(answer, monkeypatch):
     monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "zebra")
-    status, _, err = answer("create", "bb")
+    status, _, err = answer("create", "yy")
     assert status == 1
     assert 'error parsing specified platform: "zebra"' in err
 
 
 def test_sizes_are_of_containers_only(answer):
-    assert answer("volume", "create", "aa")[0] == 0
-    status, out, err = answer("inspect", "-s", "aa")
-    assert (status, json.loads(out)[0]["Name"]) == (0, "aa")
+    assert answer("volume", "create", "zz")[0] == 0
+    status, out, err = answer("inspect", "-s", "zz")
+    assert (status, json.loads(out)[0]["Name"]) == (0, "zz")
     assert err == "WARNING: --size ignored for volume\n"
 
 
 def test_all_that_takes_space_in_a_template(answer):
-    answer("volume", "create", "--label", "k=v", "aa")
+    answer("volume", "create", "--label", "k=v", "zz")
     template = '{{range .Volumes}}{{.Name}} {{.Links}} {{.Label "k"}} {{.Size}}{{end}} {{len .Images}}'
-    assert answer("system", "df", "-v", "--format", template) == (0, "aa 0 v 0B 0\n", "")
+    assert answer("system", "df", "-v", "--format", template) == (0, "zz 0 v 0B 0\n", "")
     whole = json.loads(answer("system", "df", "-v", "--format", "json")[1])
     assert (list(whole), whole["Volumes"][0]["Links"]) == (["Images", "Containers", "Volumes", "BuildCache"], "0")
     assert answer("system", "df", "-v", "--format", "{{.Nope}}")[0] == 1
@@ -117,10 +117,10 @@ def test_no_name_looks_like_a_digest(tmp_path):
 
 def test_an_image_for_another_platform_is_not_the_one_asked_for():
     image = {"Os": "linux", "Architecture": "amd64"}
-    check_platform(image, "bb", "")
-    check_platform(image, "bb", "linux/amd64")
+    check_platform(image, "yy", "")
+    check_platform(image, "yy", "linux/amd64")
     with pytest.raises(NotFoundError) as caught:
-        check_platform(image, "bb", "linux/s390x")
+        check_platform(image, "yy", "linux/s390x")
     assert caught.value.message == (
         "image with reference bb was found but its platform (linux/amd64) does not match the specified platform"
         " (linux/s390x)"
