@@ -122,7 +122,7 @@ def test_an_image_for_another_platform_is_not_the_one_asked_for():
     with pytest.raises(NotFoundError) as caught:
         check_platform(image, "yy", "linux/s390x")
     assert caught.value.message == (
-        "image with reference bb was found but its platform (linux/amd64) does not match the specified platform"
+        "image with reference yy was found but its platform (linux/amd64) does not match the specified platform"
         " (linux/s390x)"
     )
 
