@@ -390,6 +390,7 @@ class Builder:
     def _output(self, shop: Workshop, ledger: Ledger, made: Made) -> ImageRecord | None:
         """Make what was asked for."""
         from scow.build import output
+        from scow.images.mutate import withdraw
 
         options, images = shop.options, self._rooms.images
         outputs = options.outputs
@@ -408,7 +409,7 @@ class Builder:
                     with ledger.internal(f"exporting to {wanted.type} image format"):
                         output.write_archive(shop, images, record, wanted)
             if not output.wants_image(outputs) and record.id not in known:
-                images.remove(record.id)  # it was only made to be written
+                withdraw(images, record)  # it was only made to be written
         for wanted in outputs:
             if wanted.type in output.TREES:
                 with ledger.internal(f"exporting to client {'directory' if wanted.type == 'local' else 'tarball'}"):

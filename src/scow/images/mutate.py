@@ -98,6 +98,18 @@ def new_image(
     return images.add(manifest.descriptor, lease, names, sizes=sizes, parent=parent.id if parent else None)
 
 
+def withdraw(images: ImageStore, record: ImageRecord) -> None:
+    """Remove an image again, unless somebody has named it, or entered the same one, since it was entered.
+
+    Args:
+        images: Where it was entered.
+        record: As ``new_image`` gave it.
+    """
+    with images.db.write():
+        if record.id in images and images.get(record.id).added == record.added and not images.names(record.id):
+            images.remove(record.id)
+
+
 def _blob_size(content: ContentStore, diff: DiffID, size: int) -> int:
     try:
         return content.stat(diff).size

@@ -5,7 +5,7 @@ import pytest
 
 from fakes.stores import tar_of
 from scow.errors import InvalidArgumentError
-from scow.images.mutate import new_image
+from scow.images.mutate import new_image, withdraw
 from scow.oci.digest import DiffID, chain_ids
 from scow.oci.encode import encode_manifest
 from scow.oci.mediatype import (
@@ -75,3 +75,16 @@ def test_docker_layers_get_oci_names_and_keep_their_bytes(store, docker, oci):
     assert manifest.media_type == OCI_MANIFEST_V1
     assert [layer.media_type for layer in manifest.layers] == [oci]
     assert [layer.digest for layer in manifest.layers] == [layer.digest for layer in old.layers]
+
+
+def test_what_was_entered_for_a_moment_is_withdrawn_unless_somebody_wants_it(store):
+    alone, named, twice = (store.image(layers=({"f": text},)) for text in (b"1", b"2", b"3"))
+    store.images.tag(Reference.parse("mine"), named.id)
+    document = store.images.manifest(twice.id)
+    with store.leases.hold("t") as lease:
+        later = store.images.add(document.descriptor, lease)
+    for record in (alone, named, twice):
+        withdraw(store.images, record)
+    assert [record.id in store.images for record in (alone, named, twice)] == [False, True, True]
+    withdraw(store.images, later)
+    assert twice.id not in store.images
