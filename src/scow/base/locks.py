@@ -23,7 +23,8 @@ class FileLock:
     Every acquisition opens the file anew, so threads of one process exclude each other too. Not re-entrant.
 
     Args:
-        path: The lock file; made when missing, never removed (removing would let two holders lock different files).
+        path: The lock file; made when missing. Only who holds it alone may remove it, or move its directory away: who
+            waited for it meanwhile notices that it is another file now, and begins again.
     """
 
     def __init__(self, path: str) -> None:
@@ -57,16 +58,29 @@ class FileLock:
 
     @contextmanager
     def _held(self, kind: int, timeout: float | None) -> Iterator[None]:
+        while True:
+            fd = self._open()
+            try:
+                self._acquire(fd, kind, timeout)
+                if self._is_current(fd):
+                    yield
+                    return
+            finally:
+                os.close(fd)
+
+    def _open(self) -> int:
+        while True:
+            try:
+                return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+
+    def _is_current(self, fd: int) -> bool:
+        """Whether the file that was opened still is the one of that name."""
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            return os.path.samestat(os.stat(self.path, follow_symlinks=False), os.fstat(fd))
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            self._acquire(fd, kind, timeout)
-            yield
-        finally:
-            os.close(fd)
+            return False
 
     def _acquire(self, fd: int, kind: int, timeout: float | None) -> None:
         if timeout is None:

@@ -3,9 +3,10 @@
 
 ::
 
-    <root>/cache-mounts/<name>/   one for each id (and owner, mode, beginning); ``<name>-1`` for private ones in use
+    <root>/cache-mounts/<name>/   one for each id (and owner, mode, beginning); ``<name>-1`` for private ones in use;
+    │                             ``<name>.gone-…`` what is being removed
     ├── lock                      shared while a step uses it, exclusive for ``sharing=locked`` and ``private``
-    ├── making                   exclusive while ``data`` is made
+    ├── making                    exclusive while ``data`` is made
     ├── id                        what the Dockerfile calls it
     └── data/                     what steps see
 """
@@ -50,11 +51,9 @@ def cache_mounts(root: str) -> list[CacheMount]:
         path = os.path.join(top, name)
         try:
             used = os.stat(path).st_mtime
-            with open(os.path.join(path, "id"), encoding="utf-8", errors="replace") as file:
-                identity = file.read(4096)
-        except OSError:
+        except FileNotFoundError:
             continue
-        out.append(CacheMount(name, identity, _size(os.path.join(path, "data")), used))
+        out.append(CacheMount(name, _identity(path), _size(os.path.join(path, "data")), used))
     return sorted(out, key=lambda mount: mount.used)
 
 
@@ -65,12 +64,24 @@ def remove_cache_mount(root: str, name: str) -> bool:
         Whether it is gone.
     """
     path = os.path.join(root, PLACE, name)
+    gone = f"{path}.gone-{os.urandom(4).hex()}"
     try:
         with FileLock(os.path.join(path, "lock")).exclusive(timeout=0):
-            remove_tree(path)
+            # At once, and with its lock: a step that waited for that makes the cache anew.
+            os.rename(path, gone)
+        remove_tree(gone)
     except (ScowError, OSError):
         return False
     return True
+
+
+def _identity(path: str) -> str:
+    """What the Dockerfile calls a cache; ``""`` while it is made, and for what a killed removal left."""
+    try:
+        with open(os.path.join(path, "id"), encoding="utf-8", errors="replace") as file:
+            return file.read(4096)
+    except OSError:
+        return ""
 
 
 def _size(path: str) -> int:

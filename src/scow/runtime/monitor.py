@@ -226,7 +226,8 @@ def resize(bundle: str, rows: int, columns: int) -> None:
 
 def forget(bundle: str, identity: str) -> None:
     """Remove what a former run of the container left, so that it cannot be taken for the next one's."""
-    for name in (identity, "pid", "conmon.pid", "attach", "ctl", "winsz"):
+    # ".pid" is left by a runtime that was killed while it wrote "pid"; runc will not write over it.
+    for name in (identity, "pid", ".pid", "conmon.pid", "attach", "ctl", "winsz"):
         try:
             os.unlink(f"{bundle}/{name}")
         except OSError:

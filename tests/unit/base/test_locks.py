@@ -51,3 +51,28 @@ def test_a_dead_process_holds_none(tmp_path):
     os.waitpid(pid, 0)
     with lock.exclusive(0):
         pass
+
+
+def test_who_waited_for_a_lock_that_was_taken_away_locks_the_next_one(tmp_path):
+    lock = FileLock(str(tmp_path / "cache" / "l"))
+    waiting, held = threading.Event(), threading.Event()
+    let_go = threading.Event()
+
+    def wait():
+        waiting.set()
+        with lock.shared():
+            held.set()
+            let_go.wait(90)
+
+    with lock.exclusive():
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert waiting.wait(90)
+        assert not held.wait(0.05)
+        os.rename(tmp_path / "cache", tmp_path / "gone")
+    assert held.wait(90)
+    with pytest.raises(UnavailableError), lock.exclusive(0):
+        pass
+    assert os.path.exists(lock.path)
+    let_go.set()
+    thread.join(90)

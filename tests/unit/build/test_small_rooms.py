@@ -8,11 +8,14 @@ import os
 import py_compile
 import struct
 import tarfile
+import threading
 from urllib.parse import quote
 
 import pytest
 
-from scow.build import locking
+from scow.base.files import remove_tree
+from scow.base.locks import FileLock
+from scow.build import cachemounts, locking
 from scow.build.cachemounts import cache_mounts, remove_cache_mount
 from scow.build.leaks import Gate, needles, place_of
 from scow.build.options import BuildOptions, Secret
@@ -269,3 +272,42 @@ def test_cache_mounts_are_listed_and_removed(tmp_path):
     assert found[0].size >= 10_000
     assert remove_cache_mount(str(tmp_path), "abc")
     assert cache_mounts(str(tmp_path)) == []
+
+
+def test_a_cache_that_is_used_stays_and_what_a_killed_removal_left_goes(tmp_path):
+    place = tmp_path / "cache-mounts/abc"
+    place.mkdir(parents=True)
+    with FileLock(str(place / "lock")).shared():
+        assert not remove_cache_mount(str(tmp_path), "abc")
+    left = tmp_path / "cache-mounts/abc.gone-1234"
+    left.mkdir()
+    for mount in cache_mounts(str(tmp_path)):
+        assert remove_cache_mount(str(tmp_path), mount.name)
+    assert os.listdir(tmp_path / "cache-mounts") == []
+
+
+def test_a_step_makes_a_cache_anew_while_the_one_before_it_is_removed(tmp_path, monkeypatch):
+    """The removal moves the cache away, with its lock, before it takes long over its files."""
+    place = tmp_path / "cache-mounts/abc"
+    (place / "data").mkdir(parents=True)
+    lock = FileLock(str(place / "lock"))
+    waiting, used = threading.Event(), threading.Event()
+
+    def step():
+        waiting.set()
+        with lock.shared():
+            (place / "data").mkdir()
+            used.set()
+
+    thread = threading.Thread(target=step)
+
+    def removed(path):
+        thread.start()
+        assert waiting.wait(90)
+        remove_tree(path)
+
+    monkeypatch.setattr(cachemounts, "remove_tree", removed)
+    assert remove_cache_mount(str(tmp_path), "abc")
+    thread.join(90)
+    assert used.is_set()
+    assert os.listdir(tmp_path / "cache-mounts") == ["abc"]

@@ -43,3 +43,12 @@ def test_an_exit_status_is_known_once_it_was_written_down(tmp_path, text, found)
         (tmp_path / "c0ffee").write_text(text)
     status = monitor.exit_status(str(tmp_path), "c0ffee")
     assert (status[0] if status else None) == found
+
+
+def test_nothing_of_a_former_run_is_in_the_way_of_the_next(tmp_path):
+    """Also what a runtime leaves that was killed while it wrote its process id: runc makes it with O_EXCL."""
+    kept = {"config.json", "log"}
+    for name in ("c0ffee", "pid", ".pid", "conmon.pid", "attach", "ctl", "winsz", *kept):
+        (tmp_path / name).write_text("")
+    monitor.forget(str(tmp_path), "c0ffee")
+    assert {path.name for path in tmp_path.iterdir()} == kept
