@@ -11,6 +11,7 @@ Importing this module is cheap: SQLite is loaded with the first connection.
 from __future__ import annotations
 
 import os
+import time
 from _thread import _local, allocate_lock
 from contextlib import contextmanager
 
@@ -24,7 +25,28 @@ if TYPE_CHECKING:
     from scow.errors import ScowError
 
 BUSY_SECONDS = 60.0
+_PAUSE_SECONDS = 0.002
+_BUSY = 5
 _ROOMS = "CREATE TABLE IF NOT EXISTS rooms (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
+
+
+def _use_log(connection: sqlite3.Connection) -> None:
+    """Let a database write ahead to a log (WAL), which is a property of its file: asking is cheap.
+
+    Setting it takes an exclusive lock, for which SQLite does not wait when another process sets it too.
+    """
+    from scow.base import sqlite
+
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != _BUSY or time.monotonic() >= end:
+                raise
+        time.sleep(_PAUSE_SECONDS)
 
 
 class _Connection(_local):
@@ -68,9 +90,7 @@ class Database:
             connection = sqlite.connect(
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
             )
-            # WAL is a property of the file: asking is cheap, setting it takes an exclusive lock.
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                connection.execute("PRAGMA journal_mode=WAL")
+            _use_log(connection)
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute(
                 "PRAGMA temp_store=MEMORY"

@@ -105,6 +105,38 @@ def test_ensure_from_two_processes_at_once_makes_the_tables_once(tmp_path):
     assert rows(databases[3]) == [1]
 
 
+def test_processes_that_make_a_database_at_once_wait_for_each_other(tmp_path):
+    """In 60 rounds some always met: setting the journal's mode was refused at once."""
+
+    def write(path, gate):
+        os.read(gate, 1)
+        db = Database(path)
+        db.ensure("room", 1, "CREATE TABLE t (a);")
+        with db.write() as connection:
+            connection.execute("INSERT INTO t VALUES (1)")
+
+    for number in range(60):
+        path = str(tmp_path / str(number) / "scow.db")
+        gate, opener = os.pipe()
+        children = []
+        for _ in range(8):
+            child = os.fork()
+            if not child:
+                os.close(opener)
+                status = 1
+                try:
+                    write(path, gate)
+                    status = 0
+                finally:
+                    os._exit(status)
+            children.append(child)
+        os.close(gate)
+        os.close(opener)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+        with Database(path).read() as connection:
+            assert connection.execute("SELECT count(*) FROM t").fetchone() == (8,)
+
+
 def test_damaged_file_is_named(tmp_path):
     path = tmp_path / "scow.db"
     path.write_bytes(b"this is not a database" * 100)
