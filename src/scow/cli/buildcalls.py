@@ -87,12 +87,12 @@ def _outline(dockerfile: ast.Dockerfile, options: BuildOptions) -> list[str]:
     from scow.dockerfile.lint.dryrun import DryRun
     from scow.dockerfile.lint.subject import Surroundings
 
-    wanted = (
-        dockerfile.stage(options.target) if options.target else dockerfile.stages[-1] if dockerfile.stages else None
-    )
+    if options.target:
+        wanted, fault = dockerfile.stage(options.target), f"target stage {options.target!r} could not be found"
+    else:
+        wanted, fault = dockerfile.stages[-1] if dockerfile.stages else None, "there are no stages"
     if wanted is None:
-        message = f"target stage {options.target!r} could not be found" if options.target else "there are no stages"
-        raise TargetNotFoundError(message)
+        raise TargetNotFoundError(fault)
     dry = DryRun(dockerfile, Surroundings(build_args=options.build_args))
     needed = _needed(dry, wanted)
     lines: list[str] = []

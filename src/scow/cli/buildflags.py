@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
+from scow.cli.clientconfig import with_proxies
 from scow.cli.flags import Command, Flag
-from scow.cli.proxies import with_proxies
 from scow.cli.values import read_bytes, read_int
 from scow.errors import InvalidArgumentError
 from scow.typing import TYPE_CHECKING

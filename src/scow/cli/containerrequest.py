@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
+from scow.cli.clientconfig import with_proxies
 from scow.cli.flags import CommandError, Flag
-from scow.cli.proxies import with_proxies
 from scow.errors import ScowError
 
 TYPE_CHECKING = False

@@ -142,22 +142,10 @@ def config_format(key: str) -> str:
 
     A missing or unreadable file counts as empty, as for docker.
     """
-    value = client_config().get(key, "")
+    from scow.cli.clientconfig import client_config
+
+    value = client_config(key)
     return value if isinstance(value, str) else ""
-
-
-def client_config() -> dict[str, Any]:
-    """Read docker's ``config.json`` from ``DOCKER_CONFIG`` or ``~/.docker``; empty when there is none."""
-    import json
-    import os
-
-    folder = os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
-    try:
-        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-            value = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def ellipsis(text: str, width: int) -> str:

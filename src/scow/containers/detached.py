@@ -13,7 +13,6 @@ from scow.linux import process
 from scow.linux.idmaps import in_user_namespace
 from scow.runtime import monitor
 from scow.runtime.deadman import Deadman
-from scow.runtime.handover import launch
 from scow.runtime.oci import StartError
 from scow.typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from scow.containers.networks_attach import Attached
     from scow.containers.service import Containers
     from scow.containers.store import Container
-    from scow.runtime.handover import Begun
 
 
 def start(service: Containers, container: Container, before: Callable[[Container], None] | None = None) -> Container:
@@ -57,19 +55,23 @@ def _start(service: Containers, container: Container, before: Callable[[Containe
 
         note_container(service.run_root, directory)
     monitor.forget(directory, container.id)
-    service.runtime_of(container).delete(container.id)
-    deadman = Deadman(service.runtime_of(container).last_will(container.id, directory))
+    runtime = service.runtime_of(container)
+    runtime.delete(container.id)
+    deadman = Deadman(runtime.last_will(container.id, directory))
     attached = None
     log = logbook.open_log(service, container)
     try:
         attached = service.attach(container)
         watch = _watch(service, container, attached, log.path, start=before is None)
-        begun, stubs = service.privately(lambda: _begin(service, container, attached, watch))
+        # In the mount namespace that monitor and container will keep alive.
+        begun, stubs = service.privately(
+            lambda: service.launch(container, attached, lambda: monitor.begin(runtime, watch))
+        )
         pid = monitor.created(begun)
         running = container._replace(pid=pid, pid_start=process.start_time(pid), stubs=stubs)
         if before is not None:
             before(running)
-            service.runtime_of(container).call("start", container.id)
+            runtime.call("start", container.id)
         running = _enter(service, running)
     except BaseException as error:
         message = str(error)
@@ -112,23 +114,6 @@ def _enter(service: Containers, container: Container) -> Container:
         service.store.update(container.id, **now)
         service.note("start", container)
     return container._replace(**now)
-
-
-def _begin(
-    service: Containers, container: Container, attached: Attached | None, watch: monitor.Watch
-) -> tuple[Begun, list[str]]:
-    """Runs in the mount namespace that monitor and container will keep alive."""
-    runtime = service.runtime_of(container)
-
-    def make() -> tuple[str, list[str]]:
-        from scow.containers import bundle  # while the runtime gets going
-
-        made = bundle.make(service, container, attached.addresses if attached else None)
-        if attached:
-            attached.ready()
-        return made
-
-    return launch(watch.bundle, lambda: monitor.begin(runtime, watch), make, early=runtime.reads_once)
 
 
 def _watch(

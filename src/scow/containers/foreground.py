@@ -14,13 +14,12 @@ import time
 from scow.containers.store import RUNNING
 from scow.linux import cgroups, process
 from scow.runtime.deadman import Deadman
-from scow.runtime.handover import Begun, launch
+from scow.runtime.handover import Begun
 from scow.runtime.oci import StartError, start_error
 from scow.runtime.stdio import Pump
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scow.containers.networks_attach import Attached
     from scow.containers.service import Containers
     from scow.containers.store import Container
     from scow.runtime.door import Door
@@ -73,7 +72,9 @@ def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool
     try:
         service.dedicated = True
         attached = service.attach(container)
-        begun, stubs = service.privately(lambda: _launch(service, container, pump, attached))
+        begun, stubs = service.privately(
+            lambda: service.launch(container, attached, lambda: _spawn(service, container, pump))
+        )
     except BaseException as error:
         from scow.containers import ending
 
@@ -109,23 +110,6 @@ def _begin(service: Containers, container: Container, pump: Pump, *, proxy: bool
         service.note("attach", container)
         service.note("start", container)
     return pid, door
-
-
-def _launch(
-    service: Containers, container: Container, pump: Pump, attached: Attached | None
-) -> tuple[Begun, list[str]]:
-    """Start the runtime, and make the bundle while it gets going; also gives the stubs in the container's root."""
-
-    def make() -> tuple[str, list[str]]:
-        from scow.containers import bundle  # while the runtime gets going
-
-        made = bundle.make(service, container, attached.addresses if attached else None)
-        if attached:
-            attached.ready()
-        return made
-
-    early = service.runtime_of(container).reads_once
-    return launch(service.directory(container.id), lambda: _spawn(service, container, pump), make, early=early)
 
 
 def _spawn(service: Containers, container: Container, pump: Pump) -> Begun:

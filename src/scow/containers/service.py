@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from scow.containers.wiring import Wiring
     from scow.content.local import LocalContentStore
     from scow.images.store import ImageRecord, ImageStore
+    from scow.runtime.handover import Begun
     from scow.runtime.oneid.answerer import Answerer
     from scow.runtime.step import StepPlace
     from scow.snapshot.snapshotter import Snapshotter
@@ -157,6 +158,31 @@ class Containers:
         from scow.containers.networks_attach import attach
 
         return attach(self, container)
+
+    def launch(
+        self, container: Container, attached: Attached | None, begin: Callable[[], Begun]
+    ) -> tuple[Begun, list[str]]:
+        """Start a container's runtime, and make its bundle while that gets going.
+
+        Args:
+            container: What is started.
+            attached: Its networks, if it has any; they are ready before it has the document.
+            begin: Starts the runtime.
+
+        Returns:
+            The runtime, and the stubs in the container's root.
+        """
+        from scow.runtime.handover import launch
+
+        def make() -> tuple[str, list[str]]:
+            from scow.containers import bundle  # while the runtime gets going
+
+            made = bundle.make(self, container, attached.addresses if attached else None)
+            if attached:
+                attached.ready()
+            return made
+
+        return launch(self.directory(container.id), begin, make, early=self.runtime_of(container).reads_once)
 
     def leave(self, container: Container) -> Leaving | None:
         """Take a container that has ended off its networks; the caller finishes it."""

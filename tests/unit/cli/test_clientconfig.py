@@ -5,10 +5,10 @@ import json
 
 import pytest
 
+from scow.cli.clientconfig import with_proxies
 from scow.cli.commands.run import COMMAND
 from scow.cli.containerrequest import request
 from scow.cli.flags import parse
-from scow.cli.proxies import with_proxies
 
 
 @pytest.fixture

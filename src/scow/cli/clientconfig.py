@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proxies that docker's ``config.json`` gives to containers and builds.
+"""Docker's ``config.json``, as far as commands read it: default formats, and proxies for containers and builds.
 
 Source: docker CLI manual, "Proxy configuration for the CLI"; ``ALL_PROXY`` and both spellings as docker CLI 28.2.2.
 """
@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _VARIABLES = {
     "httpProxy": "HTTP_PROXY",
     "httpsProxy": "HTTPS_PROXY",
@@ -15,6 +19,31 @@ _VARIABLES = {
     "ftpProxy": "FTP_PROXY",
     "allProxy": "ALL_PROXY",
 }
+
+
+def client_config(key: str) -> Any:
+    """Read one member of ``config.json`` in ``DOCKER_CONFIG`` or ``~/.docker``.
+
+    A missing or unreadable file counts as empty, as for docker.
+
+    Args:
+        key: The member's name.
+
+    Returns:
+        Its value, ``None`` when it is not there.
+    """
+    folder = os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
+    try:
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+            text = file.read()
+        if f'"{key}"' not in text and "\\u" not in text:
+            return None  # as nearly always: `run` loads no JSON for its proxies
+        import json
+
+        value = json.loads(text)
+    except (OSError, ValueError):
+        return None
+    return value.get(key) if isinstance(value, dict) else None
 
 
 def with_proxies(given: list[str]) -> list[str]:
@@ -26,16 +55,7 @@ def with_proxies(given: list[str]) -> list[str]:
     Returns:
         ``given`` and what was added.
     """
-    folder = os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
-    try:
-        with open(os.path.join(folder, "config.json"), "rb") as file:
-            if b'"proxies"' not in file.read():
-                return given  # as nearly always: `run` reads no JSON for it
-    except OSError:
-        return given
-    from scow.cli.format import client_config
-
-    proxies = client_config().get("proxies")
+    proxies = client_config("proxies")
     chosen = proxies.get("default") if isinstance(proxies, dict) else None
     if not isinstance(chosen, dict):
         return given
