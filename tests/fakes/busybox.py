@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -34,8 +35,14 @@ def until(true, seconds=90.0):
 
 def left(find):
     """What ``find`` still finds after a while: who sees a container's end ends, or cleans up, a moment later."""
-    until(lambda: not find())
-    return find()
+    found = []
+
+    def nothing():
+        found[:] = find()
+        return not found
+
+    until(nothing)
+    return found
 
 
 def layer(*extra):
@@ -118,8 +125,22 @@ class Scow:
             self.run("rm", "-fv", identity)
 
 
+def open_files(pid):
+    """What a process has open, as the kernel calls it; less of it when it is about to end."""
+    folder = f"/proc/{pid}/fd"
+    found = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(f"{folder}/{name}"))
+    return found
+
+
 def processes(scow):
-    """Processes of the store, ``(pid, command)``: by what they were called with."""
+    """Processes of the store, ``(pid, command)``: by what they were called with.
+
+    A child that has not begun its program yet is seen by its parent's environment.
+    """
     needle, found = os.fsencode(scow.root), []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -134,14 +155,7 @@ def processes(scow):
 
 def traces(scow):
     """What containers of this store left on the machine: processes, mounts, cgroups, files."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                if os.fsencode(scow.root) in file.read():
-                    found.append(f"process {pid}")
-        except OSError:
-            continue
+    found = [f"process {pid} {command}" for pid, command in processes(scow)]
     with open("/proc/mounts") as file:
         found += [f"mount {line.split()[1]}" for line in file if scow.root in line or scow.run_root in line]
     for name in ("runc", "exec", "netns"):

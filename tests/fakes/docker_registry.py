@@ -18,7 +18,7 @@ import uuid
 
 import pytest
 
-from fakes.busybox import until
+from fakes.busybox import open_files, until
 
 
 def free_port():
@@ -90,8 +90,12 @@ class DockerRegistry:
         raise RuntimeError(said)
 
     def _listens(self):
-        with socket.socket() as sock:
-            return sock.connect_ex(("127.0.0.1", self.port)) == 0
+        """Whether this very server does, not somebody who took the port before it."""
+        with open("/proc/net/tcp") as file:
+            fields = [line.split() for line in file][1:]
+        theirs = f"0100007F:{self.port:04X}", "0A"
+        sockets = {f"socket:[{found[9]}]" for found in fields if (found[1], found[3]) == theirs}
+        return not sockets.isdisjoint(open_files(self.process.pid))
 
     def __exit__(self, *_):
         self.process.terminate()

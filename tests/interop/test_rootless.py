@@ -26,6 +26,7 @@ import time
 import pytest
 
 from fakes.busybox import until
+from fakes.docker_registry import DockerRegistry
 
 HERE = os.path.abspath(os.path.join(os.path.dirname(__file__), "../rootless"))
 _NEEDED = ("/usr/bin/busybox", "/usr/sbin/nft", "/usr/sbin/runc", "/usr/bin/conmon", "/usr/bin/newuidmap")
@@ -335,31 +336,16 @@ def own_address() -> str:
 
 def test_a_terminal_with_progress_does_not_keep_a_user_out(sub):
     """What draws on a terminal has a thread; whoever has threads cannot enter a namespace."""
-    registry = shutil.which("docker-registry")
-    if registry is None:
-        pytest.skip("docker-registry is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    with open(f"{sub.place}/registry.yml", "w", encoding="ascii") as file:
-        file.write(
-            f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {sub.place}/registry\nhttp:\n  addr: {address}\n"
-        )
-    with subprocess.Popen([registry, "serve", file.name], stdout=-3, stderr=-3) as server:
-        try:
-            assert until(lambda: ask(int(address.rpartition(":")[2])) != b"")
-            sub.run("tag", "bb:1", f"{address}/bb:1")
-            for words in (["push"], ["pull"], ["build", "-t", "b:1", f"{sub.place}/ctx"]):
-                if words[0] == "build":
-                    os.makedirs(f"{sub.place}/ctx")
-                    with open(f"{sub.place}/ctx/Dockerfile", "w", encoding="ascii") as file:
-                        file.write(f"FROM {address}/bb:1\nRUN echo built\n")
-                else:
-                    words.append(f"{address}/bb:1")
-                assert on_terminal(sub, *words) == 0
-                sub.run("rmi", "-f", f"{address}/bb:1", check=words[0] != "build")
-        finally:
-            server.kill()
+    with DockerRegistry(f"{sub.place}/registry") as registry:
+        image = f"{registry.address}/bb:1"
+        sub.run("tag", "bb:1", image)
+        for words in (["push", image], ["pull", image], ["build", "-t", "b:1", f"{sub.place}/ctx"]):
+            if words[0] == "build":
+                os.makedirs(f"{sub.place}/ctx")
+                with open(f"{sub.place}/ctx/Dockerfile", "w", encoding="ascii") as file:
+                    file.write(f"FROM {image}\nRUN echo built\n")
+            assert on_terminal(sub, *words) == 0
+            sub.run("rmi", "-f", image, check=words[0] != "build")
 
 
 def on_terminal(user: User, *args: str) -> int:

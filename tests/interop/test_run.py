@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from fakes.busybox import IMAGE, groups_of, left, traces, until
+from fakes.busybox import IMAGE, groups_of, left, open_files, traces, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
 
@@ -209,15 +209,6 @@ def test_it_goes_by_itself_when_asked_to(scow):
     scow.run("exec", identity, "touch", "/go")  # its own status is that of a race with the end
     assert waiting.communicate(timeout=90)[0] == b"4\n"
     assert left(lambda: traces(scow)) == []
-
-
-def open_files(pid):
-    folder = f"/proc/{pid}/fd"
-    found = []
-    for name in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(f"{folder}/{name}"))
-    return found
 
 
 def test_a_killed_monitor_leaves_nothing(scow):

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.02
 
 
+class HeldError(UnavailableError):
+    """Somebody else holds a lock, and for longer than one wanted to wait."""
+
+
 class FileLock:
     """A lock named by a file; many may share it or one may have it alone.
 
@@ -38,7 +42,7 @@ class FileLock:
             timeout: Seconds to wait; ``None`` waits for ever, 0 tries once.
 
         Raises:
-            UnavailableError: Another process held it for too long.
+            HeldError: Another process held it for too long.
         """
         with self._held(fcntl.LOCK_SH, timeout):
             yield
@@ -51,17 +55,18 @@ class FileLock:
             timeout: Seconds to wait; ``None`` waits for ever, 0 tries once.
 
         Raises:
-            UnavailableError: Another process held it for too long.
+            HeldError: Another process held it for too long.
         """
         with self._held(fcntl.LOCK_EX, timeout):
             yield
 
     @contextmanager
     def _held(self, kind: int, timeout: float | None) -> Iterator[None]:
+        end = None if timeout is None else time.monotonic() + timeout
         while True:
             fd = self._open()
             try:
-                self._acquire(fd, kind, timeout)
+                self._acquire(fd, kind, end)
                 if self._is_current(fd):
                     yield
                     return
@@ -82,16 +87,15 @@ class FileLock:
         except FileNotFoundError:
             return False
 
-    def _acquire(self, fd: int, kind: int, timeout: float | None) -> None:
-        if timeout is None:
+    def _acquire(self, fd: int, kind: int, end: float | None) -> None:
+        if end is None:
             fcntl.flock(fd, kind)
             return
-        end = time.monotonic() + timeout
         while True:
             try:
                 fcntl.flock(fd, kind | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    raise UnavailableError(f"another process holds the lock {self.path!r}", hint="try again") from None
+                    raise HeldError(f"another process holds the lock {self.path!r}", hint="try again") from None
                 time.sleep(_POLL_SECONDS)

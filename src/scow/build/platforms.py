@@ -138,11 +138,31 @@ def _write_layout(
 ) -> None:
     """Write an OCI layout with all images, as a directory or an archive."""
     from scow.base.files import remove_tree
-    from scow.content.layoutdir import LayoutDirectory
     from scow.layer.diff import tar_tree
 
-    as_directory = wanted.attributes.get("tar", "true").lower() in ("0", "false")
-    place = wanted.destination if as_directory else f"{wanted.destination}.{os.urandom(4).hex()}.d"
+    if wanted.attributes.get("tar", "true").lower() in ("0", "false"):
+        _fill_layout(wanted.destination, rooms, options, records, document)
+        return
+    place = f"{wanted.destination}.{os.urandom(4).hex()}.d"
+    temporary = f"{place}.tmp"
+    try:
+        _fill_layout(place, rooms, options, records, document)
+        lock = os.path.join(place, ".lock")
+        if os.path.exists(lock):
+            os.unlink(lock)
+        with open(temporary, "wb") as out:
+            tar_tree(place, out, epoch=0)
+        os.rename(temporary, wanted.destination)
+    finally:
+        remove_tree(place)
+        remove_tree(temporary)
+
+
+def _fill_layout(
+    place: str, rooms: Rooms, options: BuildOptions, records: Sequence[ImageRecord], document: Document[Index]
+) -> None:
+    from scow.content.layoutdir import LayoutDirectory
+
     layout = LayoutDirectory(place, create=True)
     for record in records:
         manifest = rooms.images.manifest(record.id)
@@ -151,18 +171,5 @@ def _write_layout(
                 layout.push(desc, file)
     with rooms.content.open(document.descriptor.digest) as file:
         layout.push(document.descriptor, file)
-    names = [tag.canonical for tag in options.tags] or [""]
-    for name in names:
+    for name in [tag.canonical for tag in options.tags] or [""]:
         layout.tag(replace(document.descriptor), name)
-    if as_directory:
-        return
-    try:
-        lock = os.path.join(place, ".lock")
-        if os.path.exists(lock):
-            os.unlink(lock)
-        temporary = f"{place}.tmp"
-        with open(temporary, "wb") as out:
-            tar_tree(place, out, epoch=0)
-        os.rename(temporary, wanted.destination)
-    finally:
-        remove_tree(place)

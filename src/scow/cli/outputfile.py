@@ -55,7 +55,7 @@ def write_file(path: str, write: Callable[[Whole], object], *, what: str) -> Non
         with open(path, "wb", buffering=0) as out:
             write(Whole(out))
         return
-    temporary = os.path.join(folder, f".{os.path.basename(path)}.{os.getpid()}.tmp")
+    temporary = os.path.join(folder, f".{os.path.basename(path)}.{os.urandom(4).hex()}.tmp")
     try:
         with open(temporary, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, _MODE)) as out:
             write(Whole(out))

@@ -43,8 +43,10 @@ def start(service: Containers, container: Container, before: Callable[[Container
     """
     with service.alone(container):
         current = service.find(service.still(container).id)
-        if current.is_alive or (container.status == RESTARTING and current.status != RESTARTING):
+        if current.is_alive:
             return current  # another process was faster
+        if container.status == RESTARTING and (current.status, current.monitor) != (RESTARTING, container.monitor):
+            return current  # it was stopped, or started and has ended, while this process waited to start it again
         return _start(service, current, before)
 
 

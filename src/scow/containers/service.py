@@ -239,9 +239,11 @@ class Containers:
             return
         try:
             fd = os.open(self.directory(container.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
+        except FileNotFoundError:
             yield
             return
+        except OSError as error:
+            raise UnavailableError(f"cannot lock the container {container.id}: {error.strerror}") from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             self._holders.add(holder)

@@ -55,10 +55,12 @@ def _still_restarting(service: Containers, container: Container) -> Container | 
     kind, _, mark = container.monitor.partition(" ")
     if kind == "restart" and container.boot == process.boot_id() and process.mark_lives(mark):
         return container
-    current = service.store.get(container.id)
-    if current is not None and current.status == RESTARTING and current.monitor == container.monitor:
-        service.store.update(container.id, status=EXITED)
-    return service.store.get(container.id)
+    with service.db.write():  # somebody may be starting it at this moment
+        current = service.store.get(container.id)
+        if current is not None and (current.status, current.monitor) == (RESTARTING, container.monitor):
+            service.store.update(container.id, status=EXITED)
+            current = current._replace(status=EXITED)
+    return current
 
 
 def _watcher_lives(container: Container) -> bool:
@@ -134,18 +136,19 @@ def has_ended(service: Containers, identity: str) -> None:
     if started is None:
         return
     settled = settle(service, started)
-    if settled is None or settled.status != EXITED or not should_restart(settled):
+    if settled is None:
         return
-    pause = _pause(settled)
-    mark = f"restart {process.self_mark()}"
-    service.store.update(identity, status=RESTARTING, restarts=settled.restarts + 1, monitor=mark)
-    time.sleep(pause)
-    current = service.store.get(identity)
-    if current is None or current.status != RESTARTING:
-        return
+    with service.alone(settled):
+        # Somebody may have stopped it meanwhile, or started it again.
+        current = service.store.get(identity)
+        if current is None or current.status != EXITED or not should_restart(current):
+            return
+        mark = f"restart {process.self_mark()}"
+        service.store.update(identity, status=RESTARTING, restarts=current.restarts + 1, monitor=mark)
+    time.sleep(_pause(current))
     from scow.containers.detached import start
 
-    start(service, current)
+    start(service, current._replace(status=RESTARTING, monitor=mark))
 
 
 def should_restart(container: Container) -> bool:

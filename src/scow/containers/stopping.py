@@ -8,12 +8,23 @@ import signal
 
 from scow.containers import ending, settling
 from scow.containers.limits import check_freezer
-from scow.containers.store import CREATED, EXITED, PAUSED, RUNNING, NameTakenError, NotRunningError, check_name
+from scow.containers.store import (
+    CREATED,
+    EXITED,
+    PAUSED,
+    RESTARTING,
+    RUNNING,
+    NameTakenError,
+    NotRunningError,
+    check_name,
+)
 from scow.errors import ConflictError, InvalidArgumentError, UnavailableError
 from scow.linux import process
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from scow.containers.service import Containers
     from scow.containers.store import Container
 
@@ -69,15 +80,11 @@ def stop(service: Containers, container: Container, seconds: int | None = None, 
         seconds: Time it has; ``None`` for its own setting, negative for all it needs.
         name: A signal to ask with, or ``""`` for its own setting.
     """
-    service.store.update(container.id, stopped=1)
-    if container.status == "restarting":
-        service.store.update(container.id, status=EXITED)
-        return
-    if not container.is_alive:
-        return
-    if container.status == PAUSED:
-        container = unpause(service, container)
     asked = signal_number(name or container.config.get("StopSignal") or "SIGTERM")
+    stopped = _not_again(service, container)
+    if stopped is None or not stopped.is_alive:
+        return
+    container = unpause(service, stopped) if stopped.status == PAUSED else stopped
     patience = container.config.get("StopTimeout") if seconds is None else seconds
     if patience is None:
         patience = _STOP_SECONDS
@@ -87,6 +94,21 @@ def stop(service: Containers, container: Container, seconds: int | None = None, 
     if left is not None and left.is_alive:
         kill_and_wait(service, left)
     service.note("stop", container)
+
+
+def _not_again(service: Containers, container: Container) -> Container | None:
+    """Let a container's restart policy rest; one that waits for its next start has ended with that.
+
+    Returns:
+        Its record as it is now; ``None`` when it has been removed meanwhile.
+    """
+    with service.alone(container):  # whoever starts it says so first: by then it can be told to end
+        current = service.store.get(container.id)
+        if current is None:
+            return None
+        now: dict[str, Any] = {"stopped": 1, "status": EXITED} if current.status == RESTARTING else {"stopped": 1}
+        service.store.update(container.id, **now)
+        return current._replace(**now)
 
 
 def kill_and_wait(service: Containers, container: Container) -> None:
@@ -117,10 +139,14 @@ def kill(service: Containers, container: Container, name: str) -> None:
         InvalidArgumentError: No such signal.
     """
     number = signal_number(name or "KILL")
-    if not container.is_alive:
+    waits = container.status == RESTARTING
+    if not (container.is_alive or waits):
         raise NotRunningError(f"Container {container.id} is not running")
-    if number in {signal.SIGKILL, signal.SIGTERM, signal_number(container.config.get("StopSignal") or "TERM")}:
-        service.store.update(container.id, stopped=1)
+    if waits or number in {signal.SIGKILL, signal.SIGTERM, signal_number(container.config.get("StopSignal") or "TERM")}:
+        stopped = _not_again(service, container)
+        if stopped is None or not stopped.is_alive:
+            return
+        container = stopped
     if number == signal.SIGKILL:
         kill_and_wait(service, container)
     else:
@@ -135,14 +161,16 @@ def pause(service: Containers, container: Container) -> None:
         NotRunningError: It does not run.
         ConflictError: It is halted already.
     """
-    if container.status == PAUSED:
-        raise ConflictError(f"Container {container.id} is already paused")
-    if container.status != RUNNING:
-        raise NotRunningError(f"Container {container.id} is not running")
-    check_freezer(service, container)
-    service.runtime_of(container).call("pause", container.id)
-    service.store.update(container.id, status=PAUSED)
-    service.note("pause", container)
+    with service.alone(container):
+        current = service.find(container.id)
+        if current.status == PAUSED:
+            raise ConflictError(f"Container {container.id} is already paused")
+        if current.status != RUNNING:
+            raise NotRunningError(f"Container {container.id} is not running")
+        check_freezer(service, current)
+        service.runtime_of(current).call("pause", container.id)
+        service.store.update(container.id, status=PAUSED)
+        service.note("pause", current)
 
 
 def unpause(service: Containers, container: Container) -> Container:
@@ -154,12 +182,14 @@ def unpause(service: Containers, container: Container) -> Container:
     Raises:
         ConflictError: It is not halted.
     """
-    if container.status != PAUSED:
-        raise ConflictError(f"Container {container.id} is not paused")
-    service.runtime_of(container).call("resume", container.id)
-    service.store.update(container.id, status=RUNNING)
-    service.note("unpause", container)
-    return container._replace(status=RUNNING)
+    with service.alone(container):
+        current = service.find(container.id)
+        if current.status != PAUSED:
+            raise ConflictError(f"Container {container.id} is not paused")
+        service.runtime_of(current).call("resume", container.id)
+        service.store.update(container.id, status=RUNNING)
+        service.note("unpause", current)
+    return current._replace(status=RUNNING)
 
 
 def remove(service: Containers, container: Container, *, force: bool = False, volumes: bool = False) -> None:
@@ -188,7 +218,7 @@ def remove(service: Containers, container: Container, *, force: bool = False, vo
 
 
 def _check_removal(container: Container, *, force: bool) -> None:
-    if not force and (container.is_alive or container.status == "restarting"):
+    if not force and (container.is_alive or container.status == RESTARTING):
         how = "Unpause and then stop" if container.status == PAUSED else "Stop"
         raise ConflictError(
             f'cannot remove container "{container.name}": container is {container.status}:'

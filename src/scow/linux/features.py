@@ -226,7 +226,7 @@ def load(run_root: str) -> Features:
 
 
 def _note(path: str, text: str) -> None:
-    temporary = f"{path}.{os.getpid()}"
+    temporary = f"{path}.{os.urandom(4).hex()}"
     try:
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         with open(temporary, "w", encoding="utf-8") as file:

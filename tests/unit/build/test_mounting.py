@@ -10,9 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from scow.base.locks import FileLock
 from scow.build.ops.mounting import Mounting
 from scow.build.ops.values import RunMount
 from scow.dockerfile.mounts import Mount
+from scow.record import replace
 
 AT_ONCE = 6
 
@@ -77,3 +79,21 @@ def test_a_secret_that_is_not_there_leaves_its_variable_empty(shop):
         mounting.add(RunMount(Mount(type="secret", id="s", env="S"), ""), 0)
         mounting.add(RunMount(Mount(type="secret", id="t"), ""), 1)
     assert (mounting.env, mounting.mounts) == (["S="], [])
+
+
+def test_a_private_cache_is_the_next_one_only_where_somebody_holds_it(shop, monkeypatch):
+    mount = replace(cache("p").mount, sharing="private")
+    with ExitStack() as stack:
+        places = []
+        for _ in range(2):
+            mounting = Mounting(shop, stack, [])
+            mounting.add(RunMount(mount=mount, target="/c"), 0)
+            places.append(mounting.mounts[0].source)
+        assert places[0] != places[1]
+
+        def refuse(*_, **__):
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(FileLock, "_open", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            Mounting(shop, stack, []).add(RunMount(mount=mount, target="/c"), 0)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import threading
@@ -88,3 +89,24 @@ def test_a_connection_with_two_questions(server):
 def test_a_door_without_anybody(tmp_path):
     assert not Door(str(tmp_path)).send("serve", "one")
     assert not Door(str(tmp_path / "none")).send("gone", "one")
+
+
+def test_who_comes_in_the_last_moment_keeps_the_door_open(tmp_path):
+    door, closed = Door(str(tmp_path)), threading.Event()
+    listener = door.open()
+    server = NameServer(Book(), listener, closed.set)
+    answers = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        late = threading.Thread(target=lambda: answers.append(door.send("serve", "one", (udp.fileno(), tcp.fileno()))))
+        late.start()
+        select.select([listener], [], [], 90)
+        assert not server._end()
+        late.join(90)
+        assert answers == [True]
+        assert not closed.is_set()
+    serving = threading.Thread(target=server.run, daemon=True)
+    serving.start()
+    assert door.send("gone", "one"), "others still get in"
+    serving.join(90)
+    assert closed.is_set()
+    assert not door.send("serve", "two"), "who comes too late is told so"

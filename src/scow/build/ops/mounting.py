@@ -170,7 +170,7 @@ class Mounting:
 
     def _lock_cache(self, top: str, name: str, mount: Wanted) -> str:
         """A directory that may be used now: alone when the mount says so."""
-        from scow.base.locks import FileLock
+        from scow.base.locks import FileLock, HeldError
 
         number = 0
         while True:
@@ -185,7 +185,7 @@ class Mounting:
                 return path
             try:
                 self._stack.enter_context(lock.exclusive(timeout=0))
-            except Exception:
+            except HeldError:
                 number += 1
                 continue
             return path

@@ -92,7 +92,7 @@ def _replace(path: str, content: bytes) -> None:
     """Put new content in the place of a file, whole or not at all."""
     import os
 
-    temporary = f"{path}.{os.getpid()}.scow-fix"
+    temporary = f"{path}.{os.urandom(4).hex()}.scow-fix"
     try:
         with open(temporary, "xb") as file:
             file.write(content)

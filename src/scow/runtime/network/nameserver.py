@@ -196,12 +196,18 @@ class NameServer:
                         self.drop(container)
 
     def _end(self) -> bool:
-        """Close the door; false when somebody came in the last moment."""
-        self._close_door()
+        """Close the door; false when somebody came in the last moment.
+
+        Who comes after that moment gets no answer, and starts another process.
+        """
         self._listener.setblocking(False)
         while self._accept():
             pass
-        return not self._sockets
+        if self._sockets:
+            return False
+        self._close_door()
+        self._listener.close()
+        return True
 
     def _take(self, descriptor: int) -> None:
         if descriptor == self._listener.fileno():
