@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _ZONE = r"[Zz]|[+-]\d\d:?\d\d"
 _TIME = rf"[Tt ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?\s*({_ZONE})?"
-_RFC3339 = re.compile(rf"(\d{{4}})-(\d\d)-(\d\d)(?:{_TIME}|({_ZONE}))?")
-_UNIX = re.compile(r"(\d+)(?:\.(\d{1,9}))?")
+_RFC3339 = rf"(\d{{4}})-(\d\d)-(\d\d)(?:{_TIME}|({_ZONE}))?"
+_UNIX = r"(\d+)(?:\.(\d{1,9}))?"
 _NANOSECONDS = 1_000_000_000
 """In a second."""
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
+_DURATION = r"(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)"
 _UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 ZERO = "0001-01-01T00:00:00Z"
 """Go's zero time, docker's way to say «never»."""
@@ -73,7 +73,7 @@ def parse_time(text: str) -> float:
     Raises:
         InvalidArgumentError: ``text`` is no such moment.
     """
-    match = _RFC3339.fullmatch(text)
+    match = re.fullmatch(_RFC3339, text)
     if match is None:
         raise InvalidArgumentError(f"{text!r} is not a time such as 2006-01-02T15:04:05Z")
     year, month, day, hour, minute, second, fraction, zone, day_zone = match.groups()
@@ -103,7 +103,7 @@ def parse_duration(text: str) -> float:
         InvalidArgumentError: ``text`` is no duration.
     """
     body = text[1:] if text[:1] in ("+", "-") else text
-    parts = _DURATION.findall(body)
+    parts = re.findall(_DURATION, body)
     if body != "0" and (not parts or "".join(number + unit for number, unit in parts) != body):
         raise InvalidArgumentError(f"{text!r} is not a duration such as 1h30m")
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
@@ -145,9 +145,9 @@ def parse_moment(text: str, at: float) -> float:
     Raises:
         InvalidArgumentError: ``text`` is none of these.
     """
-    if _UNIX.fullmatch(text):
+    if re.fullmatch(_UNIX, text):
         return float(text)
-    if _RFC3339.fullmatch(text):
+    if re.fullmatch(_RFC3339, text):
         return parse_time(text)
     try:
         return at - parse_duration(text)
