@@ -191,6 +191,7 @@ def test_a_detached_container_lives_by_itself(scow):
     assert scow("exec", "dd", "sh", "-c", "echo $$ in; exit 0").endswith(" in")
     assert scow.run("exec", "dd", "sh", "-c", "exit 9").returncode == 9
     assert scow.run("exec", "dd", "nosuch").returncode == 127
+    assert scow.run("exec", "-w", "relative", "dd", "true").returncode == 126
     assert scow.run("exec", "-i", "dd", "cat", input=b"fed").stdout == b"fed"
     assert "sleep 600" in scow("top", "dd")
     assert scow("stop", "-t", "0", "dd") == "dd"

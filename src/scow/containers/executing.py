@@ -8,7 +8,7 @@ import os
 from scow.containers.store import NotRunningError
 from scow.errors import ConflictError
 from scow.linux import process
-from scow.runtime.oci import StartError, start_error
+from scow.runtime.oci import NOT_EXECUTABLE, NOT_FOUND, StartError, start_error
 from scow.runtime.stdio import Pump, write_all
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -275,9 +275,10 @@ class _Beginning:
 
 
 def exec_error(text: str) -> StartError:
-    """The runtime's complaint, in docker's words."""
+    """The complaint in docker's words; what is not "not found" gives 126 here, unlike the start of a container."""
     error = start_error(text)
     message = error.message.replace(
         "failed to create shim task: OCI runtime create failed:", "OCI runtime exec failed:"
     )
-    return StartError(message, status=error.status, hint=error.hint)
+    status = NOT_FOUND if error.status == NOT_FOUND else NOT_EXECUTABLE
+    return StartError(message, status=status, hint=error.hint)
