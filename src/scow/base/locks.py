@@ -20,6 +20,8 @@ _POLL_SECONDS = 0.02
 class HeldError(UnavailableError):
     """Somebody else holds a lock, and for longer than one wanted to wait."""
 
+    code = "lock-held"
+
 
 class FileLock:
     """A lock named by a file; many may share it or one may have it alone.
