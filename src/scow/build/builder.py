@@ -409,7 +409,7 @@ class Builder:
                     with ledger.internal(f"exporting to {wanted.type} image format"):
                         output.write_archive(shop, images, record, wanted)
             if not output.wants_image(outputs) and record.id not in known:
-                withdraw(images, record)  # it was only made to be written
+                withdraw(images, record, shop.lease)  # it was only made to be written
         for wanted in outputs:
             if wanted.type in output.TREES:
                 with ledger.internal(f"exporting to client {'directory' if wanted.type == 'local' else 'tarball'}"):

@@ -98,15 +98,18 @@ def new_image(
     return images.add(manifest.descriptor, lease, names, sizes=sizes, parent=parent.id if parent else None)
 
 
-def withdraw(images: ImageStore, record: ImageRecord) -> None:
-    """Remove an image again, unless somebody has named it, or entered the same one, since it was entered.
+def withdraw(images: ImageStore, record: ImageRecord, lease: Lease) -> None:
+    """Remove an image again, unless somebody named it, entered the same one, or works with it since it was entered.
 
     Args:
         images: Where it was entered.
         record: As ``new_image`` gave it.
+        lease: The one that ``new_image`` was given.
     """
     with images.db.write():
-        if record.id in images and images.get(record.id).added == record.added and not images.names(record.id):
+        if record.id not in images or images.get(record.id).added != record.added or images.names(record.id):
+            return
+        if set(images.leases.owners("image", record.id, "lease:")) <= {lease.owner}:
             images.remove(record.id)
 
 

@@ -81,10 +81,12 @@ def test_what_was_entered_for_a_moment_is_withdrawn_unless_somebody_wants_it(sto
     alone, named, twice = (store.image(layers=({"f": text},)) for text in (b"1", b"2", b"3"))
     store.images.tag(Reference.parse("mine"), named.id)
     document = store.images.manifest(twice.id)
-    with store.leases.hold("t") as lease:
-        later = store.images.add(document.descriptor, lease)
-    for record in (alone, named, twice):
-        withdraw(store.images, record)
-    assert [record.id in store.images for record in (alone, named, twice)] == [False, True, True]
-    withdraw(store.images, later)
+    with store.leases.hold("t") as lease, store.leases.hold("another build") as other:
+        later = store.images.add(document.descriptor, other)
+        for record in (alone, named, twice):
+            withdraw(store.images, record, lease)
+        assert [record.id in store.images for record in (alone, named, twice)] == [False, True, True]
+        withdraw(store.images, later, lease)
+        assert twice.id in store.images, "the other build is still reading it"
+        withdraw(store.images, later, other)
     assert twice.id not in store.images
