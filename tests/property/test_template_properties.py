@@ -142,7 +142,7 @@ def template_of(source: random.Random) -> str:
 
 @pytest.mark.interop
 def test_docker_agrees_on_templates_nobody_chose():
-    """Three hundred new templates at every run; the seed is printed when one differs."""
+    """Three hundred new templates at every run, in CI always the same; the seed is printed when one differs."""
     if not shutil.which("docker"):
         pytest.skip("no docker command line to compare with")
     sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../tools"))
@@ -150,7 +150,7 @@ def test_docker_agrees_on_templates_nobody_chose():
         import record_templates
     finally:
         del sys.path[0]
-    seed = int.from_bytes(os.urandom(4), "big")
+    seed = 0 if os.environ.get("SCOW_HYPOTHESIS") == "ci" else int.from_bytes(os.urandom(4), "big")
     source = random.Random(seed)
     templates = [template_of(source) for _ in range(300)]
     data = json.loads(json.dumps(record_templates.DATA), parse_int=float)
