@@ -193,7 +193,7 @@ def test_reserved_and_bad_names(scow, ctx):
 
 
 def test_an_interrupt_leaves_nothing(scow, ctx):
-    where = write(ctx, "FROM BASE\nRUN echo begun; sleep 60\n")
+    where = write(ctx, "FROM BASE\nRUN echo begun; sleep 900\n")
     process = scow.start("build", "--progress=plain", where, stderr=subprocess.PIPE)
     assert any(line.endswith(b" begun\n") for line in process.stderr)
     process.send_signal(signal.SIGINT)

@@ -215,7 +215,7 @@ def test_programs_that_ask_the_name_server_themselves(scow, made):
     scow.run("rm", "-f", "wa")
     assert set(_find(scow, "web")) == both - {first}
     assert scow.out("exec", "wb", "cat", "/etc/resolv.conf").splitlines()[0] == "nameserver 127.0.0.11"
-    assert len(_name_servers(scow)) == 1
+    assert until(lambda: len(_name_servers(scow)) == 1)
     scow.run("rm", "-f", "wb", "wc")
     assert until(lambda: not _name_servers(scow)), "it ends by itself"
 
@@ -226,7 +226,8 @@ def test_a_killed_name_server_comes_back(scow, made):
     for name in ("wa", "wb"):
         scow.run("run", "-d", "--name", name, "--network", "n-a", "bb:1", "sleep", "900")
     assert until(lambda: len(_name_servers(scow)) == 1)
-    os.kill(_name_servers(scow)[0], signal.SIGKILL)
+    for pid in _name_servers(scow):
+        os.kill(pid, signal.SIGKILL)
     assert scow.run("exec", "wb", "ping", "-c", "1", "-W", "30", "wa").returncode == 0, "/etc/hosts has it too"
     scow.run("ps")
     assert until(lambda: _find(scow, "wa") == [_address(scow, "wa", "n-a")])
@@ -467,7 +468,7 @@ def test_nothing_stays_behind_when_the_command_is_killed(scow):
         process.send_signal(signal.SIGKILL)
         process.wait()
         _wait_clean(names)  # nobody runs scow: the last will does it
-        assert not scow.out("ps", "-aq", "--filter", "name=victim")
+        assert until(lambda: not scow.out("ps", "-aq", "--filter", "name=victim"))
 
 
 @pytest.mark.host
