@@ -124,5 +124,6 @@ def test_two_at_one_terminal(scow):
     second.expect_exact("kept\r\n")
     for child in (first, second):
         child.expect(pexpect.EOF)
+        child.wait()  # the terminal is closed a moment before that, and close() would send SIGHUP
         child.close()
         assert child.exitstatus == 4

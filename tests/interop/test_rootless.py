@@ -7,6 +7,7 @@ tests: at the end of each, none of the user's processes may be left.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -25,7 +26,7 @@ import time
 
 import pytest
 
-from fakes.busybox import until
+from fakes.busybox import open_files, until
 from fakes.docker_registry import DockerRegistry
 
 HERE = os.path.abspath(os.path.join(os.path.dirname(__file__), "../rootless"))
@@ -152,14 +153,11 @@ class User:
 
 def _environment(pid: str) -> str:
     """What ties a process to a store: its environment and its open files."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            text = file.read().decode(errors="replace")
-        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-        with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as file:
-            return text + " ".join(links) + file.read()
-    except OSError:
-        return ""
+    found = open_files(pid)
+    for name in ("environ", "mountinfo"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+            found.append(file.read())
+    return " ".join(found)
 
 
 def subordinate(name: str) -> tuple[int, int]:
@@ -306,7 +304,7 @@ def test_networks_names_and_ports(sub, carrier):
     assert until(lambda: b"served" in ask(port))
     get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 60 {} 80"
     assert "served" in sub.out("run", "--rm", "--network", "mine", "bb:1", "sh", "-c", get.format("web"))
-    assert any(carrier in line for line in sub.processes())
+    assert until(lambda: any(carrier in line for line in sub.processes()))
     if carrier == "slirp4netns":
         # by its own address this host cannot be reached through pasta, which gives that very address to the network
         with socket.create_server(("0.0.0.0", 0)) as outside:

@@ -66,10 +66,10 @@ def test_volumes_with_options(scow, tmp_path):
 
 
 def test_shared_memory_of_another_container(scow):
-    scow("run", "-d", "--name", "donor", "--network", "none", "--ipc", "shareable", IMAGE, "sleep", "60")
+    scow("run", "-d", "--name", "donor", "--network", "none", "--ipc", "shareable", IMAGE, "sleep", "600")
     scow("exec", "donor", "sh", "-c", "echo shared > /dev/shm/x")
     assert inside(scow, "--ipc", "container:donor", IMAGE, "cat", "/dev/shm/x") == "shared"
-    scow("run", "-d", "--name", "keeper", "--network", "none", IMAGE, "sleep", "60")
+    scow("run", "-d", "--name", "keeper", "--network", "none", IMAGE, "sleep", "600")
     done = scow.run("run", "--rm", "--network", "none", "--ipc", "container:keeper", IMAGE, "true")
     assert b"non-shareable IPC" in done.stderr
     assert (
@@ -79,7 +79,7 @@ def test_shared_memory_of_another_container(scow):
 
 
 def test_links(scow):
-    scow("run", "-d", "--name", "db1", "-e", "PGDATA=/x", "--expose", "5432", IMAGE, "sleep", "60")
+    scow("run", "-d", "--name", "db1", "-e", "PGDATA=/x", "--expose", "5432", IMAGE, "sleep", "600")
     address = scow("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "db1")
     said = scow("run", "--rm", "--link", "db1:db", IMAGE, "sh", "-c", "grep db /etc/hosts; env | grep ^DB_")
     lines = said.splitlines()

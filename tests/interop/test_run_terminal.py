@@ -51,6 +51,7 @@ def sleep(child):
 
 def finish(child):
     child.expect(pexpect.EOF)
+    child.wait()  # the terminal is closed a moment before that, and close() would send SIGHUP
     child.close()
     return child.exitstatus
 

@@ -137,7 +137,7 @@ def test_the_answering_process_ends_with_the_container_whatever_is_killed(one):
         child.kill()
     assert until(lambda: one.processes() == []), one.processes()
     one.run("run", "-d", "--name", "d1", "--network", "none", "bb:1", "sleep", "600")
-    assert any("oneid.server" in line for line in one.processes())
+    assert until(lambda: any("oneid.server" in line for line in one.processes()))
     one.run("kill", "d1")
     assert until(lambda: not any("oneid.server" in line for line in one.processes())), one.processes()
 

@@ -132,7 +132,7 @@ def test_it_is_the_filter_that_refuses(scow):
 
 
 def test_the_same_holds_for_what_exec_adds(scow):
-    scow("run", "-d", "--name", "aa", "--network", "none", *PYTHON_MOUNTS, IMAGE, "sleep", "60")
+    scow("run", "-d", "--name", "aa", "--network", "none", *PYTHON_MOUNTS, IMAGE, "sleep", "600")
     found = json.loads(scow("exec", "aa", os.path.realpath(PYTHON), "-c", ASK, json.dumps(REFUSED)))
     assert {name for name, code in found.items() if code != errno.EPERM} == set()
     own = scow("exec", "aa", "grep", "-E", "Cap|Seccomp:|NoNewPrivs", "/proc/self/status")
@@ -259,7 +259,7 @@ def test_a_program_that_is_the_runtime_itself(scow):
     }
     for words in (["/proc/self/exe"], ["/trap"]):
         scow.run("run", "--rm", "--network", "none", "localhost/test/self:1", *words)
-    scow("run", "-d", "--name", "ss", "--network", "none", "localhost/test/self:1", "sleep", "60")
+    scow("run", "-d", "--name", "ss", "--network", "none", "localhost/test/self:1", "sleep", "600")
     for words in (["/proc/self/exe"], ["/trap"]):
         scow.run("exec", "ss", *words)
     scow("rm", "-f", "ss")
