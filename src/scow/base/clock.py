@@ -15,6 +15,7 @@ from scow.typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# As texts: ``re`` keeps what it has compiled, and most commands need none of these or one.
 _ZONE = r"[Zz]|[+-]\d\d:?\d\d"
 _TIME = rf"[Tt ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?\s*({_ZONE})?"
 _RFC3339 = rf"(\d{{4}})-(\d\d)-(\d\d)(?:{_TIME}|({_ZONE}))?"

@@ -174,7 +174,7 @@ def write_tree(shop: Workshop, solved: Solved, output: Output) -> None:
 
     def work(places: Sequence[str]) -> None:
         if output.type == "tar":
-            with _sink(output.destination) as out:
+            with sink(output.destination) as out:
                 tar_tree(places[0], out, epoch=shop.epoch)
             return
         _copy_out(places[0], output.destination, shop)
@@ -217,11 +217,11 @@ def write_archive(shop: Workshop, images: ImageStore, record: ImageRecord, outpu
             file.seek(0)
             extract_plain(file, output.destination, owner=lambda _uid, _gid: None)
         return
-    with _sink(output.destination) as out:
+    with sink(output.destination) as out:
         save(images, shop.content, [record.id], out, form=output.type, names=names)
 
 
-class _sink:  # noqa: N801 - reads as what it does
+class sink:  # noqa: N801 - reads as what it does
     """A file that appears when it is complete, or standard output."""
 
     def __init__(self, destination: str) -> None:

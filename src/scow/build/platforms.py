@@ -137,25 +137,16 @@ def _write_layout(
     rooms: Rooms, options: BuildOptions, records: Sequence[ImageRecord], document: Document[Index], wanted: Output
 ) -> None:
     """Write an OCI layout with all images, as a directory or an archive."""
-    from scow.base.files import remove_tree
-    from scow.layer.diff import tar_tree
+    from scow.base.files import temporary_directory
+    from scow.build.output import sink
+    from scow.images.places import pack_layout
 
     if wanted.attributes.get("tar", "true").lower() in ("0", "false"):
         _fill_layout(wanted.destination, rooms, options, records, document)
         return
-    place = f"{wanted.destination}.{os.urandom(4).hex()}.d"
-    temporary = f"{place}.tmp"
-    try:
+    with temporary_directory(os.path.join(rooms.root, "tmp"), "layout-") as place, sink(wanted.destination) as out:
         _fill_layout(place, rooms, options, records, document)
-        lock = os.path.join(place, ".lock")
-        if os.path.exists(lock):
-            os.unlink(lock)
-        with open(temporary, "wb") as out:
-            tar_tree(place, out, epoch=0)
-        os.rename(temporary, wanted.destination)
-    finally:
-        remove_tree(place)
-        remove_tree(temporary)
+        pack_layout(place, out)
 
 
 def _fill_layout(
