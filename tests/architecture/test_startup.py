@@ -37,7 +37,7 @@ FORBIDDEN = {
     "urllib",
     "zstandard",
 }
-NEEDED_BY_REGISTRIES = {"enum", "isal", "json", "re", "socket", "urllib"}
+NEEDED_BY_REGISTRIES = {"enum", "isal", "socket"}
 VERSION_BUDGET = 2.5  # times the CPU time of `python -I -c pass`
 PROBE = """
 import json, os, sys

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.errors import InvalidArgumentError, UnsupportedError
 from scow.linux import capabilities, process, seccomp
 from scow.linux.cgroups import is_unified

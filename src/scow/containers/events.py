@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.errors import ConflictError, DeniedError, InvalidArgumentError, NotFoundError, UnavailableError
 from scow.runtime.network.addresses import POOLS, Subnet, mac_of, to_number, to_text
 from scow.typing import TYPE_CHECKING, NamedTuple

@@ -6,7 +6,7 @@ Source: OCI runtime-spec v1.1, config.md, "Process".
 
 from __future__ import annotations
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.errors import DeniedError
 from scow.linux import capabilities, process
 from scow.linux.idmaps import mapped_groups

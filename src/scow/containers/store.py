@@ -18,7 +18,7 @@ not memories. Source for words and exit statuses: docker's ``container inspect``
 
 from __future__ import annotations
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
 from scow.typing import TYPE_CHECKING, NamedTuple
 

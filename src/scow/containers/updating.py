@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.containers.checking import check, check_memory
 from scow.errors import ConflictError
 from scow.linux import process

@@ -14,7 +14,7 @@ import os
 import re
 import time
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.base.clock import rfc3339
 from scow.base.files import make_dir, remove_tree
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError

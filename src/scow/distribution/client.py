@@ -137,18 +137,17 @@ class RegistryClient:
             url: The server, with ``https``.
             domain: The registry whose credentials are used there.
         """
-        from urllib.parse import urlsplit
-
+        from scow.distribution.address import parse_address
         from scow.distribution.proxies import is_loopback
         from scow.distribution.tls import TlsPolicy
 
-        split = urlsplit(url)
-        host, port = split.hostname or "", split.port or 443
+        address = parse_address(url)
+        host, port = address.host, address.port
         tls = TlsPolicy([self._trust_certs], self.options.ca)
         # as docker: on this machine there is no one to listen in, unless an authority was named for it
         if self.options.insecure or (is_loopback(host) and not tls.has_certificates(host, port)):
             tls.allow_insecure(f"{host}:{port}")
-        endpoint = Endpoint(split.netloc, "", "https", root=split.path.rstrip("/"))
+        endpoint = Endpoint(address.netloc, "", "https", root=address.path.rstrip("/"))
         return self._open(endpoint, self._connect(tls), tls, lambda: self._given or self.credentials.get(domain))
 
     def close(self) -> None:

@@ -10,13 +10,11 @@ Source: docker's config file and the credential helper protocol; containers-auth
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import os
 
 from scow.base.files import atomic_write, make_dir
 from scow.errors import InvalidArgumentError, UnavailableError
+from scow.jsontext import dumps, loads
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -125,6 +123,8 @@ class CredentialStore:
             HelperError: A configured helper fails.
             StorageError: The file cannot be written.
         """
+        from binascii import b2a_base64
+
         key = auth_key(domain)
         document = _read(self.path)
         helper = self._helper(document, key)
@@ -132,11 +132,11 @@ class CredentialStore:
         if helper:
             user = TOKEN_USER if credential.identity_token else credential.username
             entry = {"ServerURL": key, "Username": user, "Secret": credential.identity_token or credential.secret}
-            self._run(helper, "store", json.dumps(entry).encode())
+            self._run(helper, "store", dumps(entry).encode())
             auths[key] = {}
         else:
             pair = f"{credential.username}:{'' if credential.identity_token else credential.secret}"
-            entry = {"auth": base64.b64encode(pair.encode()).decode()}
+            entry = {"auth": b2a_base64(pair.encode(), newline=False).decode()}
             if credential.identity_token:
                 entry["identitytoken"] = credential.identity_token
             if auths.get(key) == entry:
@@ -172,6 +172,8 @@ class CredentialStore:
     def _write(self, document: dict[str, Any]) -> None:
         make_dir(os.path.dirname(self.path), 0o700)
         # docker follows a link here, so that dotfile managers work
+        import json
+
         atomic_write(os.path.realpath(self.path), json.dumps(document, indent="\t", ensure_ascii=False), 0o600)
 
     @staticmethod
@@ -191,7 +193,7 @@ class CredentialStore:
         if out is None:
             return None
         try:
-            answer = json.loads(out)
+            answer = loads(out)
             user, secret = str(answer["Username"]), str(answer["Secret"])
         except (ValueError, KeyError, TypeError) as error:
             raise HelperError(f"docker-credential-{helper} gave no usable answer") from error
@@ -253,7 +255,7 @@ class CredentialStore:
 def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
-            document = json.loads(file.read(_MAX_FILE) or b"{}")
+            document = loads(file.read(_MAX_FILE) or b"{}")
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     except (ValueError, RecursionError, OSError) as error:
@@ -281,9 +283,11 @@ def _from_auths(document: Mapping[str, Any], key: str) -> Credential | None:
     access = str(entry.get("registrytoken") or "")
     user, secret = str(entry.get("username") or ""), str(entry.get("password") or "")
     if entry.get("auth"):
+        from binascii import a2b_base64
+
         try:
-            user, _, secret = base64.b64decode(str(entry["auth"]).strip(), validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError) as error:
+            user, _, secret = a2b_base64(str(entry["auth"]).strip(), strict_mode=True).decode().partition(":")
+        except ValueError as error:
             raise InvalidArgumentError(f"the stored credentials of {key!r} are not base64") from error
         secret = secret.rstrip("\0")
     if user == TOKEN_USER and secret and not token:

@@ -9,20 +9,21 @@ Source: containers-registries.conf(5); containerd docs/hosts.md; dockerd's daemo
 
 from __future__ import annotations
 
-import json
 import os
-from urllib.parse import urlsplit
 
+from scow.distribution.address import parse_address
 from scow.distribution.proxies import in_network, is_loopback
 from scow.distribution.registriesconf import documents, read_bytes, read_toml
 from scow.errors import DeniedError, InvalidArgumentError
+from scow.jsontext import loads
 from scow.oci.reference import Reference
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
-    from urllib.parse import SplitResult
+
+    from scow.distribution.address import Address
 
 HUB = "docker.io"
 HUB_HOST = "registry-1.docker.io"
@@ -185,11 +186,10 @@ class Hosts:
             return []
         found = []
         for text in mirrors:
-            split = _address(str(text))
-            if split.scheme in {"http", "https"} and split.netloc:
-                insecure = split.scheme == "http" or self.is_insecure(split.netloc)
-                root = split.path.rstrip("/")
-                found.append(Endpoint(split.netloc, reference.path, split.scheme, insecure, True, root))
+            address = _address(str(text))
+            insecure = address.scheme == "http" or self.is_insecure(address.netloc)
+            root = address.path.rstrip("/")
+            found.append(Endpoint(address.netloc, reference.path, address.scheme, insecure, True, root))
         return found
 
     def _load_daemon(self) -> dict[str, Any]:
@@ -198,20 +198,18 @@ class Hosts:
             raw = read_bytes(self._daemon_json) if self._daemon_json else b""
             if raw:
                 try:
-                    document = json.loads(raw)
+                    document = loads(raw)
                 except (ValueError, RecursionError) as error:
                     raise InvalidArgumentError(f"cannot read {self._daemon_json!r}: {error}") from error
                 self._daemon = document if isinstance(document, dict) else {}
         return self._daemon
 
 
-def _address(url: str) -> SplitResult:
+def _address(url: str) -> Address:
     try:
-        split = urlsplit(url)
-        split.port  # noqa: B018 - raises for what is no port
+        return parse_address(url)
     except ValueError as error:
         raise InvalidArgumentError(f"the configured mirror {url!r} is not an address") from error
-    return split
 
 
 def _name(host: str) -> str:
@@ -272,9 +270,9 @@ def _hosts_toml(document: Mapping[str, Any], reference: Reference, hosts: Hosts)
         capabilities = options.get("capabilities")
         if isinstance(capabilities, list) and "pull" not in capabilities:
             continue
-        split = _address(url if "://" in url else f"https://{url}")
-        insecure = bool(options.get("skip_verify")) or split.scheme == "http" or hosts.is_insecure(split.netloc)
-        root = split.path.rstrip("/")
+        address = _address(url if "://" in url else f"https://{url}")
+        insecure = bool(options.get("skip_verify")) or address.scheme == "http" or hosts.is_insecure(address.netloc)
+        root = address.path.rstrip("/")
         if options.get("override_path"):
             root = root.removesuffix("/v2")
-        yield Endpoint(split.netloc, reference.path, split.scheme, insecure, True, root, reference.domain)
+        yield Endpoint(address.netloc, reference.path, address.scheme, insecure, True, root, reference.domain)

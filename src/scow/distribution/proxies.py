@@ -6,9 +6,6 @@ Source: the behaviour of ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY`` in doc
 
 from __future__ import annotations
 
-import base64
-from urllib.parse import unquote, urlsplit
-
 from scow.errors import InvalidArgumentError
 from scow.typing import TYPE_CHECKING
 
@@ -49,14 +46,19 @@ class Proxies:
 
     def authorization(self, proxy: str) -> dict[str, str]:
         """The header with the proxy's user and password, if its URL has them."""
+        from binascii import b2a_base64
+        from urllib.parse import unquote, urlsplit
+
         split = urlsplit(proxy)
         if split.username is None:
             return {}
         pair = f"{unquote(split.username)}:{unquote(split.password or '')}"
-        return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+        return {"Proxy-Authorization": "Basic " + b2a_base64(pair.encode(), newline=False).decode()}
 
     def lead(self, connection: Connection, proxy: str) -> None:
         """Let a connection go through a proxy."""
+        from urllib.parse import urlsplit
+
         split = urlsplit(proxy)
         connection.proxy = split.hostname or "", split.port or (443 if split.scheme == "https" else 80)
         if connection.context is not None:
@@ -64,6 +66,8 @@ class Proxies:
 
 
 def _is_proxy(url: str) -> bool:
+    from urllib.parse import urlsplit
+
     try:
         split = urlsplit(url)
         return split.scheme in {"http", "https"} and bool(split.hostname) and split.port != 0

@@ -7,13 +7,11 @@ private registries with a search page still answer.
 
 from __future__ import annotations
 
-import json
-from urllib.parse import urlencode
-
 from scow.distribution import spec
 from scow.distribution.challenge import CATALOG_SCOPE, Scope
 from scow.distribution.repository import pages
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError, UnauthenticatedError, UnsupportedError
+from scow.jsontext import loads
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -184,11 +182,13 @@ class Registry:
         return [entry for entry in found if wanted.accepts(entry)][:limit]
 
     def _search_v1(self, term: str, count: int) -> list[Found]:
+        from urllib.parse import urlencode
+
         path = "/v1/search?" + urlencode({"q": term, "n": count})
         what = f"searching {self.domain}"
         _, raw = self._search_session.read(what, path, _SEARCH_BODY, scopes=(_SEARCH_SCOPE,))
         try:
-            results = json.loads(raw)["results"]
+            results = loads(raw)["results"]
             entries = [entry for entry in results if isinstance(entry, dict)]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise spec.BadAnswerError(f"{what}: the registry's answer is not a list of results") from error

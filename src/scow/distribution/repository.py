@@ -9,12 +9,11 @@ Source: OCI distribution-spec v1.1.
 
 from __future__ import annotations
 
-import json
-
 from scow.distribution import spec
 from scow.distribution.blobs import BlobReader
 from scow.distribution.challenge import repository_scope
 from scow.errors import InvalidArgumentError, NotFoundError, RateLimitError, ScowError, UnsupportedError
+from scow.jsontext import loads
 from scow.oci.decode import MAX_MANIFEST_SIZE, decode_index
 from scow.oci.digest import Digest
 from scow.oci.mediatype import OCI_INDEX_V1, is_index
@@ -369,7 +368,7 @@ class Repository:
         from scow.oci.encode import encode_index
         from scow.record import replace
 
-        document = json.loads(raw)
+        document = loads(raw)
         config = document.get("config") if isinstance(document.get("config"), dict) else {}
         entry = replace(
             desc,
@@ -408,7 +407,7 @@ def pages(session: Session, what: str, path: str, scopes: Sequence[Scope]) -> It
         response, raw = session.read(what, url, _PAGE_LIMIT, scopes=scopes)
         url = spec.next_link(response.headers.get("link"), response.url)
         try:
-            page = json.loads(raw)
+            page = loads(raw)
         except (ValueError, RecursionError) as error:
             raise spec.BadAnswerError(f"{what}: the registry's answer is not JSON") from error
         if not isinstance(page, dict):
@@ -426,7 +425,7 @@ def _digest_of(raw: bytes, algorithm: str) -> Digest:
 
 def _media_type(raw: bytes) -> str:
     try:
-        document = json.loads(raw)
+        document = loads(raw)
     except (ValueError, RecursionError):
         return ""
     value = document.get("mediaType") if isinstance(document, dict) else None
@@ -439,6 +438,6 @@ def _media_type(raw: bytes) -> str:
 
 def _subject(raw: bytes) -> Digest | None:
     try:
-        return Digest(json.loads(raw)["subject"]["digest"])
+        return Digest(loads(raw)["subject"]["digest"])
     except (ValueError, KeyError, TypeError, ScowError):
         return None

@@ -11,6 +11,7 @@ import threading
 import time
 
 from scow.distribution import spec
+from scow.distribution.address import same_origin, split_host
 from scow.distribution.wire import ConnectionLostError, bytes_body
 from scow.errors import CancelledError, InvalidArgumentError, RateLimitError
 from scow.typing import TYPE_CHECKING, NamedTuple
@@ -309,9 +310,7 @@ class Session:
         return response
 
     def _ours(self, url: str) -> bool:
-        from scow.distribution.transport import origin
-
-        return origin(url) == origin(self.base)
+        return same_origin(url, self.base)
 
 
 def _with(headers: dict[str, str], authorization: str) -> dict[str, str]:
@@ -319,10 +318,8 @@ def _with(headers: dict[str, str], authorization: str) -> dict[str, str]:
 
 
 def _split(host: str) -> tuple[str, int]:
-    from urllib.parse import urlsplit
-
     try:
-        split = urlsplit(f"//{host}")
-        return split.hostname or "", split.port or 443
+        name, port = split_host(host)
     except ValueError as error:
         raise InvalidArgumentError(f"{host!r} is not the address of a registry") from error
+    return name, port or 443

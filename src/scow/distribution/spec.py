@@ -8,9 +8,7 @@ Source: OCI distribution-spec v1.1; Docker registry HTTP API v2 for ``_catalog``
 
 from __future__ import annotations
 
-import json
-from urllib.parse import quote, urlencode, urljoin, urlsplit
-
+from scow.distribution.address import parse_address
 from scow.errors import (
     CorruptError,
     DeniedError,
@@ -22,6 +20,7 @@ from scow.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from scow.jsontext import dumps, loads
 from scow.oci import mediatype
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -174,24 +173,24 @@ def tags_path(name: str, n: int = 0, last: str = "") -> str:
 
 def manifest_path(name: str, reference: str) -> str:
     """end-3, end-7 and end-9: ``reference`` is a tag or a digest."""
-    return f"/v2/{name}/manifests/{quote(reference, safe=':')}"
+    return f"/v2/{name}/manifests/{_quoted(reference)}"
 
 
 def blob_path(name: str, digest: str) -> str:
     """end-2 and end-10."""
-    return f"/v2/{name}/blobs/{quote(digest, safe=':')}"
+    return f"/v2/{name}/blobs/{_quoted(digest)}"
 
 
 def uploads_path(name: str, *, mount: str = "", source: str = "") -> str:
     """end-4a, and end-11 when ``mount`` names a digest (``source``: the repository that has it)."""
     query = {"mount": mount, "from": source} if mount else {}
-    return f"/v2/{name}/blobs/uploads/" + ("?" + urlencode({k: v for k, v in query.items() if v}) if query else "")
+    return f"/v2/{name}/blobs/uploads/" + (_query({key: value for key, value in query.items() if value}))
 
 
 def referrers_path(name: str, digest: str, artifact_type: str = "") -> str:
     """end-12."""
-    query = "?" + urlencode({"artifactType": artifact_type}) if artifact_type else ""
-    return f"/v2/{name}/referrers/{quote(digest, safe=':')}{query}"
+    query = _query({"artifactType": artifact_type} if artifact_type else {})
+    return f"/v2/{name}/referrers/{_quoted(digest)}{query}"
 
 
 def _page(n: int, last: str) -> str:
@@ -200,13 +199,29 @@ def _page(n: int, last: str) -> str:
         query["n"] = str(n)
     if last:
         query["last"] = last
-    return "?" + urlencode(query) if query else ""
+    return _query(query)
+
+
+def _query(members: Mapping[str, str]) -> str:
+    if not members:
+        return ""
+    from urllib.parse import urlencode
+
+    return "?" + urlencode(members)
+
+
+def _quoted(text: str) -> str:
+    if text.replace(":", "").isalnum() and text.isascii():  # a digest, and most tags
+        return text
+    from urllib.parse import quote
+
+    return quote(text, safe=":")
 
 
 def with_digest(location: str, digest: str) -> str:
     """The URL that closes an upload (end-6): ``location`` with ``digest`` added to whatever query it has."""
     joiner = "&" if "?" in location else "?"
-    return f"{location}{joiner}digest={quote(digest, safe='')}"
+    return f"{location}{joiner}digest={_quoted(digest).replace(':', '%3A')}"
 
 
 def referrers_tag(digest: str) -> str:
@@ -228,9 +243,11 @@ def join(url: str, target: str) -> str:
     Raises:
         BadAnswerError: It is no URL.
     """
+    from urllib.parse import urljoin
+
     try:
         joined = urljoin(url, target)
-        urlsplit(joined).port  # noqa: B018 - raises for what is no port
+        parse_address(joined)
     except ValueError as error:
         raise BadAnswerError(f"the registry names {target[:200]!r}, which is no address") from error
     return joined
@@ -354,7 +371,7 @@ def parse_errors(body: bytes) -> tuple[WireError, ...]:
     Hostile text is cut to 300 printable characters for each entry, 10 entries at most.
     """
     try:
-        document = json.loads(body)
+        document = loads(body)
     except (ValueError, RecursionError):
         return ()
     entries = document.get("errors") if isinstance(document, dict) else None
@@ -371,7 +388,7 @@ def parse_errors(body: bytes) -> tuple[WireError, ...]:
 
 def error_body(errors: Sequence[WireError]) -> bytes:
     """Write an error body, the server's side of :func:`parse_errors`."""
-    return json.dumps({"errors": [{"code": e.code, "message": e.message} for e in errors]}).encode()
+    return dumps({"errors": [{"code": e.code, "message": e.message} for e in errors]}).encode()
 
 
 def _clean(text: str) -> str:

@@ -10,17 +10,16 @@ Source: distribution docs, "Token Authentication Specification" and "OAuth2 Toke
 
 from __future__ import annotations
 
-import base64
-import json
 import threading
 import time
-from urllib.parse import urlencode, urlsplit
 
 from scow.distribution import spec
+from scow.distribution.address import parse_address
 from scow.distribution.challenge import parse_challenges, parse_scope, union
 from scow.distribution.proxies import is_loopback
-from scow.distribution.wire import ConnectionLostError
+from scow.distribution.wire import ConnectionLostError, host_of
 from scow.errors import UnauthenticatedError
+from scow.jsontext import loads
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -132,12 +131,13 @@ class Authorizer:
         if credential is not None and credential.registry_token:
             return credential.registry_token, time.monotonic() + _DEFAULT_LIFE
         realm = challenge.parameters.get("realm", "")
-        split = urlsplit(spec.join(realm, ""))
-        if split.scheme not in {"http", "https"} or not split.hostname:
-            raise spec.BadAnswerError(f"the registry names {realm[:200]!r} as its token server")
-        if split.scheme != "https" and not self._plain and not is_loopback(split.hostname):
+        try:
+            address = parse_address(realm)
+        except ValueError as error:
+            raise spec.BadAnswerError(f"the registry names {realm[:200]!r} as its token server") from error
+        if address.scheme != "https" and not self._plain and not is_loopback(address.host):
             raise spec.BadAnswerError(
-                f"the registry wants credentials sent to {split.hostname!r} in plain HTTP, which is refused"
+                f"the registry wants credentials sent to {address.host!r} in plain HTTP, which is refused"
             )
         service = challenge.parameters.get("service", "")
         answer = None
@@ -148,6 +148,8 @@ class Authorizer:
         return _read_token(answer, self)
 
     def _get(self, realm: str, service: str, scopes: Sequence[Scope], credential: Credential | None) -> bytes:
+        from urllib.parse import urlencode
+
         query = [("service", service)] if service else []
         query += [("scope", str(scope)) for scope in scopes]
         headers = {}
@@ -155,11 +157,13 @@ class Authorizer:
             query += [("account", credential.username), ("client_id", CLIENT_ID)]
             query += [("offline_token", "true")] if self.offline else []
             headers["Authorization"] = "Basic " + _pair(credential)
-        url = realm + ("&" if urlsplit(realm).query else "?") + urlencode(query)
+        url = realm + ("&" if "?" in realm else "?") + urlencode(query)
         with self._transport.send("GET", url, headers=headers) as response:
             return _answered(response)
 
     def _post(self, realm: str, service: str, scopes: Sequence[Scope], credential: Credential) -> bytes | None:
+        from urllib.parse import urlencode
+
         form = {
             "grant_type": "refresh_token",
             "service": service,
@@ -178,7 +182,9 @@ _LOG_IN = "Log in with `scow login`."
 
 
 def _pair(credential: Credential) -> str:
-    return base64.b64encode(f"{credential.username}:{credential.secret}".encode()).decode()
+    from binascii import b2a_base64
+
+    return b2a_base64(f"{credential.username}:{credential.secret}".encode(), newline=False).decode()
 
 
 def _asked(challenge: Challenge) -> list[Scope]:
@@ -190,7 +196,7 @@ def _answered(response: Response) -> bytes:
     if response.status == 200:
         return response.read(_MAX_TOKEN, "token")
     body = response.error_body()
-    what = f"getting a token from {urlsplit(response.url).hostname}"
+    what = f"getting a token from {host_of(response.url)}"
     if response.status in {400, 401, 403}:
         error = UnauthenticatedError("unauthorized: incorrect username or password", hint=_LOG_IN)
         told = spec.parse_errors(body)
@@ -204,7 +210,7 @@ def _answered(response: Response) -> bytes:
 
 def _read_token(raw: bytes, authorizer: Authorizer) -> tuple[str, float]:
     try:
-        document: dict[str, Any] = json.loads(raw)
+        document: dict[str, Any] = loads(raw)
         token = document.get("token") or document.get("access_token")
         life = document.get("expires_in") or _DEFAULT_LIFE
         refresh = document.get("refresh_token") or ""

@@ -9,9 +9,9 @@ request without a body on a kept connection that the server had closed in the me
 from __future__ import annotations
 
 import threading
-from urllib.parse import urlsplit
 
 from scow.distribution import spec
+from scow.distribution.address import parse_address, same_origin
 from scow.distribution.http1 import HttpError, Timeouts
 from scow.distribution.wire import ConnectionLostError, Response, bytes_body, exchange, host_of, lost
 from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -19,6 +19,7 @@ from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from scow.distribution.address import Address
     from scow.distribution.http1 import Connection
     from scow.distribution.proxies import Proxies
     from scow.distribution.tls import TlsPolicy
@@ -120,18 +121,17 @@ class HttpTransport:
                 raise RedirectError(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times")
             target = spec.join(url, location).partition("#")[0]
             _check_redirect(url, target)
-            if origin(url) != origin(target):
+            if not same_origin(url, target):
                 wanted = {name: value for name, value in wanted.items() if name.lower() not in _PRIVATE}
             if response.status == 303 and method not in {"GET", "HEAD"}:
                 method, payload = "GET", None
             url = target
 
     def _once(self, method: str, url: str, headers: dict[str, str], body: Body | None) -> Response:
-        split = urlsplit(url)
-        key = self._key(url)
-        target = (split.path or "/") + (f"?{split.query}" if split.query else "")
-        usual = key.port == (443 if key.scheme == "https" else 80)
-        headers = {"Host": _bracket(key.host) + ("" if usual else f":{key.port}"), **headers}
+        address = _address(url)
+        key = self._key(address)
+        target = address.target
+        headers = {"Host": address.netloc, **headers}
         if key.proxy and key.scheme == "http":
             target, headers = url, headers | self._proxies.authorization(key.proxy)
         while True:
@@ -156,15 +156,9 @@ class HttpTransport:
 
             return Response(answer, url, done)
 
-    def _key(self, url: str) -> _Key:
-        try:
-            split = urlsplit(url)
-            port = split.port or (443 if split.scheme == "https" else 80)
-        except ValueError as error:
-            raise RedirectError(f"{_shown(url)!r} is not an address of a registry") from error
-        if split.scheme not in {"http", "https"} or not split.hostname or not port:
-            raise RedirectError(f"{_shown(url)!r} is not an address of a registry")
-        return _Key(split.scheme, split.hostname, port, self._proxies.proxy_for(split.scheme, split.hostname, port))
+    def _key(self, address: Address) -> _Key:
+        scheme, host, port, _ = address
+        return _Key(scheme, host, port, self._proxies.proxy_for(scheme, host, port))
 
     def _take(self, key: _Key) -> Connection | None:
         while True:
@@ -239,21 +233,19 @@ def _has_news(connection: Connection) -> bool:
 _PRIVATE = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
-def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port: what decides whether credentials may go along."""
-    split = urlsplit(url)
+def _address(url: str) -> Address:
     try:
-        port = split.port
-    except ValueError:
-        port = 0
-    return split.scheme, (split.hostname or "").lower(), port or (443 if split.scheme == "https" else 80)
+        return parse_address(url)
+    except ValueError as error:
+        raise RedirectError(f"{_shown(url)!r} is not an address of a registry") from error
 
 
 def _check_redirect(url: str, target: str) -> None:
-    split = urlsplit(target)
-    if split.scheme not in {"http", "https"} or not split.hostname or split.username is not None:
-        raise RedirectError(f"{host_of(url)} redirects to {_shown(target)!r}, which is not a web address")
-    if url.startswith("https:") and split.scheme != "https":
+    try:
+        address = parse_address(target)
+    except ValueError as error:
+        raise RedirectError(f"{host_of(url)} redirects to {_shown(target)!r}, which is not a web address") from error
+    if url.startswith("https:") and address.scheme != "https":
         raise RedirectError(f"{host_of(url)} redirects from https to http, which is refused")
 
 

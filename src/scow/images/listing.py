@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.base.clock import now, parse_moment
 from scow.errors import InvalidArgumentError
 from scow.typing import TYPE_CHECKING, NamedTuple

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from scow.base.clock import parse_time
 from scow.errors import CorruptError, InvalidArgumentError, UnsupportedError
+from scow.jsontext import dumps, loads
 from scow.oci.decode import decode_config, decode_manifest
 from scow.oci.digest import chain_ids
 from scow.oci.mediatype import DOCKER_CONFIG_V1, OCI_CONFIG_V1
@@ -80,10 +80,10 @@ def describe(
         config.platform.os,
         config.platform.architecture,
         config.platform.variant,
-        json.dumps(dict(config.config.labels), ensure_ascii=False),
+        dumps(dict(config.config.labels)),
         parent or "",
         time.time(),
-        json.dumps(json.loads(raw).get("config") or {}, ensure_ascii=False, separators=(",", ":")),
+        dumps(loads(raw).get("config") or {}),
     )
     sizes = [(chain, layer.size) for chain, layer in zip(chains, value.layers, strict=True)]
     return row, sizes, [manifest.digest, value.config.digest, *(layer.digest for layer in value.layers)]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.errors import ConflictError, NotFoundError
 from scow.oci.digest import ChainID, Digest, ImageID
 from scow.oci.reference import InvalidReferenceError, Reference

@@ -6,9 +6,8 @@ Source: OCI image-spec v1.1; Docker image manifest v2, schema 2; Docker image sp
 
 from __future__ import annotations
 
-import json
-
 from scow.errors import CorruptError, LimitError, UnsupportedError
+from scow.jsontext import loads
 from scow.oci import mediatype
 from scow.oci.digest import DiffID, Digest, InvalidDigestError, sha256_digest
 from scow.oci.model import (
@@ -74,7 +73,7 @@ def decode_json(raw: bytes, what: str, limit: int) -> dict[str, Any]:
             elif byte in b"]}":
                 depth -= 1
     try:
-        value = json.loads(raw)
+        value = loads(raw)
     except (ValueError, RecursionError) as error:
         raise MalformedDocumentError(f"the {what} is not JSON: {error}") from error
     if not isinstance(value, dict):

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.errors import UnsupportedError
 from scow.linux import cgroups, process
 from scow.runtime.handover import Begun

@@ -126,7 +126,7 @@ class OciRuntime:
 
     def state_of(self, identity: str) -> RuntimeState | None:
         """Ask for a container's state; ``None`` when the runtime does not know it."""
-        from scow.base import jsontext
+        from scow import jsontext
 
         status, out, _ = process.run(self.words("state", identity))
         if status:
@@ -283,7 +283,7 @@ def logged_error(path: str) -> str:
 
 
 def _logged(line: str) -> str:
-    from scow.base import jsontext
+    from scow import jsontext
 
     try:
         return str(jsontext.loads(line).get("msg", ""))

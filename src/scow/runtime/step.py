@@ -426,7 +426,7 @@ def _step_spec(
 
 
 def _write_json(path: str, value: dict[str, Any]) -> None:
-    from scow.base import jsontext
+    from scow import jsontext
 
     with open(path, "w", encoding="utf-8") as file:
         file.write(jsontext.dumps(value))

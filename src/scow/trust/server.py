@@ -7,9 +7,10 @@ Source: notary ``docs/reference`` and ``server/server.go``; the requests were re
 from __future__ import annotations
 
 import secrets
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from scow.distribution import spec
+from scow.distribution.address import parse_address
 from scow.distribution.challenge import repository_scope
 from scow.distribution.wire import ConnectionLostError
 from scow.errors import InvalidArgumentError, LimitError, UnauthenticatedError
@@ -44,8 +45,7 @@ def server_url(domain: str, configured: str) -> str:
     """
     if configured:
         try:
-            split = urlsplit(configured)
-            valid = split.scheme == "https" and bool(split.hostname) and split.port != 0
+            valid = parse_address(configured).scheme == "https"
         except ValueError:
             valid = False
         if not valid:
@@ -69,7 +69,7 @@ class TrustServer:
     """
 
     def __init__(self, client: RegistryClient, domain: str, gun: str, url: str, actions: Sequence[str]) -> None:
-        self.host = urlsplit(url).netloc
+        self.host = parse_address(url).netloc
         self._session = client.trust_session(url, domain)
         self._scopes = (repository_scope(gun, *actions),)
         self._base = f"/v2/{quote(gun, safe='/:')}/_trust/tuf/"

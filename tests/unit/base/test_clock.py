@@ -22,13 +22,27 @@ from scow.errors import InvalidArgumentError
         ("2020-02-29T12:34", calendar.timegm((2020, 2, 29, 12, 34, 0))),
         ("1969-12-31T23:59:59Z", -1),
         ("0001-01-01T00:00:00Z", -62135596800),
+        ("2020-02-29T12:34:56.125Z", calendar.timegm((2020, 2, 29, 12, 34, 56)) + 0.125),
+        ("2020-02-29t12:34:56.125z", calendar.timegm((2020, 2, 29, 12, 34, 56)) + 0.125),
     ],
 )
 def test_parse_time(text, seconds):
     assert parse_time(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "now", "2020-13-01", "2020-01-01T25:00:00Z", "2020-01-01T00:00:00Zx", "20-1-1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "now",
+        "2020-13-01",
+        "2020-01-01T25:00:00Z",
+        "2020-01-01T00:00:00Zx",
+        "20-1-1",
+        "2020-01-01T00:00:00.Z",
+        "2020-01-01T00:00:60.1.2Z",
+    ],
+)
 def test_what_is_no_time(text):
     with pytest.raises(InvalidArgumentError, match="is not a time"):
         parse_time(text)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from scow.base import jsontext
+from scow import jsontext
 from scow.errors import UnavailableError
 from scow.linux import process
 from scow.runtime.oneid.calls import abis, asking

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON that scow itself wrote or writes, by the C functions behind :mod:`json` alone.
+"""Compact JSON by the C functions behind :mod:`json` alone.
 
 ``json`` loads ``re`` and ``enum`` for what those functions do not need; that is a quarter of what ``scow run`` imports
-(docs/adr/0005-command-line.md). Where an interpreter has no such functions, ``json`` does the work. Documents from
-outside are read by :mod:`scow.oci.decode` or :mod:`json`, never here.
+(docs/adr/0005-command-line.md). Where an interpreter has no such functions, ``json`` does the work.
 """
 
 from __future__ import annotations
@@ -69,15 +68,18 @@ def dumps(value: Any) -> str:
     return "".join(_FAST[1](value, 0))
 
 
-def loads(text: str) -> Any:
-    """Read JSON.
+def loads(text: str | bytes) -> Any:
+    """Read JSON, also from outside: whoever reads bounds its size.
 
     Args:
-        text: One document.
+        text: One document, as bytes in UTF-8. Source: RFC 8259, section 8.1.
 
     Raises:
         ValueError: It is none.
+        RecursionError: It is nested deeper than the interpreter goes.
     """
+    if isinstance(text, bytes):
+        text = text.decode()
     if _FAST is None:
         import json
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scow.base import jsontext
+from scow import jsontext
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -36,6 +36,18 @@ def test_refuses_what_json_refuses(text):
         jsontext.loads(text)
 
 
+def test_bytes_are_utf_8():
+    assert jsontext.loads('{"a":"ä"}'.encode()) == {"a": "ä"}
+    for raw in ('{"a":"ä"}'.encode("latin-1"), '"a"'.encode("utf-16"), b'"\xed\xa0\x80"'):
+        with pytest.raises(ValueError):
+            jsontext.loads(raw)
+
+
+def test_depth_is_an_error():
+    with pytest.raises(RecursionError):
+        jsontext.loads("[" * 200_000)
+
+
 def test_what_has_no_form_is_refused():
     with pytest.raises(TypeError, match="object has no form"):
         jsontext.dumps({"a": object()})
@@ -53,9 +65,7 @@ def test_without_the_c_functions(monkeypatch):
 
 
 def test_loads_no_json_module():
-    body = (
-        "import sys; from scow.base import jsontext; jsontext.loads(jsontext.dumps({'a': [1.5]})); print(*sys.modules)"
-    )
+    body = "import sys; from scow import jsontext; jsontext.loads(jsontext.dumps({'a': [1.5]})); print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-I", "-c", body], capture_output=True, text=True, check=True
     ).stdout.split()
