@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 
 import pytest
 
+from fakes.busybox import until
 from fakes.docker_registry import need, short_folder
 
 
@@ -25,15 +25,21 @@ class Dockerd:
         argv = ["dockerd", "--data-root", f"{folder}/docker", "--exec-root", f"{self.short}/exec"]
         argv += ["--pidfile", f"{folder}/d.pid", "-H", address, "--bridge=none", "--iptables=false"]
         self.process = subprocess.Popen(argv, stdout=self.log, stderr=self.log)
-        end = time.monotonic() + 120
-        while subprocess.run(["docker", "version"], env=self.env, capture_output=True).returncode:
-            if self.process.poll() is not None or time.monotonic() > end:
-                self.stop()
-                pytest.skip("dockerd does not start here")
-            time.sleep(0.2)
+        assert until(lambda: self.process.poll() is not None or self._answers())
+        if self.process.poll() is not None:
+            self.stop()
+            pytest.skip("dockerd does not start here")
+
+    def _answers(self):
+        return subprocess.run(["docker", "version"], env=self.env, capture_output=True).returncode == 0
 
     def stop(self):
         self.process.terminate()
         self.process.wait()
         self.log.close()
-        shutil.rmtree(self.short)
+        assert until(self._is_clean), "what it has started goes on"
+
+    def _is_clean(self):
+        """Take its folder away, whatever its children may still be writing there."""
+        shutil.rmtree(self.short, ignore_errors=True)
+        return not os.path.exists(self.short)

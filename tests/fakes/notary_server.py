@@ -8,8 +8,8 @@ import os
 import socket
 import ssl
 import subprocess
-import time
 
+from fakes.busybox import until
 from fakes.docker_registry import free_port, need
 
 
@@ -48,13 +48,8 @@ class NotaryServer:
             json.dump(config, file)
         with open(os.path.join(self.folder, "log"), "wb") as log:
             self.process = subprocess.Popen(["notary-server", "-config", path], stdout=log, stderr=log)
-        end = time.monotonic() + 60
-        while time.monotonic() < end and self.process.poll() is None:
-            if self._speaks():
-                return True
-            time.sleep(0.05)
-        self.__exit__()
-        return False
+        assert until(lambda: self.process.poll() is not None or self._speaks())
+        return self.process.poll() is None
 
     def _speaks(self):
         """Whether who listens there has the server's certificate, and is not somebody who took the port."""

@@ -65,10 +65,12 @@ class Podman(Scow):
     def __init__(self, folder):
         need("podman", "runc")
         conf = f"{folder}/containers.conf"
+        self.short = short_folder()
         with open(conf, "w") as file:
             file.write('[containers]\ndefault_ulimits = []\npids_limit = 0\n[engine]\ncgroup_manager = "cgroupfs"\n')
+            # not /run/libpod and its locks in /dev/shm, which every podman of root's shares
+            file.write(f'tmp_dir = "{self.short}/libpod"\nlock_type = "file"\n')
         self.env = {**os.environ, "CONTAINERS_CONF": conf}
-        self.short = short_folder()
         self.base = ["podman", "--root", f"{folder}/podman", "--runroot", self.short, "--runtime", "runc"]
 
     def __call__(self, *argv):

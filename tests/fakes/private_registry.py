@@ -44,9 +44,9 @@ class Client:
     def ask(self, method, path, body=None, **headers):
         """One request on a connection of its own; header names have ``_`` for ``-``."""
         if self.tls is None:
-            connection = http.client.HTTPConnection(self.address, timeout=60)
+            connection = http.client.HTTPConnection(self.address, timeout=280)
         else:
-            connection = http.client.HTTPSConnection(self.address, timeout=60, context=self.tls)
+            connection = http.client.HTTPSConnection(self.address, timeout=280, context=self.tls)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             answer = connection.getresponse()

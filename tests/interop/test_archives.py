@@ -11,11 +11,11 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 
 import pytest
 
-from fakes.docker_registry import need, short_folder
+from fakes.docker_registry import need
+from fakes.peers import Docker, Podman
 
 pytestmark = [pytest.mark.interop, pytest.mark.root, pytest.mark.slow]
 
@@ -123,39 +123,16 @@ def fresh(tmp_path):
 
 @pytest.fixture(scope="module")
 def docker(world):
-    need("dockerd", "docker")
-    short = short_folder()
-    env = {**os.environ, "DOCKER_HOST": f"unix://{short}/d.sock", "DOCKER_CONFIG": f"{world}/docker-config"}
-    with open(f"{world}/dockerd.log", "wb") as log:
-        argv = ["dockerd", "--data-root", f"{world}/docker", "--exec-root", f"{short}/exec"]
-        argv += ["--pidfile", f"{world}/d.pid", "-H", f"unix://{short}/d.sock", "--bridge=none", "--iptables=false"]
-        process = subprocess.Popen(argv, stdout=log, stderr=log)
-        end = time.monotonic() + 120
-        while subprocess.run(["docker", "version"], env=env, capture_output=True).returncode:
-            if process.poll() is not None or time.monotonic() > end:
-                process.kill()
-                pytest.skip("dockerd does not start here")
-            time.sleep(0.1)
-        yield lambda *argv, **options: run(["docker", *argv], env=env, **options)
-        process.terminate()
-        process.wait()
-    shutil.rmtree(short)
+    peer = Docker(world)
+    yield peer
+    peer.stop()
 
 
 @pytest.fixture(scope="module")
 def podman(world):
-    need("podman")
-    conf = f"{world}/containers.conf"
-    with open(conf, "w") as file:
-        file.write('[containers]\ndefault_ulimits = []\npids_limit = 0\n[engine]\ncgroup_manager = "cgroupfs"\n')
-    env = {**os.environ, "CONTAINERS_CONF": conf}
-    short = short_folder()
-    base = ["podman", "--root", f"{world}/podman", "--runroot", short, "--runtime", "runc"]
-    if subprocess.run([*base, "images"], capture_output=True, env=env).returncode:
-        pytest.skip("podman does not work here")
-    yield lambda *argv, **options: run([*base, *argv], env=env, **options)
-    subprocess.run(["umount", f"{world}/podman/overlay"], capture_output=True)  # podman mounts its storage on itself
-    shutil.rmtree(short, ignore_errors=True)
+    peer = Podman(world)
+    yield peer
+    peer.stop()
 
 
 @pytest.fixture(scope="module", params=["docker", "oci"])
@@ -171,12 +148,12 @@ def archive(request, scow, world):
 def test_docker_loads_and_runs_it(scow, facts, docker, world):
     path = f"{world}/for-docker.tar"
     scow("save", "-o", path, NAME)
-    assert f"Loaded image: {NAME}" in docker("load", "-i", path).decode()
+    assert f"Loaded image: {NAME}" in docker("load", "-i", path)
     value = json.loads(docker("inspect", NAME))[0]
     assert (value["Id"], value["RootFS"]["Layers"]) == facts
-    assert docker("run", "--rm", "--network", "none", NAME) == b"hello from a layer\n"
+    assert docker("run", "--rm", "--network", "none", NAME) == "hello from a layer"
     assert docker("run", "--rm", "--network", "none", NAME, "ls", "/etc").split() == [
-        b"hostname", b"hosts", b"mtab", b"passwd", b"resolv.conf",
+        "hostname", "hosts", "mtab", "passwd", "resolv.conf",
     ]  # fmt: skip
 
 
@@ -184,7 +161,7 @@ def test_podman_loads_and_runs_it(facts, podman, archive):
     podman("load", "-i", archive)
     value = json.loads(podman("inspect", NAME if archive.endswith("docker.tar") else facts[0][7:]))[0]
     assert ("sha256:" + value["Id"], value["RootFS"]["Layers"]) == facts
-    assert podman("run", "--rm", "--network", "none", facts[0][7:]) == b"hello from a layer\n"
+    assert podman("run", "--rm", "--network", "none", facts[0][7:]) == "hello from a layer"
     podman("rmi", "-f", facts[0][7:])
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 
 import pexpect
@@ -88,7 +89,7 @@ def test_input_that_is_over_ends_the_containers(scow, begin):
 
 
 def test_signals_of_one_who_is_attached_reach_the_container(scow, begin):
-    script = "trap 'echo caught; exit 6' INT; echo ready; while :; do sleep 0.1; done"
+    script = "trap 'echo caught; exit 6' TERM; echo ready; while :; do sleep 0.1; done"
     first = begin("run", "--rm", "--name", "dd", "--network", "none", IMAGE, "sh", "-c", script)
     assert first.stdout.readline() == b"ready\n"
     assert running(scow, "dd")
@@ -100,12 +101,11 @@ def test_signals_of_one_who_is_attached_reach_the_container(scow, begin):
 
 
 def send(attached, runs):
-    """Interrupt one who may not have got to where it passes signals on; before that, it would end by itself."""
+    """Tell one to end who may not have got to where it passes signals on; before that, it would end by itself."""
     with open(f"/proc/{attached.pid}/status") as file:
         caught = int(next(line.split()[1] for line in file if line.startswith("SigCgt:")), 16)
-    # it handles SIGTERM only when it passes signals on; Python itself handles SIGINT from the beginning
-    if caught >> 14 & 1:
-        attached.send_signal(2)
+    if caught >> (signal.SIGTERM - 1) & 1:
+        attached.send_signal(signal.SIGTERM)
         return True
     return runs.poll() is not None
 

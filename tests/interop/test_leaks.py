@@ -43,7 +43,7 @@ class Apart(Scow):
 @pytest.fixture(scope="module")
 def scow(tmp_path_factory):
     need("runc", "conmon", "nft", "ip", "nsenter", "script")
-    space = f"leaks{os.getpid()}"
+    space = f"leaks-{os.urandom(4).hex()}"
     subprocess.run(["ip", "netns", "add", space], check=True)
     subprocess.run(["ip", "-n", space, "link", "set", "lo", "up"], check=True)
     made = Apart(str(tmp_path_factory.mktemp("leaks")), space)

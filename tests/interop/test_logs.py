@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 
 import pytest
 
-from fakes.busybox import IMAGE, left, traces, until
+from fakes.busybox import IMAGE, left, open_files, traces, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.root]
 COUNT = 4000
@@ -26,8 +28,12 @@ def run(scow, name, *options, script=SAY):
     return scow("run", "--name", name, "--network", "none", *options, IMAGE, "sh", "-c", script)
 
 
+def directory_of(scow, name):
+    return f"{scow.root}/containers/{scow('inspect', '-f', '{{.Id}}', name)}"
+
+
 def log_files(scow, name):
-    directory = f"{scow.env['SCOW_ROOT']}/containers/{scow('inspect', '-f', '{{.Id}}', name)}"
+    directory = directory_of(scow, name)
     return {entry: os.path.getsize(f"{directory}/{entry}") for entry in os.listdir(directory) if entry[:3] == "log"}
 
 
@@ -90,14 +96,59 @@ def test_a_container_whose_log_cannot_be_written_goes_on(scow):
     script = "echo one; until [ -e /go ]; do sleep 0.1; done; echo lost; echo two >/two; sleep 1000"
     run(scow, "ww", "-d", "--log-opt", "max-size=1m", script=script)
     assert until(lambda: scow("logs", "ww") == "one")
-    directory = f"{scow.env['SCOW_ROOT']}/containers/{scow('inspect', '-f', '{{.Id}}', 'ww')}"
-    writer = [pid for pid in os.listdir("/proc") if pid.isdigit() and is_writer(pid, directory)]
-    assert len(writer) == 1
-    os.kill(int(writer[0]), 9)
-    assert until(lambda: not is_writer(writer[0], directory))
+    directory = directory_of(scow, "ww")
+    (writer,) = writers(directory)
+    os.kill(writer, signal.SIGKILL)
+    assert until(lambda: not is_writer(writer, directory))
     scow("exec", "ww", "touch", "/go")
     assert until(lambda: scow.run("exec", "ww", "cat", "/two").stdout == b"two\n")
     assert scow("logs", "ww") == "one"
+
+
+@contextlib.contextmanager
+def halted(*pids):
+    """Processes that get no processor in a block."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("options", [(), ("--log-opt", "max-size=1m")])
+def test_who_has_waited_for_the_end_reads_all_of_the_log(scow, tmp_path, options):
+    """However late the monitor is, and who writes the log for it."""
+    script = "until [ -e /ctl/go ]; do sleep 0.1; done; seq 500; exit 7"
+    run(scow, "mm", "-d", "-v", f"{tmp_path}:/ctl", *options, script=script)
+    directory = directory_of(scow, "mm")
+    assert until(lambda: len(writers(directory)) == (1 if options else 0))
+    with open(f"{directory}/conmon.pid") as file:
+        monitor = int(file.read())
+    with halted(*writers(directory)):
+        with halted(monitor), scow.start("wait", "mm", stdout=subprocess.PIPE) as waiting:
+            assert until(lambda: "anon_inode:[pidfd]" in open_files(waiting.pid))
+            (tmp_path / "go").touch()
+            assert until(lambda: "anon_inode:[pidfd]" not in open_files(waiting.pid))
+            assert waiting.poll() is None
+            os.kill(monitor, signal.SIGCONT)
+            assert waiting.stdout.read() == b"7\n"
+        reading = scow.start("logs", "mm", stdout=subprocess.PIPE)
+        assert not options or until(lambda: is_held_up(reading.pid))
+    with reading:
+        assert numbers(reading.stdout.read()) == list(range(1, 501))
+
+
+def is_held_up(pid):
+    """Whether a process waits for a lock."""
+    with open("/proc/locks") as file:
+        return any("->" in line and f" {pid} " in line for line in file)
+
+
+def writers(directory):
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and is_writer(pid, directory)]
 
 
 def is_writer(pid, directory):

@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -143,12 +144,14 @@ def test_the_default_network_reaches_the_host_s_bridge(scow):
 @pytest.fixture
 def outside():
     """Another machine: it knows a way to this host, and none to its containers."""
-    name = f"out{os.getpid() % 10000}"
+    name = f"out{os.urandom(4).hex()}"
+    third, fourth = random.randrange(256), random.randrange(0, 256, 4)
+    here, there = (f"198.18.{third}.{fourth + at}" for at in (1, 2))
     script = f"""set -e; ip netns add {name}; ip link add {name} type veth peer name eth0 netns {name}
-    ip addr add 198.18.7.1/30 dev {name}; ip link set {name} up
-    ip -n {name} addr add 198.18.7.2/30 dev eth0; ip -n {name} link set eth0 up"""
+    ip addr add {here}/30 dev {name}; ip link set {name} up
+    ip -n {name} addr add {there}/30 dev eth0; ip -n {name} link set eth0 up"""
     subprocess.run(["sh", "-c", script], check=True)
-    yield "198.18.7.2"
+    yield there
     subprocess.run(["ip", "netns", "del", name], check=True)
     subprocess.run(["ip", "link", "del", name], check=False, stderr=-3)
 
@@ -383,7 +386,7 @@ def test_udp_and_ranges(scow, made):
 
 def _free_range(count: int) -> int:
     """The first of some ports that are free, and that the kernel gives to nobody who has no wish."""
-    for first in range(21000, 30000, count):
+    for first in random.sample(range(21000, 30000, count), 1000):
         with contextlib.ExitStack() as stack:
             try:
                 for port in range(first, first + count):
@@ -396,12 +399,14 @@ def _free_range(count: int) -> int:
 
 def test_addresses_of_choice(scow, made):
     made += ["n-c"]
-    scow.run("network", "create", "--subnet", "10.213.7.0/24", "--gateway", "10.213.7.9", "n-c")
-    options = ("--rm", "--network", "n-c", "--ip", "10.213.7.77", "--mac-address", "02:aa:bb:cc:dd:ee")
+    third, fourth = random.randrange(256), random.randrange(0, 256, 64)
+    subnet, gateway, address = (f"198.19.{third}.{fourth + at}" for at in (0, 9, 37))
+    scow.run("network", "create", "--subnet", f"{subnet}/26", "--gateway", gateway, "n-c")
+    options = ("--rm", "--network", "n-c", "--ip", address, "--mac-address", "02:aa:bb:cc:dd:ee")
     shown = scow.out("run", *options, "bb:1", "ip", "addr")
-    assert "10.213.7.77/24" in shown
+    assert f"{address}/26" in shown
     assert "02:aa:bb:cc:dd:ee" in shown
-    assert "via 10.213.7.9" in scow.out("run", "--rm", "--network", "n-c", "bb:1", "ip", "route")
+    assert f"via {gateway} " in scow.out("run", "--rm", "--network", "n-c", "bb:1", "ip", "route")
     outside = scow.run("run", "--rm", "--network", "n-c", "--ip", "10.9.9.9", "bb:1", "true", check=False)
     assert outside.returncode == 125
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import http.client
 import itertools
 import json
@@ -14,6 +15,7 @@ import threading
 
 import pytest
 
+from fakes.busybox import until
 from fakes.docker_registry import Certificates, need
 from fakes.imaging import Made, engine, transfers
 from fakes.peers import Docker, Podman, Scow, run
@@ -199,20 +201,21 @@ def test_accounts_over_tls(identity, registry, scow, docker, tmp_path):
 def test_killed_while_it_is_pushed_to(tmp_path):
     """What was acknowledged is there and whole; what was not is there whole or not at all."""
     acknowledged = []
-    for run_number in range(5):
-        with Served(tmp_path / "r") as served:
-            enough = threading.Event()
-            pushers = [
-                threading.Thread(target=push_on, args=(served.address, f"r{run_number}/{lane}", acknowledged, enough))
-                for lane in range(3)
-            ]
-            for pusher in pushers:
-                pusher.start()
-            enough.wait()
-            served.process.kill()
-            for pusher in pushers:
-                pusher.join()
-    assert len(acknowledged) >= 20
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for run_number in range(5):
+            with Served(tmp_path / "r") as served:
+                killed = threading.Event()
+                pushers = [
+                    pool.submit(push_on, served.address, f"r{run_number}/{lane}", acknowledged, killed)
+                    for lane in range(3)
+                ]
+                enough = len(acknowledged) + 5
+                until(lambda enough=enough: len(acknowledged) >= enough)
+                killed.set()
+                served.process.kill()
+                for pusher in pushers:
+                    pusher.result()
+            assert len(acknowledged) >= enough
     store = RegistryStore(str(tmp_path / "r"))
     assert all(store.metadata.manifest(name, tag).digest == digest for name, tag, digest in acknowledged)
     for kept in (False, True):
@@ -227,19 +230,16 @@ def test_killed_while_it_is_pushed_to(tmp_path):
     assert store.db.check() == []
 
 
-def push_on(address, name, acknowledged, enough):
-    """Push images until the server is gone."""
+def push_on(address, name, acknowledged, killed):
+    """Push images until the server is killed."""
     client = Client(address)
     try:
         for number in itertools.count():
             raw = client.push_image(name, f"v{number}", os.urandom(200_000))
             acknowledged.append((name, f"v{number}", digest_of(raw)))
-            if number == 3:
-                enough.set()
     except (OSError, http.client.HTTPException):
-        pass
-    finally:
-        enough.set()
+        if not killed.is_set():
+            raise
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

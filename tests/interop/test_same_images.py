@@ -15,8 +15,8 @@ import tempfile
 
 import pytest
 
-from fakes.busybox import until
-from interop.test_rootless import EPOCH, User, add, base, pytestmark, tools  # noqa: F401 - fixtures and marks
+from fakes.busybox import left
+from interop.test_rootless import EPOCH, User, add, at_work_in, base, pytestmark, tools  # noqa: F401 - fixtures and marks
 
 BUILDERS = [
     ("root", "erofs"),
@@ -155,8 +155,7 @@ def builders(tools):  # noqa: F811
         user.load(base(), "bb:1")
         users.append(user)
     yield users
-    for user in users:
-        assert until(lambda user=user: user.processes() == []), user.processes()
+    assert left(lambda: at_work_in(folder)) == []
     shutil.rmtree(folder)
 
 

@@ -29,13 +29,16 @@ SEED = int(os.environ.get("SCOW_CRASH_SEED", str(random.randrange(1 << 30))))
 
 # A worker repeats its commands until it is killed and writes down each one that ended well, with the image it made.
 WORKER = """
-import json, os, random, subprocess, sys
+import json, os, random, signal, subprocess, sys
 scow, folder, name, seed = sys.argv[1:5]
 rng = random.Random(int(seed))
 journal = os.open(folder + "/journal-" + name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 def run(*argv):
-    return subprocess.run([scow, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run([scow, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode == -signal.SIGKILL:
+        signal.pause()  # it was killed a little before this process, which is about to be
+    return done
 
 def done(tag):
     shown = run("inspect", "--format", "{{.Id}}", tag)

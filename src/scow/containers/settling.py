@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scow.containers.store import Container
 
 _KILLED, _REBOOTED = 137, 255
-_MONITOR_SECONDS = 20.0
+_MONITOR_LOOKS = 2000
 _LONGEST_PAUSE = 60.0
 _GOOD_RUN_SECONDS = 10.0
 
@@ -70,13 +70,14 @@ def _watcher_lives(container: Container) -> bool:
 
 
 def _await_monitor(directory: str, identity: str) -> tuple[int, float] | None:
-    """The monitor may be about to write the exit status down."""
+    """The monitor may be about to write the exit status down: it does so when the log has all of the output."""
     pid = monitor.monitor_pid(directory)
-    end = time.monotonic() + _MONITOR_SECONDS
-    while process.start_time(pid) and time.monotonic() < end:
+    for _ in range(
+        _MONITOR_LOOKS
+    ):  # not by the clock: what keeps the monitor from a processor may keep this process too
         found = monitor.exit_status(directory, identity)
-        if found is not None:
-            return found
+        if found is not None or not process.start_time(pid):
+            break
         time.sleep(0.01)
     return monitor.exit_status(directory, identity)
 
