@@ -150,6 +150,17 @@ def test_exec_with_a_terminal(scow):
     assert finish(child) == 5
 
 
+def test_exec_with_a_terminal_that_nobody_looks_at(scow):
+    scow("run", "-d", "--name", "ee", "--network", "none", IMAGE, "sleep", "600")
+    said = "test -t 0 && head -c 100000 /dev/zero && touch /tmp/said"  # more than a terminal keeps
+    assert scow("exec", "-dt", "ee", "sh", "-c", said) == ""
+    scow("exec", "ee", "sh", "-c", "until test -e /tmp/said; do sleep 0.1; done")
+    for words in ("-d", "-dt"):
+        done = scow.run("exec", words, "ee", "nosuch")
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert b"executable file not found" in done.stderr
+
+
 def test_start_attached_with_a_terminal(scow):
     scow("create", "-it", "--name", "ss", "--network", "none", "-e", f"PS1={PROMPT}", IMAGE, "sh")
     child = terminal(scow, "start", "-ai", "ss")

@@ -193,7 +193,7 @@ def _streams(options: Parsed, body: dict[str, Any], *, detached: bool) -> None:
     body["StdinOnce"] = options.interactive and not detached
 
 
-def environment(files: list[str], given: list[str], status: int = 125) -> list[str]:
+def environment(files: list[str], given: list[str]) -> list[str]:
     """Variables from ``--env-file`` and ``--env``; a name alone takes the value it has here, if it has one.
 
     Raises:
@@ -201,7 +201,7 @@ def environment(files: list[str], given: list[str], status: int = 125) -> list[s
     """
     entries: list[str] = []
     for path in files:
-        entries += read_lines(path, status)
+        entries += read_lines(path)
     entries += given
     values: dict[str, str | None] = {}
     for entry in entries:
@@ -216,7 +216,7 @@ def environment(files: list[str], given: list[str], status: int = 125) -> list[s
     return [name if value is None else f"{name}={value}" for name, value in values.items()]
 
 
-def read_lines(path: str, status: int = 125) -> list[str]:
+def read_lines(path: str) -> list[str]:
     """The entries of an env or label file: blank lines and comments left out.
 
     Raises:
@@ -226,18 +226,16 @@ def read_lines(path: str, status: int = 125) -> list[str]:
         with open(path, "rb") as file:
             lines = file.read().removeprefix(b"\xef\xbb\xbf").splitlines()
     except IsADirectoryError:
-        raise CommandError(f"invalid env file ({path}): read {path}: is a directory", status=status) from None
+        raise CommandError(f"invalid env file ({path}): read {path}: is a directory") from None
     except OSError as error:
-        raise CommandError(f"open {path}: {(error.strerror or '').lower()}", status=status) from None
+        raise CommandError(f"open {path}: {(error.strerror or '').lower()}") from None
     found = []
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode().lstrip()
         except UnicodeDecodeError:
             shown = " ".join(map(str, line))
-            raise CommandError(
-                f"invalid env file ({path}): invalid utf8 bytes at line {number}: [{shown}]", status=status
-            ) from None
+            raise CommandError(f"invalid env file ({path}): invalid utf8 bytes at line {number}: [{shown}]") from None
         if not text or text.startswith("#"):
             continue
         name = text.partition("=")[0]

@@ -101,7 +101,7 @@ class Flag:
         bits: For ``int`` and ``uint``: the width that bounds the value.
         check: Called with each value; returns the value to keep or raises ``ValueError``.
         hidden: Not shown by ``--help``.
-        deprecated: What to use instead; a note on stderr when the flag is used; hides the flag.
+        deprecated: What to use instead; a line of output when the flag is used; hides the flag.
     """
 
     __slots__ = (
@@ -378,9 +378,7 @@ def _shorthands(command: Command, letters: str, following: str | None, values: d
         flag = _find_short(command, letter)
         if flag is None:
             if letter == "h":
-                from scow.cli.report import note
-
-                note("Flag shorthand -h has been deprecated, use --help")
+                print("Flag shorthand -h has been deprecated, use --help")
                 letters = letters[1:]
                 asked = True
                 continue
@@ -426,9 +424,7 @@ def _store(command: Command, flag: Flag, text: str, values: dict[str, Any]) -> N
     """Read one value and keep it; values of repeated kinds add up."""
     kind = flag.kind
     if flag.deprecated:
-        from scow.cli.report import note
-
-        note(f"Flag --{flag.name} has been deprecated, {flag.deprecated}")
+        print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}")
     if kind == "bool":
         if text in TRUE:
             values[flag.name] = True

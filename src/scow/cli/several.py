@@ -41,7 +41,8 @@ def for_each(
 
             sys.stdout.flush()
             error.message = lead.format(name) + error.message
-            status = status or report(error)
+            code = report(error)
+            status = status or code
         else:
             if not quiet:
                 sys.stdout.write(f"{name if result is None else result}\n")

@@ -14,10 +14,11 @@ from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
+    from typing import NoReturn, Self
 
     from scow.containers.service import Containers
     from scow.containers.store import Container
+    from scow.runtime.console import Console
     from scow.runtime.stdio import Streams
 
 _MAX_COMPLAINT = 1 << 16
@@ -140,12 +141,28 @@ def run_detached(service: Containers, container: Container, wish: Exec) -> None:
 
 
 def run_terminal(
-    service: Containers, container: Container, wish: Exec, *, stdin: int | None, stdout: int, keys: bytes
+    service: Containers,
+    container: Container,
+    wish: Exec,
+    *,
+    stdin: int | None,
+    stdout: int,
+    keys: bytes,
+    detached: bool = False,
 ) -> int:
     """Run a process with a terminal of its own to its end; for a process that does nothing else.
 
+    Args:
+        service: The room.
+        container: One that runs.
+        wish: What to run.
+        stdin: The user's input, or ``None``.
+        stdout: Where output goes.
+        keys: The sequence that means "leave".
+        detached: Leave it alone once it runs; another process holds the other end of its terminal.
+
     Returns:
-        Its exit status; 0 when the user left by the detach keys.
+        Its exit status; 0 when it is left behind or the user left by the detach keys.
 
     Raises:
         StartError: It could not be started.
@@ -167,12 +184,28 @@ def run_terminal(
                 pid = beginning.started(lambda: os.pread(complaint, _MAX_COMPLAINT, 0).decode("utf-8", "replace"))
                 console.receive()
                 os.unlink(path)
+                if detached:
+                    if not os.fork():
+                        _hold(console, pid)
+                    return 0
                 left = console.carry(stdin, stdout, os.pidfd_open(pid), keys)
         finally:
             os.close(complaint)
             if os.path.lexists(path):
                 os.unlink(path)
     return 0 if left else beginning.over(process.exit_status(os.waitpid(pid, 0)[1]))
+
+
+def _hold(console: Console, pid: int) -> NoReturn:
+    """Take what a process says to its terminal until it has ended: it could not go on without a reader."""
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        console.carry(None, null, os.pidfd_open(pid), b"")
+    finally:
+        os._exit(0)
 
 
 class _Beginning:

@@ -221,8 +221,8 @@ def _check_removal(container: Container, *, force: bool) -> None:
     if not force and (container.is_alive or container.status == RESTARTING):
         how = "Unpause and then stop" if container.status == PAUSED else "Stop"
         raise ConflictError(
-            f'cannot remove container "{container.name}": container is {container.status}:'
-            f" {how} the container before removing or force remove"
+            f"You cannot remove a {container.status} container {container.id}. "
+            f"{how} the container before attempting removal or force remove"
         )
 
 

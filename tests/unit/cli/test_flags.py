@@ -172,11 +172,11 @@ def test_a_check_decides_what_is_kept():
 
 def test_a_deprecated_flag_works_and_says_so(capsys):
     assert parse(RUN, ["--old", "a", "i"]).old == "a"
-    assert capsys.readouterr().err == "Flag --old has been deprecated, use --name instead\n"
+    assert capsys.readouterr().out == "Flag --old has been deprecated, use --name instead\n"
 
 
 def test_short_help_works_where_h_is_free(capsys):
     with pytest.raises(HelpRequested):
         parse(PS, ["-h"])
-    assert capsys.readouterr().err == "Flag shorthand -h has been deprecated, use --help\n"
+    assert capsys.readouterr().out == "Flag shorthand -h has been deprecated, use --help\n"
     assert parse(PS, ["--help=false"]).args == []

@@ -29,15 +29,19 @@ class CommandFailedError(ScowError):
     """The command of a RUN ended with another status than 0.
 
     Args:
-        message: One sentence.
+        command: The command.
         status: The status.
         left: Snapshot of what it left, or ``""``.
     """
 
     code = "build-command"
 
-    def __init__(self, message: str, *, status: int, left: str = "") -> None:
-        super().__init__(message, hint="" if left else "build with --on-error=shell to look at what the step left")
+    def __init__(self, command: str, *, status: int, left: str = "") -> None:
+        super().__init__(
+            f'process "{command}" did not complete successfully: exit code: {status}',
+            hint="" if left else "build with --on-error=shell to look at what the step left",
+        )
+        self.command = command
         self.status = status
         self.left = left
 
@@ -106,9 +110,7 @@ def run_command(
             if shop.options.keep_failed:
                 snapshots.commit(name, key, lease=shop.lease)
             raise CommandFailedError(
-                f'process "{" ".join(op.args)}" did not complete successfully: exit code: {status}',
-                status=status,
-                left=name if shop.options.keep_failed else "",
+                " ".join(op.args), status=status, left=name if shop.options.keep_failed else ""
             )
         if shop.options.rewrite_times:
             settle_times(snapshots.upper(key), began_ns, epoch, all_later=shop.epoch is not None)

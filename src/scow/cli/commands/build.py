@@ -7,6 +7,7 @@ import os
 import sys
 import time
 
+from scow.cli import classic
 from scow.cli.buildflags import COMMAND, read
 from scow.cli.flags import parse
 from scow.cli.report import note
@@ -14,6 +15,7 @@ from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scow.build.explaining import Explained
+    from scow.build.failures import StepFailedError
     from scow.build.options import BuildOptions
     from scow.build.reproducing import Verified
     from scow.cli.buildlog import Shown
@@ -83,8 +85,12 @@ def _build(here: Engine, flags: Parsed, options: BuildOptions) -> int:
         _write_results(here, flags, options, result.image)
         if pushes:
             _push(here, options)
-        if flags.quiet and not any(output.destination == "-" for output in options.outputs):
+        if any(output.destination == "-" for output in options.outputs):
+            pass  # standard output is an archive
+        elif flags.quiet:
             sys.stdout.write(f"{result.image.id}\n")
+        elif classic.asked_for(os.environ):
+            classic.succeeded(result.image.id, options.tags)
     return _tell(flags, verified) if verified is not None else 0
 
 
@@ -135,15 +141,12 @@ def _faulty(error: InvalidArgumentError) -> bool:
     return True
 
 
-def _failed(shown: Shown, error: object) -> int:
-    from scow.build.failures import StepFailedError
-
-    if isinstance(error, StepFailedError):
-        shown.failure(error.step, error.excerpt)
-        note(f"ERROR: failed to build: failed to solve: {error.message}")
-        if error.hint:
-            note(f"Hint: {error.hint}")
-    return 1
+def _failed(shown: Shown, error: StepFailedError) -> int:
+    shown.failure(error.step, error.excerpt)
+    note(f"ERROR: failed to build: failed to solve: {error.message}")
+    if error.hint:
+        note(f"Hint: {error.hint}")
+    return classic.failed(error.__cause__) if classic.asked_for(os.environ) else 1
 
 
 def _shell(here: Engine, image: str, status: int) -> int:

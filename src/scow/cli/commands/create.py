@@ -31,6 +31,6 @@ def main(argv: list[str]) -> int:
     from scow.cli.context import engine
 
     options = parse(COMMAND, argv)
-    container = create(engine(options), options, request(options), failed=1)
+    container = create(engine(options), options, request(options))
     sys.stdout.write(container.id + "\n")
     return 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from scow.cli.containerrequest import ENVIRONMENT, environment
-from scow.cli.flags import Command, Flag, parse
+from scow.cli.flags import Command, CommandError, Flag, parse
 from scow.errors import NotFoundError, ScowError
 
 COMMAND = Command(
@@ -45,6 +45,10 @@ def main(argv: list[str]) -> int:
     from scow.runtime.oci import NOT_EXECUTABLE, StartError
     from scow.runtime.stdio import Streams
 
+    try:
+        env = tuple(environment(options["env-file"], options.env))
+    except CommandError as error:
+        raise ScowError(error.message) from None  # without the words of `run`
     if options["detach-keys"]:
         from scow.cli.attaching import detach_keys
 
@@ -54,25 +58,29 @@ def main(argv: list[str]) -> int:
     container = containers.find(name)
     wish = Exec(
         args=tuple(args),
-        env=tuple(environment(options["env-file"], options.env, 1)),
+        env=env,
         user=options.user,
         cwd=options.workdir,
         terminal=options.tty,
         privileged=options.privileged,
     )
     try:
-        if options.detach:
-            run_detached(containers, container, wish)
-            return 0
         if options.tty:
             from scow.cli.attaching import detach_keys
 
             keys = detach_keys(options["detach-keys"])
-            stdin = 0 if options.interactive else None
-            return run_terminal(containers, container, wish, stdin=stdin, stdout=1, keys=keys)
+            stdin = 0 if options.interactive and not options.detach else None
+            return run_terminal(
+                containers, container, wish, stdin=stdin, stdout=1, keys=keys, detached=options.detach
+            )
+        if options.detach:
+            run_detached(containers, container, wish)
+            return 0
         return run(containers, container, wish, Streams(stdin=0 if options.interactive else None))
     except (StartError, NotFoundError) as error:
         from scow.cli.report import report
 
         report(error)
+        if options.detach:
+            return 1
         return error.status if isinstance(error, StartError) else NOT_EXECUTABLE

@@ -247,7 +247,8 @@ def rm(argv: list[str]) -> int:
         except ScowError as error:
             sys.stdout.flush()
             if not (options.force and isinstance(error, NotFoundError)):
-                status = status or report(error)
+                code = report(error)
+                status = status or code
             continue
         sys.stdout.write(name + "\n")
     return status

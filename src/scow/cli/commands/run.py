@@ -73,13 +73,14 @@ def main(argv: list[str]) -> int:
 
 def refusal(error: ScowError) -> CommandError:
     """Why a container was not made or started, with docker's exit status for that."""
+    from scow.oci.platform import InvalidPlatformError
     from scow.oci.reference import InvalidReferenceError
     from scow.runtime.oci import StartError, failure_status
 
     # others have a status of another kind, such as a registry's of its answer
     status = error.status if isinstance(error, StartError) else failure_status(error.message)
     # docker's client, not its daemon, says what is not to be believed
-    ours = isinstance(error, (UntrustedError, InvalidReferenceError)) or error.code == "trust-server"
+    ours = isinstance(error, (UntrustedError, InvalidReferenceError, InvalidPlatformError)) or error.code == "trust-server"
     head = "" if ours else "Error response from daemon: "
     return CommandError(f"{head}{error.message}", status=status, hint=error.hint)
 
@@ -101,14 +102,13 @@ def is_simple(container: Container) -> bool:
     return "Healthcheck" not in container.config
 
 
-def create(engine: Engine, options: Parsed, body: dict[str, Any], *, failed: int = _FAILED) -> Container:
+def create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
     """Create the container, pulling the image when it is not here; write the ``--cidfile``.
 
     Args:
         engine: The store.
         options: The command line.
         body: Docker's body of a create request.
-        failed: Exit status when the platform is none.
 
     Raises:
         CommandError: The file exists already.
@@ -120,10 +120,10 @@ def create(engine: Engine, options: Parsed, body: dict[str, Any], *, failed: int
     if policy not in {"always", "missing", "never"}:
         raise CommandError(f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"')
     if not cidfile:
-        return _create(engine, options, body, failed)
+        return _create(engine, options, body)
     _note_id(cidfile, "")  # before there is a container to name in it
     try:
-        container = _create(engine, options, body, failed)
+        container = _create(engine, options, body)
     except BaseException:
         os.unlink(cidfile)
         raise
@@ -131,13 +131,13 @@ def create(engine: Engine, options: Parsed, body: dict[str, Any], *, failed: int
     return container
 
 
-def _create(engine: Engine, options: Parsed, body: dict[str, Any], failed: int) -> Container:
+def _create(engine: Engine, options: Parsed, body: dict[str, Any]) -> Container:
     """Create the container, pulling the image when it is not here."""
     policy = options.pull
     wanted = engine.meant(body["Image"])
     body["Image"] = engine.pinned(wanted)
     platform = options.platform or engine.settings.default_platform
-    if policy == "always" or (platform and _is_another(engine, body["Image"], platform, failed)):
+    if policy == "always" or (platform and _is_another(engine, body["Image"], platform)):
         if policy == "never":
             raise NotFoundError(f"No such image: {body['Image']} for {platform}")
         if policy == "missing":
@@ -166,11 +166,11 @@ def _note_id(path: str, identity: str) -> None:
         raise CommandError(reason, status=127 if isinstance(error, FileNotFoundError) else _FAILED) from None
 
 
-def _is_another(engine: Engine, image: str, platform: str, failed: int) -> bool:
+def _is_another(engine: Engine, image: str, platform: str) -> bool:
     """Whether the image that has this name here is for another platform than the one asked for.
 
     Raises:
-        CommandError: That is no platform.
+        InvalidPlatformError: That is no platform.
     """
     from scow.oci.model import Platform
     from scow.oci.platform import InvalidPlatformError, host_platform, parse_platform, score
@@ -178,8 +178,8 @@ def _is_another(engine: Engine, image: str, platform: str, failed: int) -> bool:
     try:
         wanted = parse_platform(platform, host_platform(os.uname().machine))
     except InvalidPlatformError as error:
-        reason = f"error parsing specified platform: {error.message}"
-        raise CommandError(reason, status=failed) from error
+        error.message = f"error parsing specified platform: {error.message}"
+        raise
     try:
         record = engine.images.resolve(image)
     except NotFoundError:

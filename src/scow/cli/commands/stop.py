@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from scow.cli.flags import Command, Flag, parse
+from scow.errors import InvalidArgumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from scow.cli.flags import Parsed
     from scow.containers.service import Containers
     from scow.containers.store import Container
 
@@ -26,12 +28,16 @@ COMMAND = Command(
 )
 
 
-def patience(options: object, flags: tuple[str, ...] = ("timeout", "time")) -> int | None:
-    """The seconds the user gave, or ``None``."""
-    for flag in flags:
-        if options.changed(flag):  # type: ignore[attr-defined]
-            return int(options[flag])  # type: ignore[index]
-    return None
+def patience(options: Parsed) -> int | None:
+    """The seconds the user gave, or ``None``.
+
+    Raises:
+        InvalidArgumentError: Both flags were given.
+    """
+    given: list[int] = [options[flag] for flag in ("timeout", "time") if options.changed(flag)]
+    if len(given) > 1:
+        raise InvalidArgumentError("conflicting options: cannot specify both --timeout and --time")
+    return given[0] if given else None
 
 
 def main(argv: list[str]) -> int:

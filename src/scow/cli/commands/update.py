@@ -54,11 +54,15 @@ def main(argv: list[str]) -> int:
     if not changes:
         raise ScowError("you must provide one or more flags when using this command")
 
+    warnings: list[str] = []
+
     def update(containers: Containers, container: Container) -> None:
         from scow.containers.updating import update
 
         update(containers, container, changes)
-        while containers.warnings:
-            sys.stdout.write(f"{containers.warnings.pop(0)}\n")
+        warnings.extend(containers.warnings)
+        containers.warnings.clear()
 
-    return for_each(options.args, update)
+    status = for_each(options.args, update)
+    sys.stdout.writelines(f"{warning}\n" for warning in warnings)
+    return status

@@ -173,11 +173,13 @@ def rm(argv: list[str]) -> int:
         except NotFoundError as error:
             if not options.force:
                 sys.stdout.flush()
-                status = status or report(error)
+                code = report(error)
+                status = status or code
                 continue
         except ScowError as error:
             sys.stdout.flush()
-            status = status or report(error)
+            code = report(error)
+            status = status or code
             continue
         sys.stdout.write(name + "\n")
     return status
