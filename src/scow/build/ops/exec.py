@@ -109,9 +109,7 @@ def run_command(
         if status:
             if shop.options.keep_failed:
                 snapshots.commit(name, key, lease=shop.lease)
-            raise CommandFailedError(
-                " ".join(op.args), status=status, left=name if shop.options.keep_failed else ""
-            )
+            raise CommandFailedError(" ".join(op.args), status=status, left=name if shop.options.keep_failed else "")
         if shop.options.rewrite_times:
             settle_times(snapshots.upper(key), began_ns, epoch, all_later=shop.epoch is not None)
         snapshots.commit(name, key, lease=shop.lease)

@@ -70,9 +70,7 @@ def main(argv: list[str]) -> int:
 
             keys = detach_keys(options["detach-keys"])
             stdin = 0 if options.interactive and not options.detach else None
-            return run_terminal(
-                containers, container, wish, stdin=stdin, stdout=1, keys=keys, detached=options.detach
-            )
+            return run_terminal(containers, container, wish, stdin=stdin, stdout=1, keys=keys, detached=options.detach)
         if options.detach:
             run_detached(containers, container, wish)
             return 0

@@ -80,7 +80,9 @@ def refusal(error: ScowError) -> CommandError:
     # others have a status of another kind, such as a registry's of its answer
     status = error.status if isinstance(error, StartError) else failure_status(error.message)
     # docker's client, not its daemon, says what is not to be believed
-    ours = isinstance(error, (UntrustedError, InvalidReferenceError, InvalidPlatformError)) or error.code == "trust-server"
+    ours = (
+        isinstance(error, (UntrustedError, InvalidReferenceError, InvalidPlatformError)) or error.code == "trust-server"
+    )
     head = "" if ours else "Error response from daemon: "
     return CommandError(f"{head}{error.message}", status=status, hint=error.hint)
 
