@@ -14,7 +14,7 @@ import time
 from scow.base.streams import BlobMismatchError, HashingWriter
 from scow.distribution import spec
 from scow.distribution.wire import ConnectionLostError
-from scow.errors import ScowError
+from scow.errors import CancelledError, ScowError
 from scow.oci.mediatype import is_foreign
 from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -379,6 +379,15 @@ class _Segments:
             self.failure = self.failure or error
             self.condition.notify_all()
 
+    def check(self) -> None:
+        """Stop the caller when nobody wants segments any more.
+
+        Raises:
+            CancelledError: It is so.
+        """
+        if self.failure is not None:
+            raise CancelledError("the download has ended")
+
     def get(self) -> bytearray:
         """The segment that comes next in the blob."""
         with self.condition:
@@ -404,14 +413,22 @@ def _fill_ranged(
     def work() -> None:
         try:
             while (at := segments.take()) is not None:
-                segments.put(at, _segment(repository, session, desc, at, min(ranges.segment, desc.size - at)))
+                length = min(ranges.segment, desc.size - at)
+                segments.put(at, _segment(repository, session, desc, at, length, segments.check))
         except BaseException as error:
             segments.fail(error)
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(ranges.connections)]
-    for thread in threads:
-        thread.start()
+    threads: list[threading.Thread] = []
     try:
+        while len(threads) < ranges.connections:
+            thread = threading.Thread(target=work, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                from scow.base.tasks import no_thread
+
+                raise no_thread() from error
+            threads.append(thread)
         while sink.offset < desc.size:
             session.stopper.check()
             data = segments.get()
@@ -432,10 +449,13 @@ def _fill_ranged(
         _fill(reader, desc, sink, report, ranges._replace(connections=1))
 
 
-def _segment(repository: Repository, session: Session, desc: Descriptor, at: int, length: int) -> bytearray:
+def _segment(
+    repository: Repository, session: Session, desc: Descriptor, at: int, length: int, check: Callable[[], None]
+) -> bytearray:
     failure: ScowError = ConnectionLostError("no attempt was made")
     for attempt in range(1, session.retry.attempts + 1):
         session.stopper.check()
+        check()
         data = bytearray(length)
         view = memoryview(data)
         got = 0
@@ -447,6 +467,7 @@ def _segment(repository: Repository, session: Session, desc: Descriptor, at: int
                     response.abandon()
                     raise ConnectionLostError("the server answers with other ranges than asked for")
                 while got < length:
+                    check()
                     count = response.readinto(view[got:])
                     if not count:
                         raise ConnectionLostError("a range ended early")

@@ -11,14 +11,15 @@ Source: docker's config file and the credential helper protocol; containers-auth
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
-from scow.base.files import atomic_write, make_dir
+from scow.base.files import atomic_write, make_dir, storage_error
 from scow.errors import InvalidArgumentError, UnavailableError
 from scow.jsontext import dumps, loads
 from scow.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
 HUB_KEY = "https://index.docker.io/v1/"
@@ -126,24 +127,22 @@ class CredentialStore:
         from binascii import b2a_base64
 
         key = auth_key(domain)
-        document = _read(self.path)
-        helper = self._helper(document, key)
-        auths = document.setdefault("auths", {})
+        helper = self._helper(_read(self.path), key)
+        kept: dict[str, str] = {}
         if helper:
             user = TOKEN_USER if credential.identity_token else credential.username
             entry = {"ServerURL": key, "Username": user, "Secret": credential.identity_token or credential.secret}
             self._run(helper, "store", dumps(entry).encode())
-            auths[key] = {}
         else:
             pair = f"{credential.username}:{'' if credential.identity_token else credential.secret}"
-            entry = {"auth": b2a_base64(pair.encode(), newline=False).decode()}
+            kept = {"auth": b2a_base64(pair.encode(), newline=False).decode()}
             if credential.identity_token:
-                entry["identitytoken"] = credential.identity_token
-            if auths.get(key) == entry:
-                return ""
-            auths[key] = entry
-        self._write(document)
-        return "" if helper else self.path
+                kept["identitytoken"] = credential.identity_token
+        with self._changing() as document:
+            auths = document.setdefault("auths", {})
+            same = auths.get(key) == kept
+            auths[key] = kept
+        return "" if helper or same else self.path
 
     def erase(self, domain: str) -> bool:
         """Forget credentials.
@@ -161,20 +160,33 @@ class CredentialStore:
         if helper and self._helper_get(helper, key) is not None:
             self._run(helper, "erase", key.encode())
             there = True
-        auths = document.get("auths")
-        same = [name for name in auths if _hostname(name) == _hostname(key)] if isinstance(auths, dict) else []
-        for name in same:
-            del document["auths"][name]
-        if same:
-            self._write(document)
-        return there or bool(same)
+        if not _same_host(document, key):
+            return there
+        with self._changing() as document:
+            for name in _same_host(document, key):
+                del document["auths"][name]
+        return True
 
-    def _write(self, document: dict[str, Any]) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Any]]:
+        """The file's document, to be changed while no other scow does."""
+        import json
+        from copy import deepcopy
+
+        from scow.base.locks import FileLock
+
         make_dir(os.path.dirname(self.path), 0o700)
         # docker follows a link here, so that dotfile managers work
-        import json
-
-        atomic_write(os.path.realpath(self.path), json.dumps(document, indent="\t", ensure_ascii=False), 0o600)
+        path = os.path.realpath(self.path)
+        try:
+            with FileLock(f"{path}.lock").exclusive():
+                document = _read(path)
+                before = deepcopy(document)
+                yield document
+                if document != before:
+                    atomic_write(path, json.dumps(document, indent="\t", ensure_ascii=False), 0o600)
+        except OSError as error:
+            raise storage_error(error, path) from error
 
     @staticmethod
     def _helper(document: Mapping[str, Any], key: str) -> str:
@@ -267,6 +279,12 @@ def _read(path: str) -> dict[str, Any]:
 
 def _hostname(key: str) -> str:
     return key.partition("://")[2].partition("/")[0] if "://" in key else key.partition("/")[0]
+
+
+def _same_host(document: Mapping[str, Any], key: str) -> list[str]:
+    """The names under which a file has credentials of a host."""
+    auths = document.get("auths")
+    return [name for name in auths if _hostname(name) == _hostname(key)] if isinstance(auths, dict) else []
 
 
 def _from_auths(document: Mapping[str, Any], key: str) -> Credential | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from scow.distribution import spec
 from scow.distribution.challenge import CATALOG_SCOPE, Scope
-from scow.distribution.repository import pages
+from scow.distribution.repository import pages, texts
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError, UnauthenticatedError, UnsupportedError
 from scow.jsontext import loads
 from scow.typing import TYPE_CHECKING, NamedTuple
@@ -150,9 +150,7 @@ class Registry:
         what = f"repositories of {self.domain}"
         try:
             for page in pages(self.session, what, spec.catalog_path(n=1000), (CATALOG_SCOPE,)):
-                for name in page.get("repositories") or ():
-                    if isinstance(name, str):
-                        yield name
+                yield from texts(page, "repositories")
         except (NotFoundError, UnsupportedError) as error:
             raise NoSearchError(f"the registry {self.domain} does not list its repositories") from error
 

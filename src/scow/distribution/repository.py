@@ -12,7 +12,7 @@ from __future__ import annotations
 from scow.distribution import spec
 from scow.distribution.blobs import BlobReader
 from scow.distribution.challenge import repository_scope
-from scow.errors import InvalidArgumentError, NotFoundError, RateLimitError, ScowError, UnsupportedError
+from scow.errors import InvalidArgumentError, LimitError, NotFoundError, RateLimitError, ScowError, UnsupportedError
 from scow.jsontext import loads
 from scow.oci.decode import MAX_MANIFEST_SIZE, decode_index
 from scow.oci.digest import Digest
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _ACCEPT = ", ".join(spec.MANIFEST_TYPES)
 _PAGE_LIMIT = 8 << 20
 _MAX_PAGES = 10_000
+_REFERRERS_LIMIT = 32 << 20
 
 
 class DigestMismatchError(spec.BadAnswerError):
@@ -84,13 +85,14 @@ class Repository:
 
     def _anywhere(self, call: Callable[[Session], R]) -> R:
         while True:
-            session = self.sessions[self._first]
+            at = self._first
+            session = self.sessions[at]
             try:
                 return call(session)
             except ScowError:
                 if session is self.origin:
                     raise
-                self._first += 1
+                self._first = max(self._first, at + 1)  # another thread may have given up on it meanwhile
 
     # ------------------------------------------------------------------ manifests
 
@@ -119,11 +121,11 @@ class Repository:
             self._note(response)
             digest = response.headers.get(spec.H_DIGEST.lower(), "")
             media_type = response.headers.get("content-type", "").partition(";")[0].strip()
-            length = response.headers.get("content-length", "")
-            if response.status == 200 and digest and length.isdigit() and media_type in spec.MANIFEST_TYPES:
+            size = spec.number(response.headers.get("content-length", ""))
+            if response.status == 200 and digest and size is not None and media_type in spec.MANIFEST_TYPES:
                 if ":" in name and digest != name:
                     raise DigestMismatchError(f"{what}: the registry answers with {digest[:80]}")
-                return Descriptor(media_type, Digest(digest), int(length))
+                return Descriptor(media_type, Digest(digest), size)
         # an error has no body with HEAD, and some registries leave headers out: GET tells
         return self._get(session, name, None).descriptor
 
@@ -320,9 +322,7 @@ class Repository:
         """
         path = spec.tags_path(self.origin.endpoint.path, n=1000)
         for page in pages(self.origin, f"repository {self.shown}", path, self.scopes("pull")):
-            for tag in page.get("tags") or ():
-                if isinstance(tag, str):
-                    yield tag
+            yield from texts(page, "tags")
 
     def referrers(self, desc: Descriptor, artifact_type: str | None = None) -> Iterator[Descriptor]:
         """The manifests that point at ``desc``, by the referrers API or else by the fallback tag.
@@ -334,9 +334,12 @@ class Repository:
         session = self.origin
         url: str | None = spec.referrers_path(session.endpoint.path, desc.digest, artifact_type or "")
         what = f"referrers of {desc.digest} in {self.shown}"
-        for _ in range(_MAX_PAGES):
-            if not url:
-                return
+        seen: set[str] = set()
+        left = _REFERRERS_LIMIT
+        while url:
+            if url in seen or len(seen) >= _MAX_PAGES:
+                raise spec.BadAnswerError(f"{what}: the pages of the list do not end")
+            seen.add(url)
             entries: Sequence[Descriptor] | None = None
             following = None
             try:
@@ -346,6 +349,9 @@ class Repository:
             except (InvalidArgumentError, NotFoundError, UnsupportedError, RateLimitError, spec.BadAnswerError):
                 pass  # no such page: registries say that in many ways, some by leading elsewhere
             else:
+                left -= len(raw)
+                if left < 0:
+                    raise LimitError(f"{what}: the list has more than {_REFERRERS_LIMIT} bytes")
                 if response.headers.get("content-type", "").partition(";")[0].strip() == OCI_INDEX_V1:
                     entries = decode_index(raw, OCI_INDEX_V1).value.manifests
                     following = spec.next_link(response.headers.get("link"), response.url)
@@ -413,6 +419,12 @@ def pages(session: Session, what: str, path: str, scopes: Sequence[Scope]) -> It
         if not isinstance(page, dict):
             raise spec.BadAnswerError(f"{what}: the registry's answer is not a JSON object")
         yield page
+
+
+def texts(page: dict[str, Any], name: str) -> list[str]:
+    """The texts of a list in a page; none where there is no list."""
+    found = page.get(name)
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
 def _digest_of(raw: bytes, algorithm: str) -> Digest:

@@ -49,6 +49,7 @@ MANIFEST_TYPES = (
 
 MAX_ERROR_BODY = 64 << 10
 """Bytes read of the body of a failed request."""
+_DIGITS = 18
 
 ERROR_CODES = frozenset(
     {
@@ -286,6 +287,12 @@ def _link_values(header: str) -> list[str]:
     return [*values, header[start:].strip()]
 
 
+def number(text: str) -> int | None:
+    """A count of bytes in a header; ``None`` for what is none, or larger than anything can be."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+
+
 def uploaded(header: str | None) -> int | None:
     """How many bytes a registry has, from the ``Range: 0-<last>`` of an upload; ``None`` when it does not say.
 
@@ -293,9 +300,9 @@ def uploaded(header: str | None) -> int | None:
     for none, which at worst sends one byte twice.
     """
     first, dash, last = (header or "").removeprefix("bytes=").removeprefix("bytes ").partition("-")
-    if not dash or first.strip() != "0" or not last.strip().isdigit():
+    end = number(last)
+    if not dash or first.strip() != "0" or end is None:
         return 0 if header and dash else None
-    end = int(last)
     return end + 1 if end else 0
 
 
@@ -314,13 +321,13 @@ def content_range(header: str | None) -> ContentRange | None:
     """
     unit, _, rest = (header or "").strip().partition(" ")
     span, slash, total = rest.strip().partition("/")
-    first, dash, last = span.partition("-")
-    if unit.lower() != "bytes" or not slash or not dash or not first.isdigit() or not last.isdigit():
+    begin, dash, end = span.partition("-")
+    first, last, size = number(begin), number(end), number(total)
+    if unit.lower() != "bytes" or not slash or not dash or first is None or last is None:
         return None
-    size = int(total) if total.isdigit() else None
-    if int(first) > int(last) or (size is not None and int(last) >= size):
+    if first > last or (size is not None and last >= size):
         return None
-    return ContentRange(int(first), int(last), size)
+    return ContentRange(first, last, size)
 
 
 def retry_after(header: str | None, now: float) -> float | None:
@@ -337,7 +344,7 @@ def retry_after(header: str | None, now: float) -> float | None:
         return None
     try:
         return max(0.0, float(text)) if text.replace(".", "", 1).isdigit() else _until(text, now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

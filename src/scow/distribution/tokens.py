@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CLIENT_ID = "scow"
 _DEFAULT_LIFE = 60.0
 _MARGIN = 10.0
+_LONGEST = 86400.0
 _MAX_TOKEN = 1 << 20
 
 
@@ -173,7 +174,9 @@ class Authorizer:
             "scope": " ".join(map(str, scopes)),
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        with self._transport.send("POST", realm, headers=headers, body=urlencode(form).encode()) as response:
+        body = urlencode(form).encode()
+        # what is kept for getting tokens is for this server: elsewhere a redirect would take it along
+        with self._transport.send("POST", realm, headers=headers, body=body, redirects=False) as response:
             # by the specification: a token server without OAuth2 answers 404, and the other way remains
             return None if response.status in {404, 405} else _answered(response)
 
@@ -222,4 +225,4 @@ def _read_token(raw: bytes, authorizer: Authorizer) -> tuple[str, float]:
         life = _DEFAULT_LIFE
     if isinstance(refresh, str) and refresh:
         authorizer.refresh_token = refresh
-    return token, time.monotonic() + max(_MARGIN, min(float(life), 86400.0) - _MARGIN)
+    return token, time.monotonic() + max(_MARGIN, min(max(life, 0), _LONGEST) - _MARGIN)

@@ -82,8 +82,8 @@ def started(status: int, url: str, headers: Mapping[str, str]) -> Upload | None:
     location = headers.get("location", "")
     if state is None or (state == OPEN and not location):
         return None
-    minimum = headers.get(spec.H_CHUNK_MIN.lower(), "0")
-    return Upload(state, spec.join(url, location), 0, int(minimum) if minimum.isdigit() else 0)
+    minimum = spec.number(headers.get(spec.H_CHUNK_MIN.lower(), "")) or 0
+    return Upload(state, spec.join(url, location), 0, minimum)
 
 
 def advanced(upload: Upload, method: str, status: int, headers: Mapping[str, str], sent: int = 0) -> Upload | None:

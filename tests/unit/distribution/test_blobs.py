@@ -2,18 +2,22 @@
 from __future__ import annotations
 
 import random
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from fakes.registry import FakeRegistry, Fault
 from fakes.sinks import Sink
+from scow.base.files import NoSpaceError
 from scow.base.streams import BlobMismatchError
 from scow.distribution import spec
-from scow.distribution.blobs import Ranges, download, read_blob
+from scow.distribution.blobs import Ranges, _fill_ranged, download, read_blob
 from scow.distribution.client import RegistryClient
 from scow.distribution.http1 import Timeouts
-from scow.distribution.session import RetryPolicy
+from scow.distribution.session import RetryPolicy, Stopper
 from scow.distribution.wire import ConnectionLostError
+from scow.errors import UnavailableError
 from scow.oci.digest import Digest
 from scow.oci.model import Descriptor
 from scow.oci.reference import Reference
@@ -228,3 +232,92 @@ def test_another_range_than_asked_for_is_refused(registry, tmp_path, told):
     )
     with pytest.raises(spec.BadAnswerError, match="another range than asked for"):
         download(repository(registry, tmp_path), desc, Sink(data[:40]), report=lambda _: None)
+
+
+class Segmented:
+    """Stands for a repository and its session: gives segments, all but the first one a byte at a time."""
+
+    shown = "a/b"
+    retry = QUICK
+
+    def __init__(self):
+        self.stopper = Stopper()
+        self.over = threading.Event()
+        self.late = 0
+
+    endpoint = SimpleNamespace(path="a/b")
+
+    def scopes(self, *_, session=None):
+        return ()
+
+    def request(self, _what, _method, _path, *, headers, **_):
+        first, _, last = headers["Range"].removeprefix("bytes=").partition("-")
+        return Piece(self, int(first), int(last))
+
+
+class Piece:
+    status = 206
+
+    def __init__(self, owner, first, last):
+        self.owner, self.left, self.slow = owner, last - first + 1, first > 0
+        self.headers = {"content-range": f"bytes {first}-{last}/{1 << 20}"}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def stream(self):
+        pass
+
+    def readinto(self, buffer):
+        if self.slow:
+            self.owner.over.wait()
+            self.owner.late += 1
+        count = min(1 if self.slow else len(buffer), self.left)
+        self.left -= count
+        return count
+
+
+class FullSink(Sink):
+    """The disk is full at the first segment."""
+
+    def __init__(self, over):
+        super().__init__()
+        self.over = over
+
+    def write(self, data):
+        self.over.set()
+        raise NoSpaceError("no space left")
+
+
+def ranged(fake, sink):
+    reader = SimpleNamespace(_repository=fake, session=fake, drop=lambda: None, position=0)
+    desc = Descriptor("x", Digest("sha256:" + "0" * 64), 1 << 20)
+    _fill_ranged(reader, desc, sink, lambda _: None, Ranges(connections=3, segment=1 << 16))
+
+
+def test_segments_on_their_way_are_given_up_when_the_disk_is_full():
+    fake = Segmented()
+    with pytest.raises(NoSpaceError):
+        ranged(fake, FullSink(fake.over))
+    assert fake.late < 100  # of 65,536 bytes for each, one at a time
+
+
+def test_no_thread_is_left_waiting_when_there_can_be_no_more_of_them(monkeypatch):
+    started = []
+    start = threading.Thread.start
+
+    def reluctant(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", reluctant)
+    fake = Segmented()
+    fake.over.set()
+    with pytest.raises(UnavailableError):
+        ranged(fake, Sink())
+    assert not started[0].is_alive()

@@ -175,3 +175,19 @@ def test_credentials_on_the_command_line():
 
 def test_secrets_are_not_shown():
     assert "s3cret" not in repr(Credential("u", "s3cret", "s3cret", "s3cret"))
+
+
+def test_what_another_login_has_kept_meanwhile_stays(store, tmp_path, monkeypatch):
+    """Two logins at once: the second one has looked into the file before the first one writes it."""
+    other = CredentialStore(str(tmp_path / "cfg"), {"HOME": str(tmp_path)})
+    helper = CredentialStore._helper
+
+    def meanwhile(document, key):
+        monkeypatch.setattr(CredentialStore, "_helper", staticmethod(helper))
+        other.store("first.example", Credential("a", "b"))
+        return helper(document, key)
+
+    monkeypatch.setattr(CredentialStore, "_helper", staticmethod(meanwhile))
+    store.store("second.example", Credential("c", "d"))
+    assert store.get("first.example") == Credential("a", "b")
+    assert store.get("second.example") == Credential("c", "d")

@@ -13,6 +13,7 @@ import pytest
 
 from fakes.imaging import QUICK
 from fakes.registry import FakeRegistry, Fault
+from fakes.script import Answer, Script
 from scow.distribution import spec
 from scow.distribution.client import ClientOptions, RegistryClient
 from scow.distribution.http1 import Timeouts
@@ -142,7 +143,8 @@ def test_challenges_that_lead_nowhere(registry, tmp_path, header):
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"[]", b'{"token": 5}', b'{"token": "a\\nb"}', b'{"nothing": "x"}', b"x" * 2_000_000]
+    "answer",
+    [b"", b"[]", b'{"token": 5}', b'{"token": "a\\nb"}', b'{"nothing": "x"}', b"x" * 2_000_000],
 )
 def test_token_servers_that_answer_nonsense(guarded, tmp_path, answer):
     guarded.hook = lambda r: (200, {}, answer) if r.route == "token" else None
@@ -468,3 +470,105 @@ def test_bytes_that_a_mirror_spoils_come_from_the_registry(registry, tmp_path):
         sink = Sink()
         download(repo, Descriptor("x", digest_type(digest), len(data)), sink, report=lambda _: None)
     assert bytes(sink.data) == data
+
+
+@pytest.mark.parametrize("life", [b"1" + b"0" * 4000, b"-1" + b"0" * 4000, b"NaN", b"1e999", b'"x"', b"[]"])
+def test_a_token_with_a_life_that_makes_no_sense_is_used_all_the_same(guarded, tmp_path, life):
+    token = "odd"
+    guarded.valid_tokens[token] = ({"repository:a/b:pull"}, time.time() + 3600)
+    answer = b'{"token": "odd", "expires_in": ' + life + b"}"
+    guarded.hook = lambda r: (200, {}, answer) if r.route == "token" else None
+    assert repository(guarded, tmp_path).resolve("v1").size == 19
+
+
+def test_what_is_kept_for_getting_tokens_follows_no_redirect(guarded, tmp_path):
+    from scow.distribution.accounts import login
+
+    login(client(tmp_path), guarded.address, "user", "pass")
+    seen = []
+    with Script({"POST /token": Answer(200, body=b'{"token": "x"}')}) as other:
+        place = f"http://{other.address}/token"
+        guarded.hook = lambda r: (307, {"Location": place}, b"") if (r.method, r.route) == ("POST", "token") else None
+        with pytest.raises(ScowError):
+            repository(guarded, tmp_path).resolve("v1")
+        seen = other.log
+    assert not seen
+
+
+@pytest.mark.parametrize("size", ["\u00b2", "9" * 5000])
+def test_a_size_that_is_no_number_is_looked_for_with_the_bytes(registry, tmp_path, size):
+    digest = registry.tags["a/b"]["v1"]
+    told = {"Content-Length": size, "Docker-Content-Digest": digest, "Content-Type": MANIFEST}
+    with Script(
+        {
+            "HEAD /v2/a/b/manifests/v1": Answer(200, told),
+            "GET /v2/a/b/manifests/v1": Answer(200, {"Content-Type": MANIFEST}, b'{"schemaVersion":2}'),
+            "GET /v2/": Answer(200),
+        }
+    ) as script:
+        assert repository(script, tmp_path).resolve("v1").size == 19
+
+
+@pytest.mark.parametrize("names", [5, "abc", {"a": 1}, [1, None, ["x"]]])
+def test_lists_that_are_none_are_empty(tmp_path, names):
+    with Script(
+        {
+            "GET /v2/a/b/tags/list": Answer(200, body=json.dumps({"tags": names}).encode()),
+            "GET /v2/_catalog": Answer(200, body=json.dumps({"repositories": names}).encode()),
+            "GET /v2/": Answer(200),
+        }
+    ) as script:
+        assert list(repository(script, tmp_path).tags()) == []
+        assert list(client(tmp_path).registry(script.address).catalog()) == []
+
+
+SUBJECT = "sha256:" + "1" * 64
+REFERRERS = f"/v2/a/b/referrers/{SUBJECT}"
+
+
+def referrers(script, tmp_path):
+    return list(repository(script, tmp_path).referrers(Descriptor(MANIFEST, digest_type(SUBJECT), 1)))
+
+
+def index(*entries, media_type="application/vnd.oci.image.index.v1+json"):
+    return json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": list(entries)}).encode()
+
+
+def test_referrers_that_go_round_in_a_circle_come_to_an_end(tmp_path):
+    headers = {"Content-Type": "application/vnd.oci.image.index.v1+json", "Link": f'<{REFERRERS}>; rel="next"'}
+    entry = {"mediaType": MANIFEST, "digest": SUBJECT, "size": 1}
+    with Script({f"GET {REFERRERS}": Answer(200, headers, index(entry)), "GET /v2/": Answer(200)}) as script:
+        with pytest.raises(spec.BadAnswerError, match="do not end"):
+            referrers(script, tmp_path)
+        assert len(script.asked(f"GET {REFERRERS}")) <= 2
+
+
+def test_referrers_without_end_are_too_many(tmp_path):
+    entry = {"mediaType": MANIFEST, "digest": SUBJECT, "size": 1, "annotations": {"x": "y" * 3_000_000}}
+    kind = "application/vnd.oci.image.index.v1+json"
+    pages = [
+        Answer(200, {"Content-Type": kind, "Link": f'<{REFERRERS}?page={number}>; rel="next"'}, index(entry))
+        for number in range(20)
+    ]
+    with Script({f"GET {REFERRERS}": pages, "GET /v2/": Answer(200)}) as script:
+        with pytest.raises(LimitError):
+            referrers(script, tmp_path)
+        assert len(script.asked(f"GET {REFERRERS}")) < 20
+
+
+def test_a_mirror_that_several_threads_give_up_is_passed_over_once(registry, tmp_path):
+    """What each of them sees: it began with the mirror, and another one gave up meanwhile."""
+    repo = repository(registry, tmp_path)
+    mirror = repository(registry, tmp_path).origin
+    repo.sessions = (mirror, repo.origin)
+    nested = []
+
+    def call(session):
+        if session is mirror:
+            if not nested:
+                nested.append(1)
+                assert repo._anywhere(call) == "here"
+            raise LimitError("this mirror is of no use")
+        return "here"
+
+    assert repo._anywhere(call) == "here"

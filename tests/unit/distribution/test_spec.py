@@ -181,3 +181,21 @@ def test_error_bodies_are_bounded_and_made_printable():
 def test_error_bodies_survive_the_way():
     errors = (spec.WireError("NAME_UNKNOWN", "no"),)
     assert spec.parse_errors(spec.error_body(errors)) == errors
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "1" * 19, "9" * 5000, "-1", "+1", "1_0"])
+def test_numbers_that_are_none(number):
+    """A header is Latin-1, where more than ten characters are digits to Python."""
+    assert spec.number(number) is None
+    assert spec.uploaded(f"0-{number}") in {0, None}
+    assert spec.content_range(f"bytes 0-{number}/*") is None
+    assert spec.content_range(f"bytes {number}-9/*") is None
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 -0000", "9" * 400, "\u00b2", "x"],
+)
+def test_a_time_to_wait_that_makes_no_sense(date):
+    found = spec.retry_after(date, 0.0)
+    assert found is None or found >= 0

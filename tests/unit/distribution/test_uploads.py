@@ -52,3 +52,10 @@ def test_chunks_and_the_close():
     assert uploads.chunk_range(10, 5) == "10-14"
     upload = uploads.Upload(uploads.OPEN, "http://r/1?x=y")
     assert uploads.closing_url(upload, Digest("sha256:" + "0" * 64)) == "http://r/1?x=y&digest=sha256%3A" + "0" * 64
+
+
+@pytest.mark.parametrize("least", ["\u00b2", "9" * 5000, "x"])
+def test_a_smallest_chunk_that_is_no_number(least):
+    found = uploads.started(202, HERE, {"location": "/1", "oci-chunk-min-length": least})
+    assert found is not None
+    assert found.chunk_min == 0
