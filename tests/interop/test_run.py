@@ -477,6 +477,16 @@ def test_copying_both_ways(scow, tmp_path, running):
     }
     scow("cp", "cc:/tmp/renamed", f"{tmp_path}/f2")
     assert (tmp_path / "f2").read_text() == "x"
+    (tmp_path / "to").symlink_to("f3")
+    for _ in range(2):  # first it leads nowhere
+        scow("cp", "cc:/tmp/renamed", f"{tmp_path}/to")
+        assert (tmp_path / "to").is_symlink()
+        assert (tmp_path / "f3").read_text() == "x"
+        (tmp_path / "f3").write_text("old")
+    (tmp_path / "d" / "to").symlink_to("f")
+    scow("cp", f"{tmp_path}/d/to", "cc:/tmp/d/to")
+    assert names_in(scow.run("cp", "cc:/tmp/d/to", "-").stdout) == {"to"}
+    assert names_in(scow.run("cp", "-L", "cc:/tmp/d/to", "-").stdout) == {"f"}
 
 
 # ------------------------------------------------------------------ what is missing

@@ -13,43 +13,38 @@ if TYPE_CHECKING:
 
 
 def show_ports(ports: Mapping[str, Any]) -> str:
-    """Write ports: ``0.0.0.0:8080->80/tcp, 443/tcp``.
+    """Write ports: ``443/tcp, 0.0.0.0:8080->80/tcp``. What has the same number outside and inside is put into ranges.
 
     Args:
         ports: Docker's ``NetworkSettings.Ports``.
     """
-    entries: list[tuple[int, str, str, int]] = []
+    entries: list[tuple[int, str, int, str]] = []
     for port, bindings in ports.items():
         number, _, protocol = port.partition("/")
         entries.extend(
-            (int(number), protocol or "tcp", _shown(binding["HostIp"]), int(binding["HostPort"] or 0))
+            (int(number), binding["HostIp"], int(binding["HostPort"] or 0), protocol or "tcp")
             for binding in bindings or [{"HostIp": "", "HostPort": ""}]
         )
-    groups: list[list[int | str]] = []
-    for private, protocol, address, public in sorted(entries, key=lambda entry: (entry[1], entry[2], entry[0])):
-        last = groups[-1] if groups else None
-        if (
-            last
-            and last[0] == protocol
-            and last[1] == address
-            and last[3] == private - 1
-            and (last[5] == public - 1 if public else not last[5])
-        ):
-            last[3] = private
-            last[5] = public
+    ended: list[str] = []
+    ranges: dict[tuple[str, str], tuple[int, int]] = {}
+    moved: list[str] = []
+    for private, address, public, protocol in sorted(entries):
+        kind = (_shown(address), protocol)
+        first, last = ranges.get(kind, (private, private - 1))
+        if address and public != private:
+            moved.append(f"{kind[0]}{public}->{private}/{protocol}")
+        elif private == last + 1:
+            ranges[kind] = (first, private)
         else:
-            groups.append([protocol, address, private, private, public, public])
-    order = sorted(groups, key=lambda group: (group[2], group[0], group[1] == "", group[1] == "[::]"))
-    return ", ".join(_show(*group) for group in order)  # type: ignore[arg-type]
+            ended.append(_range(*kind, first, last))
+            ranges[kind] = (private, private)
+    return ", ".join([*ended, *(_range(*kind, *ends) for kind, ends in ranges.items()), *moved])
 
 
 def _shown(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+    return f"[{address}]:" if ":" in address else address and f"{address}:"
 
 
-def _show(protocol: str, address: str, low: int, high: int, first: int, last: int) -> str:
-    private = f"{low}" if low == high else f"{low}-{high}"
-    if not first:
-        return f"{private}/{protocol}"
-    public = f"{first}" if first == last else f"{first}-{last}"
-    return f"{address}:{public}->{private}/{protocol}"
+def _range(address: str, protocol: str, first: int, last: int) -> str:
+    text = f"{first}" if first == last else f"{first}-{last}"
+    return f"{address}{text}->{text}/{protocol}" if address else f"{text}/{protocol}"

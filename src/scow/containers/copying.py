@@ -68,6 +68,8 @@ def copy_out(
     if kind is None:
         raise NotFoundError(f"Could not find the file {path} in container {container.name}")
     contents = _wants_contents(path)
+    if os.path.islink(goal.rstrip("/")):  # what it points at is written, as docker and cp(1) do
+        goal = os.path.realpath(goal) + "/" * goal.endswith("/")
     above = os.path.dirname(goal.rstrip("/")) or "."
     if not os.path.isdir(above):
         raise NotFoundError(f'invalid output path: directory "{os.path.abspath(above)}" does not exist')
@@ -96,7 +98,7 @@ def stream_out(service: Containers, container: Container, path: str, out: Binary
         if _wants_contents(path):
             tar_tree(real, out, prefix=".", include_root=True)
         else:
-            tar_tree(real, out, prefix=_base(path), include_root=True)
+            tar_tree(real, out, prefix=_base(real if follow else path), include_root=True)
 
     in_root(service, container, work, mounts=True)
 

@@ -63,12 +63,19 @@ def select(
 
 def _around(service: Containers, found: list[Container], wanted: dict[str, list[str]]) -> list[Container]:
     for value in wanted.get("before", ()):
-        limit = service.store.find(value).created
+        limit = _created(service, value)
         found = [container for container in found if container.created < limit]
     for value in wanted.get("since", ()):
-        limit = service.store.find(value).created
+        limit = _created(service, value)
         found = [container for container in found if container.created > limit]
     return found
+
+
+def _created(service: Containers, name: str) -> float:
+    try:
+        return service.store.find(name).created
+    except NotFoundError:
+        raise NotFoundError(f"no such container {name}") from None
 
 
 def _ancestors(service: Containers, values: list[str]) -> set[str]:

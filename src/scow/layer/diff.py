@@ -85,11 +85,12 @@ class _Layer:
             return
         fd = open_file(item.path)
         try:
-            size = os.fstat(fd).st_size
-            entry = entry._replace(size=size, sparse=find_holes(fd, size))
+            try:
+                size = os.fstat(fd).st_size
+                entry = entry._replace(size=size, sparse=find_holes(fd, size))
+            except OSError as error:
+                raise explain(error, f"cannot read {os.fsdecode(item.path)!r}") from error
             self._tar.add(entry, contents(fd, size, entry.sparse, item.path))
-        except OSError as error:
-            raise explain(error, f"cannot read {os.fsdecode(item.path)!r}") from error
         finally:
             os.close(fd)
 

@@ -10,8 +10,10 @@ import stat
 import pytest
 
 from scow.cli.commands.image_inspect import check_platform
+from scow.cli.commands.ps import _image, listing, show
 from scow.cli.main import main
 from scow.cli.outputfile import write_file
+from scow.cli.template.parser import TemplateError
 from scow.engine import Engine
 from scow.errors import InvalidArgumentError, NotFoundError
 from scow.oci.reference import InvalidReferenceError, Reference
@@ -83,6 +85,8 @@ def answer(capsys):
         (["run", "--detach-keys", "zebra", "yy"], 1, "", "Unknown character: 'zebra'"),
         (["exec", "--detach-keys", "zebra", "zz", "true"], 1, "", "Unknown character: 'zebra'"),
         (["update", "--kernel-memory", "1m", "nosuch"], 1, "", "No such container: nosuch"),
+        (["ps", "--format", "{{"], 1, "", "failed to parse template: template: :1: unclosed action"),
+        (["ps", "--filter", "before=aa"], 1, "", "no such container aa"),
         (["ps", "-q", "--format", "x"], 0, "", "WARNING: Ignoring custom format, because both --format and --quiet"),
     ],
 )
@@ -91,6 +95,27 @@ def test_answers(answer, words, status, out, complaint):
     assert found[:2] == (status, out)
     assert complaint in found[2]
     assert bool(found[2]) == bool(complaint)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("ab" * 32, "abababababab"),
+        ("sha256:" + "ab" * 32, "abababababab"),
+        ("abab", "abab"),
+        ("docker.io/library/a:1", "a:1"),
+        ("x.org/a@sha256:" + "cd" * 32, "x.org/a"),
+        ("a", "a"),
+    ],
+)
+def test_the_image_of_a_container_in_short(name, shown):
+    assert _image(name, "sha256:" + "ab" * 32, whole=False) == shown
+    assert _image(name, "sha256:" + "ab" * 32, whole=True) == name
+
+
+def test_a_field_that_containers_do_not_have():
+    with pytest.raises(TemplateError, match=r"^failed to execute template: .* can't evaluate field Nope"):
+        show(listing(), [{"ID": "a"}], "{{.Nope}}", quiet="")
 
 
 def test_the_format_of_stats_from_the_configuration(answer, tmp_path):

@@ -75,6 +75,11 @@ def bound(*ports):
         ({"80/tcp": bound(("0.0.0.0", 1)), "81/tcp": bound(("0.0.0.0", 9))}, "0.0.0.0:1->80/tcp, 0.0.0.0:9->81/tcp"),
         ({"80/tcp": bound(("0.0.0.0", 80), ("::", 80))}, "0.0.0.0:80->80/tcp, [::]:80->80/tcp"),
         ({"80/tcp": None, "81/tcp": None, "90/udp": None}, "80-81/tcp, 90/udp"),
+        (
+            {"80/tcp": bound(("1.2.3.4", 8)), "99/tcp": None, "9/tcp": bound(("1.2.3.4", 9))}
+            | {f"{port}/tcp": bound(("1.2.3.4", port)) for port in (12, 11)},
+            "1.2.3.4:9->9/tcp, 1.2.3.4:11-12->11-12/tcp, 99/tcp, 1.2.3.4:8->80/tcp",
+        ),
     ],
 )
 def test_showing(ports, text):

@@ -65,6 +65,15 @@ def test_sockets_are_left_out(tree, monkeypatch) -> None:
     assert "sock" not in names(out.getvalue())
 
 
+def test_who_no_longer_reads_is_not_the_files_fault(tree) -> None:
+    class Gone(io.RawIOBase):
+        def write(self, data) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        tar_tree(str(tree), Gone())
+
+
 def test_prefix_root_and_single_files(tree) -> None:
     out = io.BytesIO()
     tar_tree(str(tree), out, prefix="new/name/", include_root=True)

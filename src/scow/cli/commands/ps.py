@@ -64,7 +64,23 @@ def main(argv: list[str]) -> int:
         container_row(containers, container, whole=options["no-trunc"], with_size=with_size) for container in chosen
     ]
     quiet = "ID" if options.quiet else ""
-    return listing(size=options.size).show(rows, template, quiet=quiet)
+    return show(listing(size=options.size), rows, template, quiet=quiet)
+
+
+def show(shape: Listing, rows: list[dict[str, Any]], template: str, *, quiet: str) -> int:
+    """Print the list.
+
+    Raises:
+        TemplateError: In the words of this command: docker tries the template before it asks for the containers.
+    """
+    from scow.cli.template.parser import TemplateError
+
+    try:
+        return shape.show(rows, template, quiet=quiet)
+    except TemplateError as error:
+        what = "execute" if "executing" in error.message else "parse"
+        error.message = error.message.replace("template parsing error", f"failed to {what} template", 1)
+        raise
 
 
 def listing(*, size: bool = False) -> Listing:
@@ -93,7 +109,7 @@ def listing(*, size: bool = False) -> Listing:
         },
         default=(*columns, "Size") if size else columns,
         kind="*formatter.ContainerContext",
-        raw=_RAW,
+        raw=_RAW + "size: {{.Size}}\n" * size,
         raw_quiet="container_id: {{.ID}}",
     )
 
@@ -117,6 +133,7 @@ def container_row(containers: Containers, container: Container, *, whole: bool, 
 
     from scow.cli.format import Method, human_age
     from scow.cli.portlist import show_ports
+    from scow.cli.template.values import NilPointer
     from scow.containers.inspecting import ports
     from scow.containers.listing import find_images, network_names
 
@@ -126,7 +143,7 @@ def container_row(containers: Containers, container: Container, *, whole: bool, 
     return {
         "ID": container.id if whole else container.id[:12],
         "Names": container.name,
-        "Image": find_images(containers, container),
+        "Image": _image(find_images(containers, container), container.image, whole=whole),
         "Command": _command(container, whole=whole),
         "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S %z %Z", moment),
         "RunningFor": human_age(container.created, time.time()),
@@ -138,9 +155,22 @@ def container_row(containers: Containers, container: Container, *, whole: bool, 
         "Mounts": _mounts(container, whole=whole),
         "LocalVolumes": str(len(volumes)),
         "Networks": ",".join(network_names(container)),
-        "Platform": "linux",
+        "Platform": NilPointer("*v1.Platform"),  # what only docker's containerd store knows
         "Label": Method(lambda name: labels.get(name, "")),
     }
+
+
+def _image(name: str, identity: str, *, whole: bool) -> str:
+    """An image in docker's short form: no default registry, no digest, an ID only in part."""
+    from scow.oci.reference import InvalidReferenceError, Reference
+
+    short = identity.removeprefix("sha256:")[:12]
+    if whole or name.removeprefix("sha256:").startswith(short):
+        return name if whole else short
+    try:
+        return Reference.parse(name)._replace(digest=None).familiar
+    except InvalidReferenceError:
+        return name
 
 
 def _command(container: Container, *, whole: bool) -> str:
