@@ -227,6 +227,7 @@ class Engine:
         how = TransferSettings(here.config_dir, here.environ, here.default_platform, limits, f"scow/{__version__}")
         report = progress or silent
         made = Transfers(self.images, self.content, lambda: self.snapshots, self.leases, how, options, report)
+        made.noted = lambda action, name: self._note_image(action, name.familiar, name.familiar_repository)
         if here.content_trust:
             from scow.base.progress import Event
             from scow.trust.notary import NotaryPolicy
@@ -371,7 +372,8 @@ class Engine:
         """Write images as an archive; see ``images.saving``."""
         from scow.images.saving import save
 
-        save(self.images, self.content, names, out, form=form)
+        for record in save(self.images, self.content, names, out, form=form):
+            self._note_image("save", record.id)
 
     def load(self, source: int | str, *, platform: str = "", progress: Progress | None = None) -> list[Loaded]:
         """Bring the images of an archive (a file descriptor) or layout directory (a path) in, ready to run."""

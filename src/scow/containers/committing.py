@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from scow.base.clock import now, rfc3339
-from scow.containers.merge import command
 from scow.containers.roots import in_difference
 from scow.images.changes import apply_changes
 from scow.images.mutate import new_image
@@ -64,7 +63,7 @@ def commit(
         empty = applied.entries == 0
         step = History(
             created=created,
-            created_by=" ".join(command(container.config)),
+            created_by=" ".join(container.config.get("Cmd") or ()),
             author=author,
             comment=message,
             empty_layer=empty,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from scow.containers.patterns import matches
 from scow.containers.store import STATUSES
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError
 from scow.typing import TYPE_CHECKING
@@ -126,10 +127,7 @@ def _match(container: Container, key: str, value: str) -> bool:
 
 
 def _match_name(name: str, pattern: str) -> bool:
-    try:
-        return bool(re.search(pattern, name) or re.search(pattern, f"/{name}"))
-    except re.error:
-        return pattern in name
+    return matches(pattern, name) or matches(pattern, f"/{name}")
 
 
 def _match_label(container: Container, value: str) -> bool:

@@ -11,6 +11,7 @@ import os
 from scow.base.clock import now, parse_moment, rfc3339
 from scow.containers import networks_attach, networks_dns, networks_names
 from scow.containers.networks import BUILT_IN, Network, NetworkInUseError
+from scow.containers.patterns import matches
 from scow.errors import DeniedError, InvalidArgumentError, NotFoundError, ScowError, UnsupportedError
 from scow.runtime.network import bridge
 from scow.runtime.network.addresses import Subnet, mac_bytes, to_number, to_text
@@ -189,9 +190,9 @@ def _matches(network: Network, wanted: Mapping[str, list[str]], kept: set[str]) 
 
 def _match(network: Network, key: str, value: str, kept: set[str]) -> bool:
     if key == "name":
-        return value in network.name
+        return matches(value, network.name)
     if key == "id":
-        return value in network.id
+        return matches(value, network.id)
     if key == "driver":
         return network.driver == value
     if key == "scope":

@@ -11,12 +11,12 @@ A volume that a container uses is known by the container's ``Mounts``; a volume 
 from __future__ import annotations
 
 import os
-import re
 import time
 
 from scow import jsontext
 from scow.base.clock import rfc3339
 from scow.base.files import make_dir, remove_tree
+from scow.containers.events import Events
 from scow.errors import ConflictError, InvalidArgumentError, NotFoundError
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -84,6 +84,7 @@ class Volumes:
         self._top = os.path.join(root, "volumes")
         self.db = db
         db.ensure("volumes", 1, SCHEMA)
+        self._events = Events(db)
 
     def create(
         self,
@@ -132,7 +133,8 @@ class Volumes:
             0,
         )
         with self.db.write() as connection:
-            connection.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?, ?, ?)", row)
+            if connection.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?, ?, ?)", row).rowcount:
+                self._events.add("volume", "create", name, {"driver": "local"})
         return self.get(name)
 
     def get(self, name: str) -> Volume:
@@ -186,6 +188,7 @@ class Volumes:
             if users:
                 raise VolumeInUseError(f"remove {name}: volume is in use - [{', '.join(users)}]")
             connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
+            self._events.add("volume", "destroy", name, {"driver": "local"})
             self.db.after_commit(lambda: remove_tree(os.path.join(self._top, name)))
 
     def sweep(self, seconds: float) -> None:
@@ -225,6 +228,8 @@ def select(volumes: Volumes, filters: Iterable[tuple[str, str]]) -> list[Volume]
     Raises:
         InvalidArgumentError: A filter is unknown or its value malformed.
     """
+    from scow.containers.patterns import matches
+
     users = volumes.users()
     found = volumes.all()
     names: list[str] = []
@@ -245,15 +250,8 @@ def select(volumes: Volumes, filters: Iterable[tuple[str, str]]) -> list[Volume]
         elif key == "label!":
             found = [volume for volume in found if not _has_label(volume, value)]
     if names:
-        found = [volume for volume in found if any(_has_name(volume, name) for name in names)]
+        found = [volume for volume in found if any(matches(name, volume.name) for name in names)]
     return found
-
-
-def _has_name(volume: Volume, wanted: str) -> bool:
-    try:
-        return re.search(wanted, volume.name) is not None
-    except re.error:
-        return False
 
 
 def _has_label(volume: Volume, wanted: str) -> bool:

@@ -50,12 +50,16 @@ def apply_changes(config: ContainerConfig, changes: Iterable[str]) -> ContainerC
         DockerfileError: An instruction cannot be read.
         InvalidArgumentError: It is one that changes more than the config.
     """
+    seen = set()
     for change in changes:
         word = change.split(maxsplit=1)[0] if change.strip() else ""
         if word.isalpha() and word.upper() not in _INSTRUCTIONS:
             raise _refused(word)
         for node in parse_instructions(change, "--change"):
             config = _apply(config, node)
+            seen.add(type(node))
+    if config.entrypoint and ast.Entrypoint in seen and ast.Cmd not in seen:
+        return replace(config, cmd=())  # the old arguments were for another program
     return config
 
 
@@ -92,8 +96,14 @@ def _apply(config: ContainerConfig, node: ast.Instruction) -> ContainerConfig:
         case ast.Onbuild():
             return replace(config, on_build=(*config.on_build, node.expression))
         case ast.Healthcheck():
+            old = config.healthcheck or Healthcheck()
             check = Healthcheck(
-                node.test, node.interval, node.timeout, node.start_period, node.start_interval, node.retries
+                node.test,
+                node.interval or old.interval,
+                node.timeout or old.timeout,
+                node.start_period or old.start_period,
+                node.start_interval or old.start_interval,
+                node.retries or old.retries,
             )
             return replace(config, healthcheck=check)
         case _:

@@ -108,8 +108,8 @@ def save(
     form: str = "docker",
     names: Sequence[Reference] = (),
     check: Callable[[], None] | None = None,
-) -> None:
-    """Write an archive.
+) -> list[ImageRecord]:
+    """Write an archive; return the images that are in it.
 
     Args:
         images: The images.
@@ -125,11 +125,13 @@ def save(
         BlobNotFoundError: A layer is not there any more; nothing was written.
         CorruptError: A stored blob is damaged.
     """
+    gathered = _gather(images, wanted)
     outgoing = [
         Outgoing(images.manifest(record.id), images.config(record.id).value.diff_ids, [*own, *names])
-        for record, own in _gather(images, wanted).items()
+        for record, own in gathered.items()
     ]
     write_archive(content, outgoing, out, form=form, check=check)
+    return list(gathered)
 
 
 def write_archive(

@@ -89,6 +89,7 @@ class Transfers:
 
     Attributes:
         pins: Says which digests tags mean, when the registry is not to be believed; ``None`` to believe it.
+        noted: Told what was done to which name: ``pull`` or ``push``.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Transfers:
         self.progress = progress
         self.settings = settings
         self.pins: Pins | None = None
+        self.noted: Callable[[str, Reference], object] = lambda _action, _reference: None
         self._snapshots = snapshots
         self.client = client or RegistryClient(
             settings.config_dir, settings.environ, options, user_agent=settings.user_agent
@@ -165,10 +167,13 @@ class Transfers:
         wanted, strict = self.platform(platform), bool(platform)
         pinned = self._at_digest(reference)
         if pinned == reference:
-            return puller.pull(repository, reference, wanted, strict=strict)
+            pulled = puller.pull(repository, reference, wanted, strict=strict)
+            self.noted("pull", reference)
+            return pulled
         self.progress(Event("", f"Pull ({count}): {reference.familiar}@{pinned.digest}"))
         pulled = puller.pull(repository, pinned, wanted, strict=strict)
         self.images.tag(reference, pulled.record.id)
+        self.noted("pull", reference)
         return pulled._replace(tagged=reference)
 
     def pinned(self, name: str) -> str:
@@ -356,7 +361,9 @@ class Transfers:
         pushed_names(self.images, reference)
         record = self.images.resolve(reference.familiar)
         whole = index_of(self.images, reference)
-        return self.push_record(record, reference, compression=compression, platform=platform, whole=whole)
+        pushed = self.push_record(record, reference, compression=compression, platform=platform, whole=whole)
+        self.noted("push", reference)
+        return pushed
 
     def push_record(
         self,

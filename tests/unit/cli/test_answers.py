@@ -76,6 +76,7 @@ def answer(capsys):
             "Flag --time has been deprecated, use --timeout instead\n",
             "conflicting options: cannot specify both --timeout and --time",
         ),
+        (["network", "ls", "--filter", "name=^ho", "--format", "{{.Name}}"], 0, "host\n", ""),
         (["wait", "aa", "bb"], 1, "", "Error: No such container: aa\nError: No such container: bb\n"),
         (["volume", "rm", "aa", "bb"], 1, "", "Error: get bb: no such volume"),
         (["network", "rm", "aa", "bb"], 1, "", "Error: network bb not found"),

@@ -63,6 +63,22 @@ def test_pull_says_what_docker_says(registry, capsys):
     assert scow(capsys, "pull", "-q", name) == (f"{name}:latest\n", "")
 
 
+def test_what_happens_to_images_is_written_down(registry, capsys, tmp_path):
+    Made([{"a": b"1"}]).put(registry, "app", "v1")
+    name = f"{registry.address}/app"
+    scow(capsys, "pull", "-q", f"{name}:v1")
+    scow(capsys, "push", "-q", f"{name}:v1")
+    scow(capsys, "save", "-o", f"{tmp_path}/a.tar", name)
+    identity = scow(capsys, "images", "-q", "--no-trunc", name)[0].strip()
+    shape = "{{.Type}} {{.Action}} {{.Actor.ID}} {{.Actor.Attributes.name}}"
+    lines = scow(capsys, "events", "--since", "1h", "--until", "0s", "--format", shape)[0].splitlines()
+    assert lines == [
+        f"image pull {name}:v1 {name}",
+        f"image push {name}:v1 {name}",
+        f"image save {identity} {identity}",
+    ]
+
+
 def test_a_registry_s_answer_is_no_exit_status_of_run(registry, capsys):
     name = f"{registry.address}/nothing:1"
     for words in (["run", "--rm"], ["run", "--rm", "--pull", "always"]):

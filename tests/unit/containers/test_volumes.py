@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from scow.containers.events import Events
 from scow.containers.volumes import VolumeInUseError, VolumeNotFoundError, inspect, select
 from scow.errors import InvalidArgumentError
 
@@ -16,6 +17,14 @@ def test_a_volume_is_a_directory_with_a_name(volumes):
     assert volumes.create("data", labels={"other": "x"}) == made, "making it again changes nothing"
     document = inspect(made)
     assert (document["Name"], document["Labels"], document["Mountpoint"]) == ("data", {"a": "b"}, made.path)
+
+
+def test_what_happens_to_a_volume_is_written_down(volumes, db):
+    for _ in range(2):
+        volumes.create("data")
+    volumes.remove("data")
+    found = [(event.kind, event.action, event.actor, event.attributes) for event in Events(db).since(0)]
+    assert found == [("volume", action, "data", {"driver": "local"}) for action in ("create", "destroy")]
 
 
 def test_one_without_a_name_is_anonymous(volumes):

@@ -41,6 +41,19 @@ def test_each_instruction(change, field, expected):
     assert getattr(apply_changes(BASE, [change]), field) == expected
 
 
+def test_another_program_gets_no_old_arguments():
+    base = ContainerConfig(entrypoint=("e",), cmd=("c",))
+    assert apply_changes(base, ['ENTRYPOINT ["f"]']).cmd == ()
+    assert apply_changes(base, ["ENTRYPOINT []"]).cmd == ("c",)
+    assert apply_changes(base, ['CMD ["d"]', 'ENTRYPOINT ["f"]']).cmd == ("d",)
+
+
+def test_a_health_check_keeps_what_is_not_said_again():
+    base = ContainerConfig(healthcheck=Healthcheck(("CMD", "old"), interval=1, timeout=2, retries=3))
+    found = apply_changes(base, ["HEALTHCHECK --timeout=5s CMD new"]).healthcheck
+    assert found == Healthcheck(("CMD-SHELL", "new"), interval=1, timeout=5_000_000_000, retries=3)
+
+
 def test_changes_build_on_each_other():
     found = apply_changes(BASE, ["ENV X=/x", "WORKDIR $X", "WORKDIR y"])
     assert found.working_dir == "/x/y"
