@@ -16,6 +16,7 @@ import stat
 from scow.build.dest import DestinationError, Slot, shown
 from scow.build.sources import SourceNotFoundError, clean, join, parent_of, resolve
 from scow.dockerfile.ignore import IgnoreMatcher
+from scow.errors import InvalidArgumentError
 from scow.record import Record, State
 from scow.typing import TYPE_CHECKING, NamedTuple
 
@@ -82,6 +83,7 @@ def matches(tree: SourceTree, source: CopySource) -> list[bytes]:
     """The paths that a source means: itself, or what its pattern matches, in order.
 
     Raises:
+        InvalidArgumentError: A pattern that cannot be read.
         SourceNotFoundError: A path that must be there is not.
     """
     if source.required:
@@ -102,10 +104,7 @@ def matches(tree: SourceTree, source: CopySource) -> list[bytes]:
         return []
     current = [start]
     for number, part in enumerate(parts[plain:], plain + 1):
-        try:
-            pattern = re.compile(_translate(part), re.DOTALL)
-        except re.error:
-            return []
+        pattern = re.compile(_translate(part), re.DOTALL)
         hits = [
             join(directory, name)
             for directory in current
@@ -119,7 +118,11 @@ def matches(tree: SourceTree, source: CopySource) -> list[bytes]:
 
 
 def _translate(pattern: str) -> str:
-    """One component of Go's ``filepath.Match`` as a regular expression."""
+    """One component of Go's ``filepath.Match`` as a regular expression.
+
+    Raises:
+        InvalidArgumentError: A class without an end, an empty one, one with half a range, a backslash at the end.
+    """
     out: list[str] = []
     at = 0
     while at < len(pattern):
@@ -130,38 +133,44 @@ def _translate(pattern: str) -> str:
         elif char == "?":
             out.append("[^/]")
         elif char == "[":
-            end = pattern.find("]", at + 1)
-            while end > 0 and pattern[end - 1] == "\\":
-                end = pattern.find("]", end + 1)
-            if end < 0:
-                raise re.error("no end of class")
-            body = pattern[at:end]
-            negated = body[:1] == "^"
-            out.append(f"[{'^' if negated else ''}{_class(body[negated:])}]")
-            at = end + 1
-        elif char == "\\" and at < len(pattern):
-            out.append(re.escape(pattern[at]))
-            at += 1
+            text, at = _class(pattern, at)
+            out.append(text)
+        elif char == "\\":
+            literal, at = _literal(pattern, at - 1)
+            out.append(literal)
         else:
             out.append(re.escape(char))
     return "".join(out)
 
 
-def _class(body: str) -> str:
-    out: list[str] = []
-    at = 0
-    while at < len(body):
-        char = body[at]
-        if char == "\\" and at + 1 < len(body):
-            at += 1
-            char = body[at]
-        elif char == "-":
-            out.append("-")
-            at += 1
-            continue
-        out.append(re.escape(char))
+def _class(pattern: str, at: int) -> tuple[str, int]:
+    """The class whose inside begins at ``at``, and where it ends; a range that runs backwards matches nothing."""
+    negated = pattern[at : at + 1] == "^"
+    at += negated
+    ranges: list[str] = []
+    while not ranges or pattern[at : at + 1] != "]":
+        low, at = _literal(pattern, at, ends="-]")
+        high = low
+        if pattern[at : at + 1] == "-":
+            high, at = _literal(pattern, at + 1, ends="-]")
+        ranges.append(f"{low}-{high}" if low[-1] <= high[-1] else "")
+    inside = "".join(ranges)
+    if not inside:
+        return "[^/]" if negated else "(?!)", at + 1
+    return f"[{'^' if negated else ''}{inside}]", at + 1
+
+
+def _literal(pattern: str, at: int, ends: str = "") -> tuple[str, int]:
+    """A character, perhaps behind a backslash, escaped for a regular expression; and what comes after it."""
+    char = pattern[at : at + 1]
+    if char == "\\":
         at += 1
-    return "".join(out)
+        char, ends = pattern[at : at + 1], ""
+    if not char or char in ends:
+        raise InvalidArgumentError(
+            f"syntax error in pattern {pattern!r}", hint="put a backslash before a '[' that is meant"
+        )
+    return re.escape(char), at + 1
 
 
 def copy(dest: DestTree, tree: SourceTree, match: bytes, target: str, rules: CopyRules, source: CopySource) -> None:

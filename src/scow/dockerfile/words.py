@@ -180,7 +180,7 @@ class _Scan:
         try:
             return self._until("", self._raw)
         except WordError as error:
-            raise WordError(f"cannot process {_short(self._text)}: {error.message}", hint=error.hint) from None
+            raise WordError(f"failed to process {_short(self._text)}: {error.message}", hint=error.hint) from None
 
     def _peek(self) -> str:
         return self._text[self._pos : self._pos + 1]
