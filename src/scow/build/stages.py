@@ -18,6 +18,7 @@ from scow.dockerfile.parser import parse_instructions
 from scow.dockerfile.platforms import automatic_args, global_scope
 from scow.dockerfile.suggest import nearest
 from scow.errors import NotFoundError, ScowError
+from scow.oci.reference import InvalidReferenceError, Reference
 from scow.record import State
 from scow.typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -340,6 +341,7 @@ class Stages:
         Raises:
             ScowError: An image cannot be had.
         """
+        self._refuse_names(set(self._needed(target)))
         while True:
             needed = self._needed(target)
             for state in needed:
@@ -351,6 +353,20 @@ class Stages:
                 fresh |= self._take_triggers(state)
             if not fresh:
                 return needed
+
+    def _refuse_names(self, needed: set[StageState]) -> None:
+        """A name that no image can have is an error where nothing needs it, too; as in BuildKit."""
+        for state in (*self.all, *(need for reader in self.all for need in reader.needs)):
+            if state in needed or state.base is not None:
+                continue
+            try:
+                Reference.parse(state.image)
+            except InvalidReferenceError as error:
+                if state.place is not None:
+                    message = f"failed to parse stage name {state.image!r}: {error.message}"
+                    raise blame(self.dockerfile, state.place, message, token=state.image, hint=error.hint) from None
+            except ScowError:
+                pass  # `scratch`
 
     def _needed(self, target: StageState) -> list[StageState]:
         order: list[StageState] = []

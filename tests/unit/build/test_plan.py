@@ -278,6 +278,8 @@ def test_no_cache_for_some_stages():
         ("FROM --platform=$NO base\n", "empty platform value"),
         ("FROM --platform=a/b/c/d base\n", "failed to parse platform"),
         ("FROM nope\n", "failed to resolve source metadata for nope"),
+        ("FROM Base AS unused\nFROM base\n", "failed to parse stage name 'Base'"),
+        ("FROM base AS unused\nCOPY --from=a:b:c / /\nFROM base\n", "failed to parse stage name 'a:b:c'"),
         ("FROM base\nCOPY https://e.com/x /\n", "source can't be a URL for COPY"),
         ("FROM base\nCOPY git@e.com:a/b.git /\n", "source can't be a git ref for COPY"),
         ("FROM base\nADD --checksum=sha256:1 a /\n", "checksum requires HTTP"),
