@@ -8,8 +8,10 @@ leaves in place without containers and application images, so that the next demo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shlex
 import shutil
 import socket
@@ -39,20 +41,18 @@ def scow(*args: str, show: bool = True, check: bool = True) -> str:
 
 
 def call(url: str, data: bytes | None = None) -> str:
-    """Call the application, waiting up to ten seconds for it to listen."""
+    """Call the application, which may be about to start."""
     print(f"\n$ curl {'-d ' + shlex.quote(data.decode()) + ' ' if data else ''}{url}", flush=True)
-    deadline = time.monotonic() + 10
-    while True:
+    for _ in range(600):
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=5) as response:
+            with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=60) as response:
                 text = response.read().decode()
             print(text, end="", flush=True)
             return text
         except OSError:
-            if time.monotonic() > deadline:
-                scow("logs", CONTAINER, check=False)
-                raise
             time.sleep(0.05)
+    scow("logs", CONTAINER, check=False)
+    sys.exit("demo: the application does not answer")
 
 
 def remove_container() -> None:
@@ -61,9 +61,11 @@ def remove_container() -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that the kernel gives to nobody who has no wish, until the application has it."""
+    for port in random.sample(range(20000, 30000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            return port
+    sys.exit("demo: no port is free")
 
 
 def demo() -> None:

@@ -87,6 +87,6 @@ class Podman(Scow):
 
 
 def run(argv, env):
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
     return done.stdout.strip()

@@ -261,7 +261,6 @@ def test_many_ways_to_go(scow):
     nothing_is_left(scow, before, events(scow))
 
 
-@pytest.mark.timeout(1800)
 def test_many_at_once(scow):
     before = files(scow)
     words = ["--network", "net1", "--network-alias", "all"]

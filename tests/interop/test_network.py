@@ -297,6 +297,7 @@ def test_other_names_are_asked_of_the_servers_that_were_given(scow, made):
         assert any(b"somewhere" in packet for packet in upstream.asked)
         assert not any(packet[12:].startswith(b"\x02wb\0") for packet in upstream.asked)
         scow.run("run", "-d", "--name", "wi", "--network", "n-in", *words)
+        assert until(lambda: _find(scow, "wi", "wi") == [_address(scow, "wi", "n-in")])
         assert _find(scow, "within.example", "wi") == []
         assert not any(b"within" in packet for packet in upstream.asked), "nothing leaves an internal network"
     finally:

@@ -22,7 +22,7 @@ from fakes.imaging import Made, digest_of, engine, transfers
 from fakes.registry import FakeRegistry
 from scow.oci.reference import Reference
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("SCOW_KILLS", "50"))
 RATE = 2_500_000
 SIZES = (1_500_000, 700_000, 900_000)

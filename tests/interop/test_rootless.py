@@ -434,7 +434,6 @@ KILLED = (
 KILLS = int(os.environ.get("SCOW_ROOTLESS_KILLS", "8"))
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["scowsub", "scowone"])
 def test_nothing_is_left_of_commands_killed_at_random_moments(tools, place, name):
     """As tests/security/test_crash.py of root's store; here it is processes, mounts and networks that count."""

@@ -284,7 +284,7 @@ print(*seen)
 def test_who_looks_at_a_container_that_is_being_started_leaves_it_alone(scow, state, options):
     scow("create", "--name", "look", "--network", "none", *options, IMAGE, "true")
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, "look", state], env=scow.env, capture_output=True, timeout=90, check=False
+        [sys.executable, "-c", LOOK, "look", state], env=scow.env, capture_output=True, timeout=280, check=False
     )
     assert (set(done.stdout.decode().split()), done.stderr.decode()) == ({state}, "")
 
@@ -323,7 +323,7 @@ print(found.status, found.exit_code)
 def test_an_end_is_noted_also_when_it_comes_before_the_start_was(scow):
     scow("create", "--name", "held", "--network", "none", IMAGE, "true")
     done = subprocess.run(
-        [sys.executable, "-c", HELD, "held"], env=scow.env, capture_output=True, timeout=90, check=False
+        [sys.executable, "-c", HELD, "held"], env=scow.env, capture_output=True, timeout=280, check=False
     )
     assert (done.stdout, done.stderr) == (b"exited 3\n", b"")
 

@@ -124,13 +124,15 @@ def test_the_terminal_is_as_it_was(scow):
     outer.sendline("stty -a | cksum")
     outer.expect(r"(\d+ \d+)\r\n")
     assert outer.match[1] == before
-    outer.close()
+    outer.sendline("exit")
+    assert finish(outer) == 0
 
 
 def test_a_killed_command_leaves_the_container_running(scow):
     """As with docker, a terminal that goes away is a user who left."""
     child = shell(scow, "--name", "qq")
     child.kill(9)
+    child.wait()  # close() would give it a moment only
     child.close()
     assert scow("inspect", "-f", "{{.State.Running}}", "qq") == "true"
     assert scow("rm", "-f", "qq") == "qq"

@@ -303,7 +303,6 @@ def patiently(user: User, *args: str) -> None:
 
 @pytest.mark.debian
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_a_package_manager_makes_users_and_gives_files_to_them(one, tools, place):  # noqa: F811
     """As root's build: apt drops its own rights, packages make users and groups, set-group-ID programs and their own."""
     root = User(tools, "root", f"{place}/root")

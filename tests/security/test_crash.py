@@ -21,7 +21,7 @@ import pytest
 
 from fakes.busybox import until
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SCOW = str(Path(sys.executable).parent / "scow")
 ROUNDS = int(os.environ.get("SCOW_CRASH_ROUNDS", "200"))

@@ -205,7 +205,6 @@ def test_tidying(tmp_path) -> None:
 @pytest.mark.root
 @pytest.mark.debian
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_a_real_base_image_is_the_same_each_time(tmp_path) -> None:
     from conformance.snapshotter import Store
     from scow.images.bases import create_base
