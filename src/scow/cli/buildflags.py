@@ -36,6 +36,18 @@ def _check_tag(name: str) -> str:
     return name
 
 
+def _check_argument(text: str) -> str:
+    from scow.cli.containerrequest import variable
+
+    return variable(text)
+
+
+def _check_label(text: str) -> str:
+    from scow.cli.containervalues import label
+
+    return label(text)
+
+
 def _check_host(text: str) -> str:
     name, sign, address = text.partition("=") if "=" in text else text.partition(":")
     if not sign or not name or not address:
@@ -56,7 +68,7 @@ FLAGS = (
     Flag("allow-leak", kind="csv", help="Secrets that may appear in layers"),
     Flag("annotation", kind="list", help="Add annotation to the image"),
     Flag("attest", kind="list", hidden=True, help="Attestation parameters; only disabled ones are taken"),
-    Flag("build-arg", kind="list", help="Set build-time variables"),
+    Flag("build-arg", kind="list", check=_check_argument, help="Set build-time variables"),
     Flag("build-context", kind="list", help='Additional build contexts (e.g., "name=path")'),
     Flag("builder", kind="string", hidden=True, help="Override the configured builder instance"),
     Flag("cache-from", kind="list", help='External cache sources (e.g., "type=local,src=path/to/dir")'),
@@ -82,7 +94,7 @@ FLAGS = (
     Flag("force-rm", hidden=True, help="Always remove intermediate containers"),
     Flag("iidfile", kind="string", help="Write the image ID to a file"),
     Flag("isolation", kind="string", hidden=True, help="Container isolation technology"),
-    Flag("label", kind="list", help="Set metadata for an image"),
+    Flag("label", kind="list", check=_check_label, help="Set metadata for an image"),
     Flag("load", hidden=True, help='Shorthand for "--output=type=docker"'),
     Flag("locked", help="Refuse inputs that the lock file does not have"),
     Flag("memory", "m", kind="bytes", help="Memory limit of a step"),

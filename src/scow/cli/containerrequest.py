@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from scow.cli.flags import Parsed
 
 
-def _variable(value: str) -> str:
+def variable(value: str) -> str:
+    """Check one ``--env``."""
     if value[:1] in {"", "="}:
         raise ValueError(f"invalid environment variable: {value}")
     return value
 
 
 ENVIRONMENT: tuple[Flag, ...] = (
-    Flag("env", "e", kind="list", check=_variable, help="Set environment variables"),
+    Flag("env", "e", kind="list", check=variable, help="Set environment variables"),
     Flag("env-file", kind="list", help="Read in a file of environment variables"),
 )
 # Flag -> member of HostConfig, taken as it is when given.

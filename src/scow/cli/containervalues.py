@@ -38,8 +38,11 @@ _RECURSIONS = ("enabled", "disabled", "writable", "readonly")
 
 def label(text: str) -> str:
     """Check one ``--label``."""
-    if not text.partition("=")[0]:
+    name = text.partition("=")[0].lstrip(" \t")
+    if not name:
         raise ValueError(f"invalid label '{text}': empty name")
+    if " " in name or "\t" in name:
+        raise ValueError(f"label '{name}' contains whitespaces")
     return text
 
 

@@ -6,16 +6,17 @@ from __future__ import annotations
 import sys
 
 
-def confirm(warning: str) -> bool:
+def confirm(warning: str, between: str = "\n") -> bool:
     """Ask on stdout, read the answer from stdin.
 
     Args:
         warning: What is about to happen.
+        between: Before the question.
 
     Returns:
         Whether the answer is yes; the end of input means no.
     """
-    return ask(f"{warning}\nAre you sure you want to continue?")
+    return ask(f"{warning}{between}Are you sure you want to continue?")
 
 
 def ask(question: str) -> bool:

@@ -95,7 +95,10 @@ def info(
         "Runtimes": {name: {"path": path} for name, path in runtimes.items()},
         "DefaultRuntime": default,
         "InitBinary": "",
-        "SecurityOptions": [f"name={name}" for name in (*features.security, *(["rootless"] if rootless else []))],
+        "SecurityOptions": [
+            f"name={name}" + ",profile=builtin" * (name == "seccomp")
+            for name in (*features.security, *(["rootless"] if rootless else []))
+        ],
         "Rootless": rootless,
         "Mode": {"Name": standing.mode, "Reason": standing.reason, "More": standing.more},
         "Snapshotter": {"Kind": choice.kind, "Reason": choice.reason},

@@ -169,11 +169,16 @@ def _check(images: ImageStore, name: str, value: str, at: float) -> Check:
         limit = parse_moment(value, at)
         return lambda record: record.created < limit
     if name in ("before", "since"):
-        other = images.resolve(value)
+        place = _place(images.resolve(value))
         if name == "before":
-            return lambda record: record.created < other.created
-        return lambda record: record.created > other.created
+            return lambda record: _place(record) < place
+        return lambda record: _place(record) > place
     return lambda _record: True
+
+
+def _place(record: ImageRecord) -> tuple[float, float]:
+    """Where an image stands in time: many have the same time, being built from the same (ADR 0014)."""
+    return record.created, record.added
 
 
 def _with_label(text: str) -> Check:

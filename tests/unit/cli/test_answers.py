@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -10,10 +11,12 @@ import stat
 import pytest
 
 from scow.cli.commands.image_inspect import check_platform
+from scow.cli.commands.info import _security
 from scow.cli.commands.ps import _image, listing, show
 from scow.cli.main import main
 from scow.cli.outputfile import write_file
 from scow.cli.template.parser import TemplateError
+from scow.containers.store import Container
 from scow.engine import Engine
 from scow.errors import InvalidArgumentError, NotFoundError
 from scow.oci.reference import InvalidReferenceError, Reference
@@ -49,6 +52,12 @@ def answer(capsys):
         (["rename", "", "x"], 1, "", "Neither old nor new names may be empty"),
         (["volume", "create", "--name", "zz", "yy"], 1, "", "cannot specify a volume-name through both --name and as"),
         (["volume", "create", "--label", "=", "zz"], 125, "", "invalid label '=': empty name"),
+        (["network", "create", "--label", "a b=c", "zz"], 125, "", "label 'a b' contains whitespaces"),
+        (["volume", "create", "--label", "a b=c", "zz"], 125, "", "label 'a b' contains whitespaces"),
+        (["build", "--label", "=x", "/nosuch"], 125, "", "invalid label '=x': empty name"),
+        (["build", "--build-arg", "=x", "/nosuch"], 125, "", "invalid environment variable: =x"),
+        (["create", "-l", " a=b c", "--platform", "zebra", "zz"], 1, "", 'specified platform: "zebra"'),
+        (["import", "/"], 1, "", "Error: read /: is a directory\n"),
         (["network", "create", "--label", "=", "zz"], 125, "", "invalid label '=': empty name"),
         (["volume", "ls", "--filter", "label!=x"], 1, "", "Invalid filter 'label!'"),
         (["volume", "inspect", ""], 1, "[]\n", "invalid volume name or ID: value is empty"),
@@ -117,6 +126,43 @@ def test_the_image_of_a_container_in_short(name, shown):
 def test_a_field_that_containers_do_not_have():
     with pytest.raises(TemplateError, match=r"^failed to execute template: .* can't evaluate field Nope"):
         show(listing(), [{"ID": "a"}], "{{.Nope}}", quiet="")
+
+
+def test_the_begin_of_several_ids(answer, tmp_path):
+    store = Engine(str(tmp_path / "store")).containers.store
+    for number in (1, 2):
+        store.insert(_container(f"ab{number}".ljust(64, "0"), f"n{number}"))
+    assert answer("inspect", "ab") == (1, "[]\n", "Error: Multiple IDs found with provided prefix: ab\n")
+    assert answer("inspect", "-f", "{{.Name}}", "ab1")[:2] == (0, "/n1\n")
+
+
+def test_the_page_about_the_host_has_dockers_lines(answer, tmp_path):
+    lines = answer("info")[1].splitlines()
+    wanted = {"Client:", " Context: default", "Server:", " Swarm: inactive", f" Docker Root Dir: {tmp_path}/store"}
+    assert wanted <= set(lines)
+    assert _security("name=seccomp,profile=builtin") == ["  seccomp", "   Profile: builtin"]
+    assert _security("name=rootless") == ["  rootless"]
+
+
+def test_the_question_before_the_build_cache_goes(answer, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    question = "WARNING! This will remove all dangling build cache. Are you sure you want to continue? [y/N] "
+    assert answer("builder", "prune") == (0, question, "")
+
+
+def _container(identity, name):
+    return Container(
+        id=identity,
+        name=name,
+        image="sha256:" + "a" * 64,
+        image_name="bb:1",
+        created=1.0,
+        config={"Cmd": ["sh"]},
+        host={},
+        network={},
+        mounts=[],
+        status="created",
+    )
 
 
 def test_the_format_of_stats_from_the_configuration(answer, tmp_path):

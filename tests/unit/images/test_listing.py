@@ -90,6 +90,13 @@ def test_yes_and_no_at_once_is_no_filter(full):
         shown(full, "dangling=true", "dangling=false")
 
 
+def test_images_of_the_same_time_stand_in_the_order_they_came(store):
+    for number in range(3):
+        store.image(f"a:{number}", layers=({f"{number}": b""},), created="2020-01-01T00:00:00Z")
+    assert shown(store, "before=a:1") == ["a:0"]
+    assert shown(store, "since=a:1") == ["a:2"]
+
+
 def test_before_needs_an_image(full):
     with pytest.raises(ImageNotFoundError):
         shown(full, "before=none")

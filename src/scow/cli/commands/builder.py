@@ -82,7 +82,7 @@ def prune(argv: list[str]) -> int:
     from scow.cli.prompt import confirm
 
     options = parse(PRUNE, argv)
-    if not options.force and not confirm(_ALL if options.all else _DANGLING):
+    if not options.force and not confirm(_ALL if options.all else _DANGLING, " "):
         return 0
     here = engine()
     wanted = _wanted(options.filter)

@@ -42,6 +42,11 @@ def _page(value: dict[str, Any]) -> list[str]:
     from scow.cli.format import binary_size
 
     lines = [
+        "Client:",
+        f" Version: {value['ServerVersion']}",
+        " Context: default",
+        " Debug Mode: false",
+        "",
         "Server:",
         f" Containers: {value['Containers']}",
         f"  Running: {value['ContainersRunning']}",
@@ -54,12 +59,15 @@ def _page(value: dict[str, Any]) -> list[str]:
         f" Logging Driver: {value['LoggingDriver']}",
         f" Cgroup Driver: {value['CgroupDriver']}",
         f" Cgroup Version: {value['CgroupVersion']}",
+        " Plugins:",
+        *(f"  {kind}: {' '.join(value['Plugins'][kind])}" for kind in ("Volume", "Network", "Log")),
+        f" Swarm: {value['Swarm']['LocalNodeState']}",
         f" Runtimes: {' '.join(value['Runtimes']) or '<none>'}",
         f" Default Runtime: {value['DefaultRuntime'] or '<none>'}",
         f" Runtime Path: {value['OCIRuntime'] or '<none>'}",
         f" Monitor Path: {value['Monitor'] or '<none>'}",
         " Security Options:",
-        *(f"  {option.removeprefix('name=')}" for option in value["SecurityOptions"]),
+        *(line for option in value["SecurityOptions"] for line in _security(option)),
         f" Kernel Version: {value['KernelVersion']}",
         f" Operating System: {value['OperatingSystem']}",
         f" OSType: {value['OSType']}",
@@ -68,7 +76,12 @@ def _page(value: dict[str, Any]) -> list[str]:
         f" Total Memory: {binary_size(value['MemTotal'])}",
         f" Name: {value['Name']}",
         f" ID: {value['ID']}",
-        f" Root Dir: {value['DockerRootDir']}",
+        f" Docker Root Dir: {value['DockerRootDir']}",
+        f" Debug Mode: {str(value['Debug']).lower()}",
+        f" Experimental: {str(value['ExperimentalBuild']).lower()}",
+        " Insecure Registries:",
+        *(f"  {network}" for network in value["RegistryConfig"]["InsecureRegistryCIDRs"]),
+        f" Live Restore Enabled: {str(value['LiveRestoreEnabled']).lower()}",
         f" Rootless: {str(value['Rootless']).lower()}",
         f" Mode: {value['Mode']['Name']} ({value['Mode']['Reason']})",
     ]
@@ -79,3 +92,9 @@ def _page(value: dict[str, Any]) -> list[str]:
             lines.append(f" {title}: {value[name]}")
     lines += [f"WARNING: {warning}" for warning in value["Warnings"] or ()]
     return lines
+
+
+def _security(option: str) -> list[str]:
+    """``name=seccomp,profile=builtin`` as the page has it."""
+    name, *rest = (word.partition("=") for word in option.split(","))
+    return [f"  {name[2]}", *(f"   {key.capitalize()}: {value}" for key, _, value in rest)]

@@ -57,11 +57,14 @@ def _find(scow: Engine, name: str, *, size: bool) -> tuple[dict[str, Any], Shape
 
     if not name.strip():
         raise InvalidArgumentError("invalid container name or ID: value is empty")
-    for getter in _GETTERS.values():
+    for kind, getter in _GETTERS.items():
         try:
             return getter(scow, name, size)
-        except (NotFoundError, InvalidArgumentError):
+        except NotFoundError:
             continue
+        except InvalidArgumentError:
+            if kind == "container":  # the begin of several IDs
+                raise
     raise NotFoundError(f"No such object: {name}")
 
 

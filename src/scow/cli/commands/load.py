@@ -65,6 +65,8 @@ def open_input(path: str) -> int:
 
     from scow.errors import InvalidArgumentError
 
+    if os.path.isdir(path):
+        raise InvalidArgumentError(f"read {path}: is a directory")
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
