@@ -212,12 +212,13 @@ def _open_dir_at(fd: int, name: str) -> int | None:
 
 
 @contextmanager
-def temporary_directory(parent: str, prefix: str = "tmp-") -> Iterator[str]:
-    """Lend a new private directory and remove it with all it holds.
+def temporary_directory(parent: str, prefix: str = "tmp-", mode: int = 0o700) -> Iterator[str]:
+    """Lend a new directory and remove it with all it holds; what killed processes left of its kind goes first.
 
     Args:
         parent: Where to make it; made when missing.
-        prefix: How its name begins.
+        prefix: How its name begins, and those of its kind.
+        mode: Permission bits, whatever the umask.
 
     Yields:
         The directory's path.
@@ -226,12 +227,70 @@ def temporary_directory(parent: str, prefix: str = "tmp-") -> Iterator[str]:
         ScowError: The disk is full or the place is not writable.
     """
     make_dir(parent)
+    sweep_temporary(parent, prefix)
     path = os.path.join(parent, f"{prefix}{os.getpid()}-{os.urandom(6).hex()}")
     try:
-        os.mkdir(path, 0o700)
+        held = _make_held(path)
+        os.fchmod(held, mode)
     except OSError as error:
         raise storage_error(error, path) from error
     try:
         yield path
     finally:
-        remove_tree(path)
+        try:
+            remove_tree(path)
+        finally:
+            os.close(held)
+
+
+def _make_held(path: str) -> int:
+    """Make a directory and lock it, as long as its descriptor is open; a sweep may meet it first, and remove it."""
+    import fcntl
+
+    while True:
+        os.mkdir(path, 0o700)
+        try:
+            held = os.open(path, _DIRECTORY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if _is_at(path, held):
+            return held
+        os.close(held)
+
+
+def _is_at(path: str, fd: int) -> bool:
+    """Whether an open directory still is the one of that name."""
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def sweep_temporary(parent: str, prefix: str = "") -> None:
+    """Remove the temporary directories that no living process holds; what cannot be removed stays.
+
+    Args:
+        parent: Where they are; it may not exist.
+        prefix: How their names begin.
+    """
+    import fcntl
+
+    try:
+        names = [name for name in os.listdir(parent) if name.startswith(prefix)]
+    except FileNotFoundError:
+        return
+    for name in names:
+        path = os.path.join(parent, name)
+        try:
+            fd = os.open(path, _DIRECTORY)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(path, fd):
+                remove_tree(path)
+        except OSError:
+            continue
+        finally:
+            os.close(fd)

@@ -109,7 +109,7 @@ def verify(
         InvalidArgumentError: Context or Dockerfile come from a stream, which cannot be read twice.
         ScowError: A build failed.
     """
-    from scow.base.files import remove_tree
+    from scow.base.files import temporary_directory
 
     if "-" in (options.context, options.dockerfile):
         raise InvalidArgumentError("a build from standard input cannot be repeated", hint="give it a directory")
@@ -119,13 +119,10 @@ def verify(
         before = first.seen[0]
         anew = options._replace(no_cache=True, tags=(), outputs=())
         time.sleep(pause)
-        top = _place(rooms, before)
-        try:
+        with temporary_directory(_place(rooms, before), "scow-verify-", 0o711) as top:
             again = _Elsewhere(rooms, lease, top)
             with _other_conditions():
                 again.build(anew, second or quiet)
-        finally:
-            remove_tree(top)
         after = again.seen[0]
         found = tuple(_compare(rooms, before, after))
         if found and before.cached:
@@ -256,18 +253,15 @@ class _OtherMachine:
 
 
 def _place(rooms: Rooms, seen: _Seen) -> str:
-    """A directory for the second build's trees: in memory when they fit, where directories have no sorted order."""
+    """Where the second build's trees go: in memory when they fit, where directories have no sorted order."""
     memory = "/dev/shm"
     size = sum(layer.usage for layer in seen.made.solved.layers)
     size += seen.made.base.size if seen.made.base is not None else 0
-    above = os.path.join(rooms.root, "tmp")
     if os.path.ismount(memory) and os.access(memory, os.W_OK):
         free = os.statvfs(memory)
         if free.f_bavail * free.f_frsize > _ROOM * size + (64 << 20):
-            above = memory
-    path = os.path.join(above, f"scow-verify-{os.urandom(8).hex()}")
-    os.mkdir(path, 0o711)
-    return path
+            return memory
+    return os.path.join(rooms.root, "tmp")
 
 
 @contextmanager

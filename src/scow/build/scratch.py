@@ -6,18 +6,16 @@
     <root>/tmp/build-<id>/            unpacked contexts, repositories, mount points, runtime bundles
     /dev/shm/scow-build-<uid>/<id>/   secrets; on a memory file system where the host has one
 
-Each holds a ``lock`` that the build has for as long as it lives.
+Each is locked for as long as the build lives.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from contextlib import ExitStack
 
-from scow.base.files import remove_tree
-from scow.base.locks import FileLock
+from scow.base.files import temporary_directory
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,72 +32,35 @@ class Scratch:
     Args:
         root: The store's directory.
         run_root: Where state lives that a reboot may lose.
+
+    Attributes:
+        path: The directory in the store; known within the block.
     """
 
     def __init__(self, root: str, run_root: str) -> None:
         self._top = os.path.join(root, "tmp")
         self._run_root = run_root
-        self._name = os.urandom(8).hex()
         self._stack = ExitStack()
         self._memory = ""
-        self.path = os.path.join(self._top, _PREFIX + self._name)
+        self.path = ""
 
     def __enter__(self) -> Self:
-        os.makedirs(self._top, mode=0o711, exist_ok=True)
-        _sweep(self._top, _PREFIX)
-        _take(self.path, self._stack)
+        # others pass through to what is mounted in it
+        self.path = self._stack.enter_context(temporary_directory(self._top, _PREFIX, 0o711))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._stack:  # the locks are held to the end: nobody else removes them, too
-            remove_tree(self.path)
-            if self._memory:
-                remove_tree(self._memory)
+        self._stack.close()
 
     @property
     def memory(self) -> str:
         """A directory for secrets, made when it is first asked for."""
         if not self._memory:
             above = _memory_top(self._run_root)
-            _sweep(above, "")
-            self._memory = os.path.join(above, self._name)
-            _take(self._memory, self._stack)
+            self._memory = self._stack.enter_context(temporary_directory(above, "", 0o711))
         return self._memory
-
-
-def _take(path: str, stack: ExitStack) -> None:
-    """Make a directory and hold its lock; a sweep may have met it before it was locked, and removed it."""
-    lock = os.path.join(path, "lock")
-    while True:
-        os.makedirs(path, exist_ok=True)
-        with ExitStack() as held:
-            held.enter_context(FileLock(lock).exclusive())
-            if os.path.exists(lock):
-                os.chmod(path, 0o711)  # noqa: S103 - others pass through to what is mounted in it
-                stack.push(held.pop_all())
-                return
-
-
-def _sweep(top: str, prefix: str) -> None:
-    """Remove the places of builds that are gone."""
-    for name in os.listdir(top):
-        if not name.startswith(prefix):
-            continue
-        path = os.path.join(top, name)
-        try:
-            # never made: its owner may be removing the place at this moment, and would find it there again
-            lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove_tree(path)
-        except BlockingIOError:
-            continue  # alive
-        finally:
-            os.close(lock)
 
 
 def _memory_top(run_root: str) -> str:

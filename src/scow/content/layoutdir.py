@@ -33,11 +33,13 @@ from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from typing import BinaryIO
 
     from scow.oci.model import Descriptor
 
 _LOCK_SECONDS = 30.0
+_LOCK = ".lock"
 
 
 class LayoutDirectory:
@@ -59,16 +61,28 @@ class LayoutDirectory:
         if not os.path.exists(marker):
             if not create:
                 raise NotFoundError(f"{path!r} is not an OCI image layout")
-            if os.path.isdir(path) and os.listdir(path):
-                raise InvalidArgumentError(f"{path!r} is not empty and not an OCI image layout")
-            make_dir(os.path.join(path, layout.BLOBS_DIRECTORY), 0o755)
-            if not os.path.exists(os.path.join(path, layout.INDEX_FILE)):
-                self._write(Index(OCI_INDEX_V1, ()))
-            atomic_write(marker, layout.LAYOUT_CONTENT)
+            self._make(marker)
         with open(marker, "rb") as file:
             version = decode_json(file.read(4097), layout.LAYOUT_FILE, 4096).get("imageLayoutVersion")
         if version != layout.LAYOUT_VERSION:
             raise UnsupportedError(f"{path!r} is an image layout of version {version!r}, which is not known")
+
+    def _make(self, marker: str) -> None:
+        """Make the directory a layout; another process may be at it, or have been killed at it."""
+        names = os.listdir(self.path) if os.path.isdir(self.path) else []
+        if names and (_LOCK not in names or not all(map(_is_own, names))):
+            raise InvalidArgumentError(f"{self.path!r} is not empty and not an OCI image layout")
+        make_dir(self.path, 0o755)
+        with self._lock():
+            if os.path.exists(marker):
+                return
+            make_dir(os.path.join(self.path, layout.BLOBS_DIRECTORY), 0o755)
+            if not os.path.exists(os.path.join(self.path, layout.INDEX_FILE)):
+                self._write(Index(OCI_INDEX_V1, ()))
+            atomic_write(marker, layout.LAYOUT_CONTENT)
+
+    def _lock(self) -> AbstractContextManager[None]:
+        return FileLock(os.path.join(self.path, _LOCK)).exclusive(_LOCK_SECONDS)
 
     def index(self) -> Index:
         """Read ``index.json``.
@@ -192,7 +206,7 @@ class LayoutDirectory:
             raise NotFoundError(f"{self.path!r} has no blob {desc.digest}")
         notes = {key: value for key, value in desc.annotations.items() if key != layout.REF_NAME}
         entry = replace(desc, annotations={**notes, layout.REF_NAME: name} if name else notes)
-        with FileLock(os.path.join(self.path, ".lock")).exclusive(_LOCK_SECONDS):
+        with self._lock():
             index = self.index()
             kept = tuple(
                 other
@@ -210,3 +224,10 @@ class LayoutDirectory:
             kind = value.artifact_type or getattr(getattr(value, "config", None), "media_type", None)
             if value.subject is not None and value.subject.digest == desc.digest and artifact_type in {None, kind}:
                 yield entry
+
+
+def _is_own(name: str) -> bool:
+    """Whether a name in a directory is one that making it a layout leaves there."""
+    if name.endswith(".tmp"):
+        name = name.rsplit(".", 3)[0]
+    return name in {_LOCK, layout.BLOBS_DIRECTORY, layout.INDEX_FILE, layout.LAYOUT_FILE}

@@ -243,6 +243,7 @@ class LocalContentStore:
             with self.db.write() as connection:
                 if not os.path.exists(final):  # a collector may have swept the rowless file in between
                     self._replace(path, final)
+                    fsync_dir(os.path.dirname(final))
                 connection.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?, ?)", (digest, size, created))
                 row = connection.execute("SELECT size, created FROM blobs WHERE digest = ?", (digest,)).fetchone()
                 if lease is not None:
@@ -356,8 +357,10 @@ class LocalContentStore:
                 info = os.fstat(fd)
                 if time.time() - info.st_mtime >= older_than:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(path)
-                    freed += info.st_size
+                    # it may have become a blob since it was opened, and its name another write's
+                    if os.path.samestat(os.stat(path), info):
+                        os.unlink(path)
+                        freed += info.st_size
             except OSError:  # in use, or gone
                 pass
             finally:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _NESTING = 8
 _PARALLEL = 4
+_MAX_MANIFESTS = 64 << 20
+"""Bytes of all manifests of one copy, which are in memory at once."""
 
 
 class Copied(NamedTuple):
@@ -116,12 +118,14 @@ class Tree:
         self.raws: dict[str, bytes] = {}
         self.extra: list[Descriptor] = []
         self._seen: set[str] = set()
+        self._left = _MAX_MANIFESTS
 
     def walk(self, desc: Descriptor, depth: int) -> None:
         """Enter a manifest and what it needs.
 
         Raises:
             CorruptError: It is not what its digest says, or nests too deep.
+            LimitError: It is too large, or all of them are.
         """
         if desc.digest in self._seen:
             return
@@ -146,6 +150,9 @@ class Tree:
     def _read(self, desc: Descriptor) -> bytes:
         if desc.size > MAX_MANIFEST_SIZE:
             raise LimitError(f"manifest {desc.digest} has {desc.size} bytes, more than {MAX_MANIFEST_SIZE}")
+        self._left -= desc.size
+        if self._left < 0:
+            raise LimitError(f"the image has manifests of more than {_MAX_MANIFESTS} bytes")
         with self.source.fetch(desc) as stream:
             return VerifiedReader(stream, desc.digest, desc.size).read()
 

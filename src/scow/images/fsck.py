@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scow.content.local import LocalContentStore
+    from scow.content.store import BlobInfo
     from scow.images.store import ImageRecord, ImageStore
     from scow.oci.digest import Digest
     from scow.snapshot.snapshotter import Snapshotter
@@ -86,10 +87,20 @@ def fsck(
 def _check_blobs(content: LocalContentStore, repair: bool) -> Iterator[Finding]:
     for info in content:
         wrong = _blob_fault(content, info.digest, info.size)
-        if wrong and info.digest in content:  # it may have been removed meanwhile
-            if repair:
+        if not wrong:
+            continue
+        with content.db.write():
+            same = info in list(_still(content, info.digest))  # it may have been removed meanwhile, and come back
+            if same and repair:
                 content.delete(info.digest)
+        if same:
             yield Finding("blob", info.digest, wrong, repair)
+
+
+def _still(content: LocalContentStore, digest: Digest) -> Iterator[BlobInfo]:
+    """A blob as it is now, if it is there."""
+    if digest in content:
+        yield content.stat(digest)
 
 
 def _blob_fault(content: LocalContentStore, digest: Digest, size: int) -> str:
@@ -115,10 +126,13 @@ def _check_images(
     images: ImageStore, content: LocalContentStore, snapshots: Snapshotter, repair: bool
 ) -> Iterator[Finding]:
     for record in list(images):
-        wrong = _image_fault(images, content, snapshots, record)
-        if wrong and record.id in images:
-            if repair:
+        if not _image_fault(images, content, snapshots, record):
+            continue
+        with images.db.write():  # once more, while nobody can bring back what was missing
+            wrong = _image_fault(images, content, snapshots, record) if record.id in images else ""
+            if wrong and repair:
                 images.remove(record.id)
+        if wrong:
             yield Finding("image", record.id, wrong, repair)
 
 

@@ -2,12 +2,16 @@
 """Freeing what nothing needs: the collector, and ``image prune``.
 
 The collector marks from everything alive (leases of living processes, images, containers, cache records) along the
-references in ``base.leases`` and sweeps the rest: rows first, in one transaction, then files. Since whoever brings or
+references in ``base.leases`` and sweeps the rest: rows first, in one transaction, then files, and what killed
+processes left of either. Since whoever brings or
 finds an object links it in the same transaction, nothing that another process uses is ever swept.
 """
 
 from __future__ import annotations
 
+import os
+
+from scow.base.files import sweep_temporary
 from scow.errors import ConflictError, NotFoundError
 from scow.images.remove import remove_image
 from scow.images.store import ImageInUseError
@@ -102,7 +106,9 @@ def collect(images: ImageStore, content: LocalContentStore, snapshots: Snapshott
         alive = _alive(images, leases)
         dead = [info for info in content if ("blob", info.digest) not in alive]
         connection.executemany("DELETE FROM blobs WHERE digest = ?", [(info.digest,) for info in dead])
-    content.remove_files(info.digest for info in dead)
+    # files that a crash left without a row too: one that is about to get its row is put back by whoever commits it
+    content.remove_files([*(info.digest for info in dead), *content.strays()])
+    sweep_temporary(os.path.join(content.root, "tmp"))
     size += sum(info.size for info in dead) + content.sweep_ingests()
     return Freed(size, len(dead), count)
 

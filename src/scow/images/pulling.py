@@ -142,7 +142,7 @@ class Puller:
             CorruptError: A document is not what its digest promises, or makes no sense.
         """
         name = reference.digest or reference.tag or "latest"
-        known = self._known(repository, reference)
+        known = self._known(repository, reference, lease)
         top = known or repository.manifest(name)
         index = None
         fetched = top
@@ -153,7 +153,7 @@ class Puller:
             entry = choose(
                 decode_index(fetched.raw, fetched.descriptor.media_type).value.manifests, platform, reference
             )
-            fetched = self._document(repository, entry)
+            fetched = self._document(repository, entry, lease)
         manifest = decode_manifest(fetched.raw, fetched.descriptor.media_type)
         config = self._config(repository, manifest.value.config, lease)
         value = config.value
@@ -177,7 +177,7 @@ class Puller:
             self._is_current(reference, top.descriptor.digest),
         )
 
-    def _known(self, repository: Repository, reference: Reference) -> Fetched | None:
+    def _known(self, repository: Repository, reference: Reference, lease: Lease) -> Fetched | None:
         """What the name means, without fetching a manifest that the store has: HEAD is free where GET is counted."""
         if reference.digest:
             digest = reference.digest
@@ -187,7 +187,7 @@ class Puller:
                 return None
             desc = self._resolve(repository, reference)
             digest = desc.digest
-        if digest not in self.content:
+        if not self.content.hold(digest, lease):
             return None
         raw = self.content.read(digest)
         if desc is None:
@@ -210,8 +210,8 @@ class Puller:
         known = self.images.digests(record.id) if record else []
         return any(ref.repository == reference.repository and ref.digest == digest for ref in known)
 
-    def _document(self, repository: Repository, desc: Descriptor) -> Fetched:
-        if desc.digest in self.content:
+    def _document(self, repository: Repository, desc: Descriptor, lease: Lease) -> Fetched:
+        if self.content.hold(desc.digest, lease):
             return Fetched(desc, self.content.read(desc.digest))
         return repository.manifest(desc.digest, desc)
 

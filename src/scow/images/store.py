@@ -358,7 +358,7 @@ class ImageStore:
                 self.tag(ref, identity)
             for ref in repo_digests:
                 self.add_digest(ref, identity)
-        return self.get(identity)
+            return self.get(identity)
 
     def _refresh(self, identity: ImageID, manifest: Descriptor, sizes: Mapping[ChainID, int], *, known: bool) -> None:
         with self.db.write() as connection:
@@ -437,7 +437,7 @@ class ImageStore:
             return done.rowcount > 0
 
     def add_digest(self, ref: Reference, identity: ImageID) -> None:
-        """Remember under which manifest digest a repository has an image.
+        """Remember under which manifest digest a repository has an image; of one that is gone nothing is remembered.
 
         Args:
             ref: Repository and digest.
@@ -450,7 +450,8 @@ class ImageStore:
             raise InvalidReferenceError(f"{ref.familiar!r} has no digest")
         with self.db.write() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO repo_digests VALUES (?, ?, ?)", (ref.repository, ref.digest, identity)
+                "INSERT OR REPLACE INTO repo_digests SELECT ?, ?, id FROM images WHERE id = ?",
+                (ref.repository, ref.digest, identity),
             )
 
     def remove(self, identity: ImageID) -> list[ChainID]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 
 import pytest
@@ -12,6 +13,7 @@ from scow.base.files import (
     make_dir,
     remove_tree,
     storage_error,
+    sweep_temporary,
     temporary_directory,
 )
 from scow.errors import UnavailableError
@@ -110,3 +112,61 @@ def test_storage_errors_are_sentences(number, kind, words):
     found = storage_error(OSError(number, os.strerror(number)), "/x")
     assert type(found) is kind
     assert words in found.message
+
+
+def test_temporary_directories_of_processes_that_are_gone_are_swept(tmp_path):
+    gone, other, file = tmp_path / "copy-1-x", tmp_path / "base-1-x", tmp_path / "copy-file"
+    for path in (gone, other):
+        (path / "deep").mkdir(parents=True)
+    file.write_bytes(b"")
+    (tmp_path / "copy-link").symlink_to(other)
+    with temporary_directory(str(tmp_path), "copy-", 0o711) as held:
+        assert not gone.exists()
+        assert other.exists()
+        assert os.stat(held).st_mode & 0o777 == 0o711
+        sweep_temporary(str(tmp_path))
+        assert os.path.isdir(held)
+        assert sorted(os.listdir(tmp_path)) == sorted([os.path.basename(held), "copy-file", "copy-link"])
+    sweep_temporary(str(tmp_path / "none"))
+
+
+def test_a_temporary_directory_that_was_swept_before_it_was_held_is_made_again(tmp_path, monkeypatch):
+    flock, swept = fcntl.flock, []
+
+    def late(fd, how):
+        if not swept:
+            swept.append(fd)
+            sweep_temporary(str(tmp_path))
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with temporary_directory(str(tmp_path)) as path:
+        assert os.listdir(tmp_path) == [os.path.basename(path)]
+        sweep_temporary(str(tmp_path))
+        assert os.path.isdir(path)
+    assert swept
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_sweep_spares_a_directory_that_took_the_name_of_the_one_it_opened(tmp_path, monkeypatch):
+    path = tmp_path / "tmp-x"
+    path.mkdir()
+    flock, met = fcntl.flock, []
+
+    def late(fd, how):
+        if not met:
+            met.append(fd)
+            path.rmdir()
+            path.mkdir()
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    sweep_temporary(str(tmp_path))
+    assert path.is_dir()
+
+
+def test_what_a_sweep_cannot_remove_stops_nobody(tmp_path, monkeypatch):
+    (tmp_path / "tmp-x").mkdir()
+    monkeypatch.setattr(os, "rmdir", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EBUSY, "busy")))
+    sweep_temporary(str(tmp_path))
+    assert (tmp_path / "tmp-x").is_dir()

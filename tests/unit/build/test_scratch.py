@@ -16,56 +16,28 @@ def test_a_place_goes_with_its_build_and_is_left_alone_meanwhile(tmp_path):
             assert os.path.isdir(first.path)
             assert os.stat(second.path).st_mode & 0o777 == 0o711
         assert not os.path.exists(second.path)
-        assert os.listdir(first.path) == ["lock"]
+        assert os.listdir(first.path) == []
     assert os.listdir(tmp_path / "tmp") == []
 
 
 def test_what_a_killed_build_left_is_swept(tmp_path):
+    """Also when it was killed while it removed what it had: no file in it says that it is over."""
     left = tmp_path / "tmp/build-gone"
-    left.mkdir(parents=True)
-    (left / "lock").touch()
-    (left / "context").mkdir()
+    (left / "context").mkdir(parents=True)
+    (left / "context/big").write_bytes(b"x")
     with Scratch(str(tmp_path), str(tmp_path / "run")):
         assert not left.exists()
 
 
-def test_a_sweep_makes_no_lock_where_one_was_just_removed(tmp_path):
-    """Its owner, about to remove the directory, would find it full."""
-    going = tmp_path / "tmp/build-going"
-    going.mkdir(parents=True)
-    with Scratch(str(tmp_path), str(tmp_path / "run")):
-        assert os.listdir(going) == []
-
-
-def test_a_place_that_was_swept_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
-    lock, swept = scratch.FileLock, []
-
-    def meddle(path):
-        if not swept:
-            swept.append(path)
-            os.rmdir(os.path.dirname(path))
-            os.makedirs(os.path.dirname(path))
-            original = lock(path).exclusive()
-
-            class Swept:
-                def exclusive(self):
-                    return self
-
-                def __enter__(self):
-                    original.__enter__()
-                    os.unlink(path)
-                    os.rmdir(os.path.dirname(path))
-
-                def __exit__(self, *error):
-                    return original.__exit__(*error)
-
-            return Swept()
-        return lock(path)
-
-    monkeypatch.setattr(scratch, "FileLock", meddle)
+def test_secrets_have_a_place_that_goes_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "_SHARED_MEMORY", str(tmp_path / "none"))
+    left = tmp_path / "run/secrets/gone"
+    left.mkdir(parents=True)
     with Scratch(str(tmp_path), str(tmp_path / "run")) as place:
-        assert os.listdir(place.path) == ["lock"]
-    assert len(swept) == 1
+        assert os.path.isdir(place.memory)
+        assert place.memory == place.memory
+        assert os.listdir(tmp_path / "run/secrets") == [os.path.basename(place.memory)]
+    assert os.listdir(tmp_path / "run/secrets") == []
 
 
 def test_many_builds_begin_and_end_at_once(tmp_path):

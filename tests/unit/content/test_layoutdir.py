@@ -5,11 +5,13 @@ import io
 import json
 import os
 import pathlib
+import threading
 
 import pytest
 
 from fakes.imaging import GZIP, OCI_MANIFEST, Made, descriptor, digest_of
 from scow.base.streams import BlobMismatchError
+from scow.content import layoutdir
 from scow.content.layoutdir import LayoutDirectory
 from scow.errors import CorruptError, InvalidArgumentError, NotFoundError
 from scow.oci.digest import Digest
@@ -91,3 +93,49 @@ def test_referrers_are_found_by_their_subject(layout):
         layout.tag(desc(raw, OCI_MANIFEST), "")
     assert [found.digest for found in layout.referrers(desc(subject))] == [digest_of(signature.raw)]
     assert list(layout.referrers(desc(subject), "a/other")) == []
+
+
+def test_a_layout_whose_making_was_killed_is_made_anew(tmp_path, monkeypatch):
+    write = layoutdir.atomic_write
+
+    def killed(path, data):
+        if path.endswith("oci-layout"):
+            raise KeyboardInterrupt
+        write(path, data)
+
+    monkeypatch.setattr(layoutdir, "atomic_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        LayoutDirectory(str(tmp_path / "l"), create=True)
+    monkeypatch.undo()
+    (tmp_path / "l/oci-layout.12.abcd.tmp").write_bytes(b"")
+    assert LayoutDirectory(str(tmp_path / "l"), create=True).index().manifests == ()
+
+
+def test_a_layout_that_two_make_at_once_loses_nothing(tmp_path, monkeypatch):
+    """The other one comes between the look for an index and its writing, and is done before."""
+    data, write, done = b"{}", layoutdir.atomic_write, []
+
+    def other():
+        layout = LayoutDirectory(str(tmp_path / "l"), create=True)
+        layout.push(desc(data), io.BytesIO(data))
+        layout.tag(desc(data), "kept")
+
+    def late(path, text):
+        if not done and path.endswith("index.json"):
+            done.append(threading.Thread(target=other))
+            done[0].start()
+            done[0].join(0.5)  # it waits for us, or is through
+        write(path, text)
+
+    monkeypatch.setattr(layoutdir, "atomic_write", late)
+    layout = LayoutDirectory(str(tmp_path / "l"), create=True)
+    done[0].join()
+    assert layout.resolve("kept").digest == desc(data).digest
+
+
+@pytest.mark.parametrize("name", ["x", "index.json", "blobs", "x.tmp"])
+def test_what_others_have_in_a_directory_is_left_alone(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InvalidArgumentError, match="not empty"):
+        LayoutDirectory(str(tmp_path), create=True)
+    assert os.listdir(tmp_path) == [name]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -309,3 +310,24 @@ def test_resuming_neither_begins_nor_waits(store):
     store.resume("k").discard()
     with pytest.raises(NotFoundError):
         store.resume("k")
+
+
+def test_sweep_spares_the_write_that_took_an_old_ones_name(store, monkeypatch):
+    """The old one became a blob between the look at it and the lock."""
+    with store.ingest("k") as ingest:
+        ingest.write(b"old")
+    flock, left = fcntl.flock, []
+
+    def late(fd, how):
+        if not left:
+            left.append(fd)
+            with store.ingest("k") as first, store.leases.hold("t") as lease:
+                first.commit(lease=lease)
+            with store.ingest("k") as second:
+                second.write(b"newer")
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert store.sweep_ingests(0) == 0
+    with store.ingest("k") as ingest:
+        assert ingest.offset == 5

@@ -11,7 +11,8 @@ import pytest
 
 from fakes.imaging import AMD, ARM, GZIP, OCI_MANIFEST, Made, copied, descriptor, digest_of, engine, index, transfers
 from fakes.registry import FakeRegistry
-from scow.errors import CorruptError, InvalidArgumentError, NotFoundError, ScowError
+from scow.errors import CorruptError, InvalidArgumentError, LimitError, NotFoundError, ScowError
+from scow.images import copying
 from scow.images.indexes import Changes, Indexes, NoSuchIndexError
 from scow.images.packing import parse_compression
 from scow.images.places import Place, parse_place
@@ -384,3 +385,12 @@ def test_docker_archives_that_cannot_be_copied(registry, store, tmp_path):
     with pytest.raises(NotFoundError, match="cannot open"):
         copied(store, f"docker-archive:{tmp_path}/absent.tar", f"{registry.address}/x:1")
     assert not registry.tags
+
+
+def test_manifests_that_would_fill_the_memory_are_not_read(tmp_path, monkeypatch):
+    with FakeRegistry() as registry:
+        both(registry)
+        size = len(registry.manifests["app", registry.tags["app"]["v1"]][1])
+        monkeypatch.setattr(copying, "_MAX_MANIFESTS", size + 10, raising=False)
+        with pytest.raises(LimitError, match="manifests of more than"):
+            copied(engine(tmp_path / "store"), f"docker://{registry.address}/app:v1", f"oci:{tmp_path}/out")

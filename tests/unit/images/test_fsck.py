@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from scow.images import fsck as fsck_module
 from scow.images.fsck import fsck
 
 
@@ -142,3 +143,39 @@ def test_an_image_without_layers_at_all_goes(good):
 def test_a_young_stray_may_be_a_commit_in_progress(good):
     stray_file(good, None)
     assert check(good) == []
+
+
+def test_a_blob_that_comes_back_while_the_store_is_checked_stays(good, monkeypatch):
+    """It was removed before it was read, and another process has fetched it again since."""
+    record = good.images.resolve("good:1")
+    digest = good.images.config(record.id).value.diff_ids[0]
+    data = good.content.read(digest)
+    fault = fsck_module._blob_fault
+
+    def late(content, subject, size):
+        if subject != digest:
+            return fault(content, subject, size)
+        good.content.delete(digest)
+        found = fault(content, subject, size)
+        with good.leases.hold("t") as lease:
+            good.content.put(data, lease)
+            good.leases.link(f"image:{record.id}", "blob", digest)
+        return found
+
+    monkeypatch.setattr(fsck_module, "_blob_fault", late)
+    assert check(good, repair=True) == []
+    assert good.content.read(digest) == data
+
+
+def test_an_image_that_was_whole_again_in_the_end_stays(good, monkeypatch):
+    record = good.images.resolve("good:1")
+    fault, looks = fsck_module._image_fault, []
+
+    def late(*args):
+        looks.append(args)
+        return "it lacks something" if len(looks) == 1 else fault(*args)
+
+    monkeypatch.setattr(fsck_module, "_image_fault", late)
+    assert check(good, repair=True) == []
+    assert record.id in good.images
+    assert len(looks) > 1

@@ -6,6 +6,7 @@ import os
 from scow.base.leases import Edge
 from scow.images.prune import collect, mark, prune_images, reclaimable
 from scow.images.remove import User
+from scow.oci.digest import Digest
 
 
 def nobody(_identity):
@@ -128,3 +129,16 @@ def test_stale_ingests_go_and_fresh_ones_stay(store):
         os.utime(busy.path, (0, 0))
         collect(store.images, store.content, None)
         assert sorted(os.listdir(os.path.join(store.root, "ingest"))) == ["busy", "new"]
+
+
+def test_collect_takes_what_killed_processes_left(store):
+    record = store.image("kept")
+    stray = store.content.path(Digest("sha256:" + "5" * 64))
+    with open(stray, "xb") as file:
+        file.write(b"no row names it")
+    left = os.path.join(store.root, "tmp/copy-1-x")
+    os.makedirs(left)
+    collect(store.images, store.content, store.snapshots)
+    assert not os.path.exists(stray)
+    assert not os.path.exists(left)
+    assert store.images.config(record.id)

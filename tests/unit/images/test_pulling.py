@@ -23,6 +23,7 @@ from fakes.imaging import (
 from fakes.registry import FakeRegistry
 from scow.base.streams import BlobMismatchError
 from scow.errors import CorruptError, LimitError, NotFoundError, ScowError, UnsupportedError
+from scow.images.prune import collect
 from scow.images.pulling import NoPlatformError
 
 AMD, ARM = {"os": "linux", "architecture": "amd64"}, {"os": "linux", "architecture": "arm64"}
@@ -343,3 +344,23 @@ def test_the_first_registry_that_has_it_is_taken(registry, short):
                 moving.pull("none")
     assert registry.address in str(caught.value)
     assert second.address in str(caught.value)
+
+
+def test_a_manifest_that_a_collector_takes_while_it_is_looked_for_is_fetched(registry, store, monkeypatch):
+    """The store has it and nothing needs it; between the look and the reading somebody prunes."""
+    made = Made([{"a": b"1"}])
+    digest = made.put(registry, "team/app", "v1")
+    with store.leases.hold("t") as lease:
+        assert store.content.put(made.raw, lease) == digest
+    content = store.content
+    read, pruned = content.read, []
+
+    def late(target, *limit):
+        if not pruned:
+            pruned.append(target)
+            collect(store.images, content, None)
+        return read(target, *limit)
+
+    monkeypatch.setattr(content, "read", late)
+    pull(store, registry, f"team/app@{digest}")
+    assert pruned

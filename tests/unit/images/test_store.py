@@ -181,3 +181,28 @@ def test_parents_and_children(store):
     assert child.parent == base.id
     assert store.images.children(base.id) == [child.id]
     assert store.images.children(child.id) == []
+
+
+def test_an_image_that_goes_as_soon_as_it_is_entered_was_entered_all_the_same(store):
+    """Another process removes it right after the transaction."""
+    record = store.image("x")
+    manifest = store.images.manifest(record.id).descriptor
+    with store.leases.hold("t") as lease:
+        add = lease.add
+
+        class Late:
+            owner = lease.owner
+
+            def add(self, kind, key):
+                add(kind, key)
+                store.db.after_commit(lambda: store.images.remove(record.id))
+
+        assert store.images.add(manifest, Late()).id == record.id
+    assert record.id not in store.images
+
+
+def test_no_digest_is_remembered_of_an_image_that_is_gone(store):
+    record = store.image("x")
+    store.images.remove(record.id)
+    store.images.add_digest(Reference.parse("r.example/a@sha256:" + "1" * 64), record.id)
+    assert store.images.all_digests() == {}
