@@ -13,6 +13,7 @@ import io
 import json
 import os
 
+from scow.base.locks import FileLock
 from scow.build.graph import as_json, as_solved
 from scow.errors import CorruptError, InvalidArgumentError, NotFoundError
 from scow.oci.decode import decode_index, decode_manifest
@@ -178,9 +179,9 @@ class RemoteCache:
             with self._source.fetch(desc) as raw, content.ingest(str(layer.diff_id)) as ingest:
                 ingest.rewind()
                 stream = open_stream(raw, compression_of(desc.media_type))
-                while data := stream.read(1 << 20):
+                while ingest.offset <= layer.size and (data := stream.read(1 << 20)):
                     ingest.write(data)
-                ingest.commit(layer.diff_id, lease=lease)
+                ingest.commit(layer.diff_id, layer.size, lease=lease)
 
 
 def _here(index: Index, name: str) -> Descriptor:
@@ -218,7 +219,14 @@ def export(place: Place, entries: Sequence[Entry], content: LocalContentStore, c
     Returns:
         Its manifest.
     """
-    gzip = (compression or ("none" if place.path else "gzip")) == "gzip"
+    if not place.path:
+        return _export(place, entries, content, gzip=compression in {"", "gzip"})
+    # what another build is about to name would be swept
+    with FileLock(os.path.join(place.path, ".cache.lock")).exclusive():
+        return _export(place, entries, content, gzip=compression == "gzip")
+
+
+def _export(place: Place, entries: Sequence[Entry], content: LocalContentStore, *, gzip: bool) -> Descriptor:
     layers = [_push_layer(place.target, diff, content, gzip=gzip) for diff in _distinct(entries)]
     raw = json.dumps(records_of(entries), separators=(",", ":"), sort_keys=True).encode()
     config = Descriptor(CONFIG_TYPE, sha256_digest(raw), len(raw))

@@ -133,6 +133,7 @@ class UrlStore:
         return (row[0], row[1], row[2], row[3]) if row else None
 
     def _fetch(self, url: str, wanted: Digest | None) -> tuple[Digest, int]:
+        from http.client import HTTPException
         from urllib.error import HTTPError, URLError
         from urllib.request import Request, urlopen
 
@@ -153,8 +154,8 @@ class UrlStore:
                 return Digest(known[0]), known[3]
             kind = NotFoundError if error.code == 404 else UnavailableError
             raise kind(f"cannot fetch {url!r}: invalid response status {error.code}") from error
-        except (URLError, OSError) as error:
-            reason = getattr(error, "reason", error)
+        except (URLError, OSError, HTTPException, ValueError) as error:
+            reason = getattr(error, "reason", "") or str(error) or type(error).__name__
             raise UnavailableError(f"cannot fetch {url!r}: {reason}") from error
 
     def _keep(self, url: str, answer: Any, wanted: Digest | None) -> tuple[Digest, int]:
@@ -170,11 +171,13 @@ class UrlStore:
                 if total > self._limit:
                     raise LimitError(f"{url!r} is larger than the limit of {self._limit} bytes")
                 ingest.write(data)
+            if getattr(answer, "length", 0):  # http.client takes a body that was cut off for the whole
+                raise UnavailableError(f"cannot fetch {url!r}: the answer ended {answer.length} bytes early")
             info = ingest.commit(wanted, lease=self._lease)
         modified = answer.headers.get("Last-Modified", "")
         try:
             time = int(parsedate_to_datetime(modified).timestamp()) if modified else 0
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             time = 0
         with self._db.write() as connection:
             connection.execute(

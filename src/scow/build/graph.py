@@ -141,7 +141,9 @@ def content_key(definition: object, below: str, contents: Sequence[str]) -> str:
 
 def as_solved(value: Mapping[str, Any]) -> Solved:
     """Read what ``as_json`` wrote."""
-    layers = tuple(LayerRef(DiffID(Digest(diff)), size, usage, time) for diff, size, usage, time in value["layers"])
+    layers = tuple(
+        LayerRef(DiffID(Digest(diff)), int(size), int(usage), int(time)) for diff, size, usage, time in value["layers"]
+    )
     return Solved(ChainID(Digest(value["base"])) if value["base"] else None, layers, value["time"])
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 
 from scow.build.graph import LayerRef, Solved
 from scow.build.ops.values import BaseOp, CopyOp
 from scow.errors import InvalidArgumentError
 from scow.oci.digest import chain_id
 from scow.record import replace
-from scow.typing import TYPE_CHECKING, NamedTuple
+from scow.typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
     from scow.build.draft import Draft
@@ -221,34 +222,27 @@ def write_archive(shop: Workshop, images: ImageStore, record: ImageRecord, outpu
         save(images, shop.content, [record.id], out, form=output.type, names=names)
 
 
-class sink:  # noqa: N801 - reads as what it does
-    """A file that appears when it is complete, or standard output."""
+@contextmanager
+def sink(destination: str) -> Iterator[BinaryIO]:
+    """A file that appears when it is complete, or standard output.
 
-    def __init__(self, destination: str) -> None:
-        self._destination = destination
-        self._temporary = ""
-        self._file: BinaryIO | None = None
+    Args:
+        destination: The file; ``""`` and ``-`` are standard output.
 
-    def __enter__(self) -> BinaryIO:
-        if self._destination in ("", "-"):
-            if sys.stdout.isatty():
-                raise InvalidArgumentError("refusing to write an archive to a terminal", hint="name a file with dest=")
-            return sys.stdout.buffer
-        if not os.path.isfile(self._destination) and os.path.exists(self._destination):
-            self._file = open(self._destination, "wb")
-            return self._file
-        self._temporary = f"{self._destination}.{os.urandom(4).hex()}.tmp"
-        self._file = open(self._temporary, "wb")
-        return self._file
+    Raises:
+        InvalidArgumentError: Standard output is a terminal.
+        ScowError: The disk is full or the place is not writable.
+    """
+    from scow.images.places import replacing
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        if self._file is None:
-            sys.stdout.buffer.flush()
-            return
-        self._file.close()
-        if not self._temporary:
-            return
-        if kind is None:
-            os.rename(self._temporary, self._destination)
-        else:
-            os.unlink(self._temporary)
+    if destination in ("", "-"):
+        if sys.stdout.isatty():
+            raise InvalidArgumentError("refusing to write an archive to a terminal", hint="name a file with dest=")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    elif os.path.exists(destination) and not os.path.isfile(destination):
+        with open(destination, "wb") as device:
+            yield device
+    else:
+        with replacing(destination) as file:
+            yield cast("BinaryIO", file)

@@ -9,6 +9,7 @@ import queue
 import threading
 
 from scow.base.files import storage_error
+from scow.base.tasks import no_thread
 from scow.linux.writeback import Writeback
 from scow.oci.digest import Digest
 from scow.typing import TYPE_CHECKING
@@ -53,7 +54,11 @@ class Spool:
         return Digest(f"sha256:{self._hash.hexdigest()}")
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            os.close(self._fd)
+            raise no_thread() from error
         return self
 
     def __exit__(

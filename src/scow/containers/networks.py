@@ -297,11 +297,14 @@ class Networks:
         """Give a container an address on a network; one it has already is kept.
 
         Raises:
+            NetworkNotFoundError: The network is gone.
             UnavailableError: No address is left.
             InvalidArgumentError: The address wished for is outside.
             ConflictError: Another container has it.
         """
         with self.db.write() as connection:
+            if self.get(network.id) is None:  # removed since it was looked for
+                raise NetworkNotFoundError(f"network {network.name} not found")
             rows = connection.execute(
                 "SELECT address, container FROM endpoints WHERE network = ? ORDER BY address", (network.id,)
             ).fetchall()

@@ -293,6 +293,11 @@ def connect(service: Containers, network: Network, container: Container, config:
         ConflictError: It is there already, or cannot have networks.
         InvalidArgumentError: It asks for what this network cannot give.
     """
+    with service.alone(container):  # nobody starts it, ends it or changes its networks meanwhile
+        _connect(service, network, service.still(container), config)
+
+
+def _connect(service: Containers, network: Network, container: Container, config: Mapping[str, Any]) -> None:
     mode = container.host.get("NetworkMode") or "default"
     if mode == "host" or network.name == "host":
         raise DeniedError("container cannot be connected to host network or disconnected from it")
@@ -361,6 +366,11 @@ def disconnect(service: Containers, network: Network, container: Container) -> N
     Raises:
         ConflictError: It is not on it.
     """
+    with service.alone(container):
+        _disconnect(service, network, service.still(container))
+
+
+def _disconnect(service: Containers, network: Network, container: Container) -> None:
     mode = container.host.get("NetworkMode") or "default"
     if mode == "host":
         raise DeniedError("container cannot be connected to host network or disconnected from it")

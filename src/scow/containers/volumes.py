@@ -4,6 +4,7 @@
 ::
 
     <root>/volumes/<name>/_data     what containers see
+    <root>/volumes/<name>.gone-…    what is being removed
 
 A volume that a container uses is known by the container's ``Mounts``; a volume is dangling when no container has it.
 """
@@ -123,7 +124,6 @@ class Volumes:
             for needed in _NEEDS[given]:
                 if needed not in (options or {}):
                     raise InvalidArgumentError(f'create {name}: missing required option: "{needed}"')
-        make_dir(os.path.join(self._top, name, "_data"), 0o755)
         row = (
             name,
             time.time(),
@@ -132,7 +132,8 @@ class Volumes:
             int(anonymous),
             0,
         )
-        with self.db.write() as connection:
+        with self.db.write() as connection:  # the directory too: a removal that is not through yet spares it then
+            make_dir(os.path.join(self._top, name, "_data"), 0o755)
             if connection.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?, ?, ?)", row).rowcount:
                 self._events.add("volume", "create", name, {"driver": "local"})
         return self.get(name)
@@ -189,7 +190,20 @@ class Volumes:
                 raise VolumeInUseError(f"remove {name}: volume is in use - [{', '.join(users)}]")
             connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
             self._events.add("volume", "destroy", name, {"driver": "local"})
-            self.db.after_commit(lambda: remove_tree(os.path.join(self._top, name)))
+            self.db.after_commit(lambda: self._clear(name))
+
+    def _clear(self, name: str) -> None:
+        """Remove the directory of a volume, unless it has got a row again meanwhile."""
+        path = os.path.join(self._top, name)
+        gone = f"{path}.gone-{os.urandom(4).hex()}"
+        with self.db.write() as connection:
+            if connection.execute("SELECT 1 FROM volumes WHERE name = ?", (name,)).fetchone():
+                return
+            try:
+                os.rename(path, gone)
+            except FileNotFoundError:
+                return
+        remove_tree(gone)
 
     def sweep(self, seconds: float) -> None:
         """Remove directories without a row: of containers whose making was interrupted.
@@ -203,9 +217,12 @@ class Volumes:
             return
         known = {volume.name for volume in self.all()} if names else set()
         for name in names:
-            path = os.path.join(self._top, name)
-            if name not in known and time.time() - os.stat(path).st_mtime > seconds:
-                remove_tree(path)
+            try:
+                young = time.time() - os.stat(os.path.join(self._top, name)).st_mtime <= seconds
+            except FileNotFoundError:
+                continue  # another process was faster
+            if name not in known and not young:
+                self._clear(name)
 
     def _volume(self, row: tuple[str, float, str, str, int, int]) -> Volume:
         name, created, labels, options, anonymous, filled = row

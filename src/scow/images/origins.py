@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from scow.base.database import Database
+    from scow.base.leases import Lease, Leases
+    from scow.distribution.pushing import UploadMemory
     from scow.oci.digest import DiffID
 
 SCHEMA = """
@@ -108,6 +110,15 @@ class TransferRecords:
                 (repository, digest, time.time() - _UPLOAD_LIFE),
             )
 
+    def of(self, lease: Lease, leases: Leases) -> UploadMemory:
+        """The memory of one push.
+
+        Args:
+            lease: Held as long as it goes on.
+            leases: Tells which pushes live.
+        """
+        return _Uploads(self, lease, leases)
+
     # ------------------------------------------------------------------ compressed forms
 
     def packed(self, diff_id: DiffID, method: str) -> tuple[Digest, int] | None:
@@ -127,3 +138,23 @@ class TransferRecords:
         """Remember what a layer became."""
         with self._db.write() as connection:
             connection.execute("INSERT OR REPLACE INTO packed VALUES (?, ?, ?, ?)", (diff_id, method, digest, size))
+
+
+class _Uploads:
+    """Unfinished uploads, as one push may go on with them: not with those that another push is at."""
+
+    def __init__(self, records: TransferRecords, lease: Lease, leases: Leases) -> None:
+        self._lease = lease
+        self._leases = leases
+        self._records = records
+        self.remember = records.remember
+        self.forget = records.forget
+
+    def recall(self, repository: str, digest: str) -> str:
+        """The address of an unfinished upload, or ``""``; from now on it is this push's."""
+        key = f"{repository}@{digest}"
+        with self._leases.db.write():
+            self._leases.reap()
+            others = set(self._leases.owners("upload", key)) - {self._lease.owner}
+            self._lease.add("upload", key)
+        return "" if others else self._records.recall(repository, digest)

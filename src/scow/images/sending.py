@@ -288,7 +288,8 @@ class _Sending:
             stream.seek(offset)
             return stream
 
-        how = push_blob(self.repository, desc, opened, mounts=mounts, memory=records, report=report)
+        memory = records.of(self.lease, self.pusher.leases)
+        how = push_blob(self.repository, desc, opened, mounts=mounts, memory=memory, report=report)
         if how not in {EXISTS, MOUNTED}:
             with self._lock:
                 self.sent += desc.size

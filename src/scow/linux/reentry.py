@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _MEMBERS = "namespace"
 _LIMIT = 1 << 20
 _DEAD_ENOUGH = 32
+_LARGE = 1 << 16
 # What a child of the process that moves does for it: both helpers are at work at once.
 _BY_HELPERS = 'read -r moved || exit 0; "$3" $PPID $1 & "$4" $PPID $2; status=$?; wait $! && exit $status'
 _BY_ITSELF = 'read -r moved || exit 0; printf %s "$2" >/proc/$PPID/gid_map && printf %s "$1" >/proc/$PPID/uid_map'
@@ -120,9 +121,12 @@ class _Members:
         self.dead = 0
 
     def __enter__(self) -> Self:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        return self
+        while True:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            if os.path.samestat(os.lstat(self._path), os.fstat(self._fd)):
+                return self
+            os.close(self._fd)  # whoever had it has put another one in its place
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
@@ -137,12 +141,22 @@ class _Members:
         self.dead = 0
 
     def add(self, line: str) -> None:
-        """Note one more; when many have died, those are forgotten."""
-        if self.dead > _DEAD_ENOUGH:
-            living = [old for old in self.lines() if _pid_of(old)]
-            os.ftruncate(self._fd, 0)
-            os.write(self._fd, os.fsencode("".join(f"{old}\n" for old in living)))
-        os.write(self._fd, os.fsencode(line + "\n"))
+        """Note one more; when many have died, or many are noted, the dead are forgotten."""
+        if self.dead > _DEAD_ENOUGH or os.fstat(self._fd).st_size > _LARGE:
+            self._replace([*filter(_pid_of, self.lines()), line])
+        else:
+            os.write(self._fd, os.fsencode(line + "\n"))
+
+    def _replace(self, lines: list[str]) -> None:
+        """Put another file in the place of this one, in one step: whoever is killed here leaves all living members."""
+        new = f"{self._path}.new"
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb") as file:
+            file.write(os.fsencode("".join(f"{line}\n" for line in lines)))
+        os.rename(new, self._path)
+        self.dead = 0
+        os.close(self._fd)
+        self.__enter__()
 
 
 def _pid_of(line: str) -> int:

@@ -228,6 +228,8 @@ class Notary:
         waiting = [root.root.roles[TARGETS]]
         while waiting:
             role = waiting.pop(0)
+            if role.name in wanted:
+                continue  # delegated to more than once
             known, raw = current.get(role.name), files.get(role.name)
             if raw is None:
                 if known is None:
@@ -243,7 +245,7 @@ class Notary:
             elif role.name == TARGETS:
                 tuf.verify(found.document, role)
             wanted[role.name] = _File(found.document.version, raw)
-            waiting += [child for child in found.delegations if child.name not in wanted]
+            waiting += found.delegations
         strangers = set(files) - set(wanted)
         if strangers:
             raise _invalid(f"nobody has delegated anything to {min(strangers)[:100]!r}")

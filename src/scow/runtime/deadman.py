@@ -56,7 +56,10 @@ class Deadman:
         """
         if self._pipe < 0:
             return
-        os.write(self._pipe, b"done\n")
+        try:
+            os.write(self._pipe, b"done\n")
+        except BrokenPipeError:
+            pass  # the shell was killed
         os.close(self._pipe)
         self._pipe = -1
         if wait:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PIPE = ".pipe"
 """What the name of a log's pipe ends with."""
 _WRITER = ".writer"
+_FRESH = ".new"
 _PORTION = 1 << 18
 _LINE = 1 << 14
 """Bytes by which a file may be too long for the sake of the line that it is in."""
@@ -98,15 +99,19 @@ class LogWriter:
 
     def _rotate(self) -> None:
         """Begin a new file; the oldest one goes when there are too many."""
-        for number in range(self._files - 1, 0, -1):
-            try:
-                os.rename(_numbered(self._path, number - 1), _numbered(self._path, number))
-            except FileNotFoundError:
-                continue
-        if self._files == 1:
-            os.unlink(self._path)
+        fresh = _append_to(self._path + _FRESH)  # before anything moves: there may be no room for it
+        try:
+            for number in range(self._files - 1, 0, -1):
+                try:
+                    os.rename(_numbered(self._path, number - 1), _numbered(self._path, number))
+                except FileNotFoundError:
+                    continue
+            os.rename(self._path + _FRESH, self._path)
+        except BaseException:
+            os.close(fresh)
+            raise
         os.close(self._fd)
-        self._fd = _append_to(self._path)
+        self._fd = fresh
         self._free = self._size
 
     def close(self) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
 
 import pytest
 
 from scow.base.files import NoSpaceError
 from scow.build import spool as module
 from scow.build.spool import Spool
+from scow.errors import UnavailableError
 
 
 def test_everything_is_written_in_order(tmp_path):
@@ -71,3 +73,12 @@ def test_nothing_that_is_there_is_overwritten(tmp_path):
     with pytest.raises(FileExistsError):
         Spool(str(path))
     assert path.read_bytes() == b"theirs"
+
+
+def test_no_descriptor_is_left_where_no_thread_can_be_started(tmp_path, monkeypatch):
+    spool = Spool(str(tmp_path / "layer"))
+    monkeypatch.setattr(threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no new thread")))
+    with pytest.raises(UnavailableError, match="thread"), spool:
+        pass
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(spool._fd)

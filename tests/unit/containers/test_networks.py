@@ -8,7 +8,10 @@ import threading
 import pytest
 
 from scow.base.database import Database
+from scow.base.leases import Leases
+from scow.containers import networks_verbs
 from scow.containers.networks import Network, NetworkInUseError, NetworkNotFoundError, Networks
+from scow.containers.service import Containers
 from scow.errors import ConflictError, DeniedError, InvalidArgumentError, UnavailableError
 from scow.runtime.network.addresses import Subnet, to_text
 
@@ -117,3 +120,27 @@ def test_ports_are_given_once(networks):
         networks.take_port("e", "tcp", "127.0.0.1", [82], lambda *_: False)
     networks.release("d")
     assert networks.take_port("e", "tcp", "127.0.0.1", [81], _free) == 81
+
+
+def test_nobody_gets_a_place_on_a_network_that_was_removed_meanwhile(networks):
+    made = networks.create(_wish())
+    networks.remove(made)
+    with pytest.raises(NetworkNotFoundError, match="network n not found"):
+        networks.reserve(made, "a")
+    assert networks.endpoints() == []
+
+
+def test_two_that_change_the_networks_of_a_container_lose_nothing(networks, tmp_path, make):
+    """Both have looked the container up before the first of them changed it."""
+    service = Containers(str(tmp_path), str(tmp_path / "run"), networks.db, Leases(networks.db), None, None, None)
+    container = make(network={"Endpoints": {}})
+    service.store.insert(container)
+    one = networks.create(_wish("one"))
+    two = networks.create(_wish("two", "10.6.0.0/24", "10.6.0.1"))
+    networks_verbs.connect(service, one, container, {})
+    networks_verbs.connect(service, two, container, {"Aliases": ["x"]})
+    assert list(service.still(container).network["Networks"]) == ["bridge", "one", "two"]
+    stale = service.still(container)
+    networks_verbs.disconnect(service, one, stale)
+    networks_verbs.disconnect(service, two, stale)
+    assert list(service.still(container).network["Networks"]) == ["bridge"]

@@ -5,8 +5,9 @@ import os
 
 import pytest
 
+from scow.base.database import Database
 from scow.containers.events import Events
-from scow.containers.volumes import VolumeInUseError, VolumeNotFoundError, inspect, select
+from scow.containers.volumes import VolumeInUseError, VolumeNotFoundError, Volumes, inspect, select
 from scow.errors import InvalidArgumentError
 
 
@@ -105,3 +106,43 @@ def test_options_that_need_another(volumes, options, missing):
 def test_no_filters(volumes, key, value):
     with pytest.raises(InvalidArgumentError, match="Invalid filter"):
         select(volumes, [(key, value)])
+
+
+def test_one_that_is_made_anew_while_it_is_removed_keeps_its_directory(volumes, tmp_path, monkeypatch):
+    """Another process makes it between the end of its row and that of its files, and writes into it."""
+    made = volumes.create("data")
+    other = Volumes(str(tmp_path), Database(str(tmp_path / "scow.db")))
+    after = volumes.db.after_commit
+
+    def late(call):
+        def first():
+            with open(f"{other.create('data').path}/new", "w"):
+                pass
+            call()
+
+        after(first)
+
+    monkeypatch.setattr(volumes.db, "after_commit", late)
+    volumes.remove("data")
+    assert os.path.exists(f"{made.path}/new")
+    assert volumes.get("data").name == "data"
+
+
+def test_a_sweep_spares_what_gets_a_row_meanwhile(volumes, tmp_path, monkeypatch):
+    old = tmp_path / "volumes/data"
+    (old / "_data").mkdir(parents=True)
+    (tmp_path / "volumes/other/_data").mkdir(parents=True)
+    for path in (old, tmp_path / "volumes/other"):
+        os.utime(path, (1, 1))
+    listed = volumes.all
+
+    def late():
+        found = listed()
+        volumes.create("data")
+        os.utime(old, (1, 1))
+        return found
+
+    monkeypatch.setattr(volumes, "all", late)
+    volumes.sweep(60)
+    assert os.listdir(tmp_path / "volumes") == ["data"]
+    assert os.path.isdir(volumes.get("data").path)

@@ -10,6 +10,7 @@ from fakes.imaging import Made, digest_of, engine, layer, transfers
 from fakes.registry import FakeRegistry
 from scow.errors import InvalidArgumentError, NotFoundError, ScowError
 from scow.images.mutate import new_image
+from scow.images.origins import TransferRecords
 from scow.images.packing import Compression, parse_compression
 from scow.oci.digest import DiffID, Digest
 from scow.oci.model import ImageConfig, Platform
@@ -211,3 +212,35 @@ def test_compressions_that_do_not_exist(text):
 )
 def test_compressions_that_exist(text, wanted):
     assert parse_compression(text) == wanted
+
+
+def test_an_upload_that_another_push_is_at_is_left_to_it(store):
+    """Two pushes of one layer at once: bytes of both in one upload would be wrong for both."""
+    records = TransferRecords(store.db)
+    place, digest = "registry.example/app", "sha256:" + "1" * 64
+    with store.leases.hold("first") as lease:
+        first = records.of(lease, store.leases)
+        assert first.recall(place, digest) == ""
+        first.remember(place, digest, "/uploads/1")
+        with store.leases.hold("second") as other:
+            assert records.of(other, store.leases).recall(place, digest) == ""
+        assert first.recall(place, digest) == "/uploads/1"
+    with store.leases.hold("third") as lease:
+        assert records.of(lease, store.leases).recall(place, digest) == "/uploads/1"
+
+
+def test_a_push_does_not_go_on_with_the_upload_of_one_that_lives(registry, store):
+    local(store, [big()], f"{registry.address}/app:v1")
+    other, _ = push(store, registry, "app:v1")
+    (layer,) = json.loads(registry.manifests["app", other.digest][1])["layers"]
+    registry.blobs.clear()
+    registry.owners.clear()
+    records = TransferRecords(store.db)
+    place = f"{registry.address}/app"
+    with store.leases.hold("first") as lease:
+        memory = records.of(lease, store.leases)
+        memory.recall(place, layer["digest"])
+        memory.remember(place, layer["digest"], f"http://{registry.address}/v2/app/blobs/uploads/theirs")
+        registry.clear()
+        push(store, registry, "app:v1")
+    assert not [request for request in registry.requests() if "theirs" in request.path]

@@ -218,3 +218,52 @@ def test_a_directory_that_others_can_write_to_is_refused(tmp_path) -> None:
         reentry.own_directory(str(tmp_path / "link"))
     reentry.own_directory(str(tmp_path / "new/below"))
     assert (tmp_path / "new/below").stat().st_mode & 0o777 == 0o700
+
+
+def members_of(path: object) -> list[str]:
+    with open(f"{path}/namespace", encoding="ascii") as file:
+        return file.read().splitlines()
+
+
+def noted(path: object, lines: list[str]) -> None:
+    with open(f"{path}/namespace", "w", encoding="ascii") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+
+
+def test_members_that_died_behind_one_that_lives_are_forgotten(tmp_path):
+    """Only so many bytes are read: who lives must not come to stand behind them."""
+    own = reentry.self_mark()
+    noted(tmp_path, [own, *["999999999 1"] * 80_000])
+    reentry.note_container(str(tmp_path), str(tmp_path / "box"))
+    assert members_of(tmp_path) == [own, own, f"@{tmp_path}/box"]
+
+
+def test_who_is_killed_while_the_dead_are_forgotten_leaves_the_living(tmp_path, monkeypatch):
+    own = reentry.self_mark()
+    noted(tmp_path, [own, *["999999999 1"] * 40])
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    members = reentry._Members(str(tmp_path))
+    with members:
+        members.dead = 40
+        monkeypatch.setattr(os, "write", killed)
+        monkeypatch.setattr(os, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            members.add("1 1")
+        monkeypatch.undo()
+    assert own in members_of(tmp_path)
+
+
+def test_who_waited_for_the_file_of_members_writes_into_the_one_that_is_there(tmp_path):
+    own = reentry.self_mark()
+    noted(tmp_path, [own])
+    with reentry._Members(str(tmp_path)) as members:
+        waiting = threading.Thread(target=reentry.note_container, args=(str(tmp_path), "/late"))
+        waiting.start()
+        members.dead = 40
+        members.add("@/early")
+        members.add("@/next")
+    waiting.join()
+    assert set(members_of(tmp_path)) == {own, "@/early", "@/next", "@/late"}

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from fakes.trust import DAY, GUN, NOW, Answered, Key, Person, Repo, digest, introduce, signed, stamp
+from scow.registry import notary
 from scow.registry.notary import Notary
 from scow.registry.protocol import RefusedError, Request, refusal
 from scow.registry.storage import RegistryStore
@@ -325,3 +326,17 @@ def test_what_is_no_trust_data(host, raw):
 def test_what_is_no_upload(host, kind, body):
     with pytest.raises(RefusedError, match="not a form with files"):
         host.ask("POST", BASE, body, **{"Content-Type": kind})
+
+
+def test_a_role_that_is_delegated_to_again_and_again_is_looked_at_once(host, monkeypatch):
+    repo = host.repo(v1="one")
+    value = repo.common("Targets", "targets", 100) | {"targets": {}}
+    alice = {"name": "targets/alice", "paths": [""], **repo.role(repo.targets_keys)}
+    keys = {key.id: key.members for key in repo.targets_keys}
+    value["delegations"] = {"keys": keys, "roles": [alice] * 500}
+    targets = signed(value, repo.targets_keys)
+    empty = repo.common("Targets", "targets/alice", 100) | {"targets": {}, "delegations": {"keys": {}, "roles": []}}
+    read, looks = notary.decode_targets, []
+    monkeypatch.setattr(notary, "decode_targets", lambda raw, role: looks.append(role) or read(raw, role))
+    host.post(targets=targets, **{"targets/alice": signed(empty, repo.targets_keys)})
+    assert looks == ["targets", "targets/alice"]

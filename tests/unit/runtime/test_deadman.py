@@ -29,3 +29,10 @@ def test_it_acts_when_its_process_is_killed(tmp_path):
     child.wait()
     child.stdout.close()
     assert until(acted.exists)
+
+
+def test_a_deadman_that_was_killed_is_disarmed_all_the_same(tmp_path):
+    with Deadman(["/bin/touch", str(tmp_path / "acted")]) as deadman:
+        os.kill(deadman._pid, signal.SIGKILL)
+        os.waitid(os.P_PID, deadman._pid, os.WEXITED | os.WNOWAIT)
+    assert not (tmp_path / "acted").exists()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import os
 import threading
 
@@ -236,3 +237,21 @@ def test_a_monitor_that_never_comes_is_not_waited_for(path):
 def test_nobody_writes_a_log_without_a_bound(path):
     logs.wait_written(path)
     assert not os.path.exists(path)
+
+
+def test_a_log_that_cannot_begin_a_new_file_goes_on_in_the_old_one(path, tmp_path, monkeypatch):
+    """The number of a descriptor that was closed too early would be another file's by then."""
+    writer = logs.LogWriter(path, size=100, files=3)
+    writer.write(1, b"first\n")
+    append = logs._append_to
+    monkeypatch.setattr(logs, "_append_to", lambda _path: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    for _ in range(3):
+        with pytest.raises(OSError, match="full"):
+            writer.write(1, b"x" * 90 + b"\n")
+    with open(tmp_path / "other", "w+b", buffering=0) as other:
+        monkeypatch.setattr(logs, "_append_to", append)
+        writer.write(1, b"y" * 90 + b"\n")
+        assert other.read() == b""
+    writer.close()
+    assert text(logs.read_log(path)) == b"first\n" + b"y" * 90 + b"\n"
+    assert sorted(os.listdir(tmp_path)) == ["log", "log.1", "other"]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import _socket
+import errno
 import os
 import socket
 import threading
@@ -153,3 +155,34 @@ def test_senders_are_bounded(start, monkeypatch):
 def test_the_words_name_every_port():
     words = forwarder.command_line("10.0.0.2", [(40, "tcp", 80), (41, "udp", 53)])
     assert words[1:] == ["-I", "-m", "scow.runtime.network.forwarder", "10.0.0.2", "40:tcp:80", "41:udp:53"]
+
+
+class FewDescriptors:
+    """The module of sockets, when there is no descriptor for the first connection's other side."""
+
+    def __init__(self) -> None:
+        self.left = 1
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(_socket, name)
+
+    def socket(self, *args: int, fileno: int | None = None) -> _socket.socket:
+        if fileno is None and self.left:
+            self.left -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return _socket.socket(*args, fileno=fileno)
+
+
+def test_one_connection_too_many_is_not_the_end_of_the_others(
+    start: Callable[..., int], server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = start(server.getsockname()[1])
+    monkeypatch.setattr(forwarder, "_socket", FewDescriptors())
+    with call(port) as refused:
+        assert refused.recv(1) == b""
+    with call(port) as client:
+        client.sendall(b"hello")
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.settimeout(90)
+            assert accepted.recv(5) == b"hello"

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from scow.errors import UnavailableError
 from scow.runtime.network import dnswire
 from scow.runtime.network.nameserver import Door, NameServer
 
@@ -110,3 +111,50 @@ def test_who_comes_in_the_last_moment_keeps_the_door_open(tmp_path):
     serving.join(90)
     assert closed.is_set()
     assert not door.send("serve", "two"), "who comes too late is told so"
+
+
+def test_a_store_that_cannot_be_read_is_not_the_end(server, monkeypatch):
+    udp, _ = server
+    lookup = Book.lookup
+
+    def broken(self, container, name, kind):
+        if name == "broken":
+            raise UnavailableError("another process holds the store for too long")
+        return lookup(self, container, name, kind)
+
+    monkeypatch.setattr(Book, "lookup", broken)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.sendto(query("broken"), udp)
+    assert ask(udp, query("web"))[-4:] == bytes([10, 0, 0, 7])
+
+
+def test_a_question_for_which_there_is_no_thread_is_not_the_end(server, monkeypatch):
+    udp, _ = server
+    start = threading.Thread.start
+
+    def reluctant(thread):
+        if thread.name == "question":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", reluctant)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.sendto(query("elsewhere"), udp)
+    assert ask(udp, query("web"))[-4:] == bytes([10, 0, 0, 7])
+
+
+def test_one_container_cannot_keep_the_others_from_asking(tmp_path):
+    door = Door(str(tmp_path))
+    with door.open() as listener:
+        server = NameServer(Book(), listener, lambda: None)
+        for name in ("greedy", "other"):
+            server.add(name, *(socket.socket(socket.AF_INET, kind).detach() for kind in (2, 1)))
+        over, asked, refused = threading.Event(), threading.Event(), []
+        while not refused:
+            server._aside("greedy", over.wait, lambda: refused.append(1))
+        server._aside("other", asked.set, lambda: refused.append(2))
+        over.set()
+        assert refused == [1]
+        assert asked.wait(90)
+        server.drop("greedy")
+        server.drop("other")

@@ -22,7 +22,7 @@ import signal
 import time
 
 from scow.base.files import remove_tree
-from scow.errors import ScowError, UnsupportedError
+from scow.errors import ScowError, UnavailableError, UnsupportedError
 from scow.linux import process
 from scow.linux.standin import NEEDS
 from scow.runtime.chroot import start
@@ -330,7 +330,11 @@ def end_all(tree: str) -> None:
 
     Args:
         tree: The directory, itself no link.
+
+    Raises:
+        UnavailableError: Some do not end; what they work in must not be touched.
     """
+    found: list[int] = []
     for _ in range(_ROUNDS):
         found = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_in(pid, tree)]
         if not found:
@@ -341,11 +345,31 @@ def end_all(tree: str) -> None:
             except ProcessLookupError:
                 continue
         time.sleep(0.01)
+    raise UnavailableError(f"processes in {tree!r} do not end: {', '.join(map(str, found[:10]))}")
 
 
 def _is_in(pid: int, tree: str) -> bool:
-    try:
-        root = os.readlink(f"/proc/{pid}/root")
-    except OSError:
-        return False
+    root = _root_of(pid)
     return (root == tree or root.startswith(tree + "/")) and process.start_time(pid) > 0
+
+
+def _root_of(pid: int) -> str:
+    """The root of a process, or ``""``. Who may not look into another user's (CAP_SYS_PTRACE) looks as that user."""
+    path = f"/proc/{pid}/root"
+    try:
+        return os.readlink(path)
+    except PermissionError:
+        pass
+    except OSError:
+        return ""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        found = os.stat(f"/proc/{pid}")
+        os.setegid(found.st_gid)
+        os.seteuid(found.st_uid)
+        return os.readlink(path)
+    except OSError:
+        return ""
+    finally:
+        os.seteuid(uid)
+        os.setegid(gid)

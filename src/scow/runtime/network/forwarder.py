@@ -13,7 +13,9 @@ could not be passed on. Datagrams of one sender go out of one socket for as long
 from __future__ import annotations
 
 import _socket
+import errno
 import os
+import resource
 import select
 import sys
 import time
@@ -27,6 +29,7 @@ _PIECE = 1 << 18
 _IDLE_SECONDS = 90.0
 _MOST_SENDERS = 1024
 _MOST_CONNECTIONS = 4096
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)
 _READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
 
 
@@ -170,10 +173,17 @@ class Streams:
     def _accept(self, _events: int) -> None:
         try:
             fd, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
-        except OSError:
+        except OSError as error:
+            if error.errno in _TOO_MANY:
+                self._pause()
             return
         client = _socket.socket(fileno=fd)
-        target = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
+        try:
+            target = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
+        except OSError:
+            client.close()
+            self._pause()
+            return
         for each in (client, target):
             each.setblocking(False)
             each.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
@@ -187,7 +197,12 @@ class Streams:
             return
         self._open.add(Connection(self._loop, client, target, self._gone))
         if len(self._open) >= _MOST_CONNECTIONS:
-            self._loop.forget(self._listener.fileno())  # the others wait in the kernel's queue
+            self._pause()
+
+    def _pause(self) -> None:
+        """Take no more until a connection ends; the others wait in the kernel's queue."""
+        if self._open:
+            self._loop.forget(self._listener.fileno())
 
     def _gone(self, connection: Connection) -> None:
         self._open.discard(connection)
@@ -272,6 +287,8 @@ def command_line(address: str, ports: list[tuple[int, str, int]]) -> list[str]:
 
 def main(argv: list[str]) -> int:
     """The program."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     ports = []
     for word in argv[1:]:
         fd, protocol, port = word.split(":")

@@ -19,6 +19,7 @@ import struct
 import threading
 import time
 
+from scow.errors import ScowError
 from scow.linux import kernel
 from scow.linux.namespaces import FLAGS
 from scow.runtime.network import dnswire
@@ -163,11 +164,12 @@ class NameServer:
         self._poll = select.poll()
         self._poll.register(listener.fileno(), select.POLLIN)
         self._sockets: dict[int, tuple[str, socket.socket, bool]] = {}
-        self._room = threading.BoundedSemaphore(_AT_ONCE)
+        self._rooms: dict[str, threading.BoundedSemaphore] = {}
 
     def add(self, container: str, udp: int, tcp: int) -> None:
         """Answer on a container's sockets; those it had before are closed."""
         self.drop(container)
+        self._rooms[container] = threading.BoundedSemaphore(_AT_ONCE)
         for descriptor, is_stream in ((udp, False), (tcp, True)):
             found = socket.socket(fileno=descriptor)
             found.setblocking(False)
@@ -176,6 +178,7 @@ class NameServer:
 
     def drop(self, container: str) -> None:
         """Answer a container no more."""
+        self._rooms.pop(container, None)
         for descriptor in [number for number, (name, _, _) in self._sockets.items() if name == container]:
             self._poll.unregister(descriptor)
             self._sockets.pop(descriptor)[1].close()
@@ -192,8 +195,14 @@ class NameServer:
             if time.monotonic() - looked >= _LOOK_SECONDS:
                 looked = time.monotonic()
                 for container in {name for name, _, _ in self._sockets.values()}:
-                    if not self._book.is_there(container):
+                    if not self._is_there(container):
                         self.drop(container)
+
+    def _is_there(self, container: str) -> bool:
+        try:
+            return self._book.is_there(container)
+        except ScowError:
+            return True  # the store cannot be read now
 
     def _end(self) -> bool:
         """Close the door; false when somebody came in the last moment.
@@ -220,12 +229,12 @@ class NameServer:
         try:
             if is_stream:
                 connection, _ = opened.accept()
-                self._aside(lambda: self._converse(container, connection), connection.close)
+                self._aside(container, lambda: self._converse(container, connection), connection.close)
             else:
                 packet, sender = opened.recvfrom(dnswire.MAX_QUERY + 1)
                 self._answer_packet(container, opened, packet, sender)
-        except OSError:
-            return  # the container has gone, or takes no answer
+        except (OSError, ScowError):
+            return  # the container has gone, or takes no answer; or the store cannot be read now
 
     def _accept(self) -> bool:
         try:
@@ -253,21 +262,26 @@ class NameServer:
                 pass
         return True
 
-    def _aside(self, work: Callable[[], None], otherwise: Callable[[], object]) -> None:
-        """Do something in a thread, unless too many are at it: then whoever asked has to ask again."""
-        if not self._room.acquire(blocking=False):
+    def _aside(self, container: str, work: Callable[[], None], otherwise: Callable[[], object]) -> None:
+        """Do something in a thread, unless too many are at it for a container: then it has to ask again."""
+        room = self._rooms[container]
+        if not room.acquire(blocking=False):
             otherwise()
             return
 
         def body() -> None:
             try:
                 work()
-            except OSError:
+            except (OSError, ScowError):
                 pass
             finally:
-                self._room.release()
+                room.release()
 
-        threading.Thread(target=body, name="question", daemon=True).start()
+        try:
+            threading.Thread(target=body, name="question", daemon=True).start()
+        except RuntimeError:  # no thread can be started now
+            room.release()
+            otherwise()
 
     def _local(self, container: str, packet: bytes, most: int) -> bytes | None:
         """The answer, when it can be given here; ``b""`` for none at all."""
@@ -289,7 +303,7 @@ class NameServer:
         def ask() -> None:
             opened.sendto(_first(servers, packet, _ask_by_packet), sender)
 
-        self._aside(ask, lambda: None)
+        self._aside(container, ask, lambda: None)
 
     def _converse(self, container: str, connection: socket.socket) -> None:
         """Answer the questions of one connection."""

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 LIMIT, LIMIT_NAME = 10, "RLIMIT_LOCKS"
 FIRST = 1 << 40
 """The soft limit that stands for the first entry of the table."""
-_MAX_KNOWN = 1 << 20
+_ROOM = 1 << 17
+"""How many identities are remembered, each with all its groups: hostile programs could make up any number."""
 _ID = struct.Struct("=I")
 _CAPABILITY_VERSION = 0x20080522
 _SETS = struct.Struct("=6I")
@@ -49,6 +50,7 @@ class Identities:
         self._status = status
         self._known: list[Credentials] = [first]
         self._numbers: dict[Credentials, int] = {first: 0}
+        self._room = _ROOM
 
     def of(self, pid: int) -> Credentials:
         """Who a process believes to be.
@@ -67,8 +69,10 @@ class Identities:
         """
         number = self._numbers.get(who)
         if number is None:
-            if len(self._known) >= _MAX_KNOWN:
+            needed = 1 + len(who.supplementary)
+            if needed > self._room:
                 raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            self._room -= needed
             number = self._numbers[who] = len(self._known)
             self._known.append(who)
         return FIRST + number

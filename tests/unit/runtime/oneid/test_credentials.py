@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import itertools
 import os
 import random
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scow.runtime.oneid.credentials import CHOWN, KEEP, SETUID, Ids, all_of, of
+from scow.runtime.oneid.identities import FIRST, Identities
 
 if TYPE_CHECKING:
     from scow.runtime.oneid.credentials import Credentials
@@ -137,3 +139,13 @@ def test_sequences_of_two_calls_end_as_with_the_kernel():
 
 def test_groups_are_kept_in_the_kernels_order():
     assert of(5, 6, (50, 7, 1234)).supplementary == (7, 50, 1234)
+
+
+def test_a_program_that_makes_up_identities_cannot_fill_the_memory():
+    known = Identities(of(0, 0, bounding=EVERYTHING), EVERYTHING, lambda _pid: b"")
+    groups = tuple(range(65536))
+    with pytest.raises(OSError, match=os.strerror(errno.EAGAIN)):
+        for number in range(100):
+            known.limit(of(number, 0, groups[number:], EVERYTHING))
+    assert known.limit(of(0, 0, groups, EVERYTHING)) == known.limit(of(0, 0, groups, EVERYTHING))
+    assert known.limit(of(7, 7, (), EVERYTHING)) > FIRST
