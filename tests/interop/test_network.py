@@ -212,6 +212,8 @@ def test_programs_that_ask_the_name_server_themselves(scow, made):
         [_address(scow, "wb", "n-a")]
     ]
     assert "name = wa.n-a" in scow.out("exec", "wb", "nslookup", first)
+    other = ("run", "--rm", "--network", "n-a", "--link", "wa:al", "bb:1", "nslookup", "al")
+    assert _addresses(scow.run(*other).stdout) == [first]
     scow.run("run", "-d", "--name", "wc", "--network", "n-a", "--network-alias", "web", "bb:1", "sleep", "900")
     both = {first, _address(scow, "wc", "n-a")}
     assert set(_find(scow, "web")) == both

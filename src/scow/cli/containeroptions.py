@@ -201,9 +201,14 @@ def _mac(text: str) -> str:
     return text
 
 
+def _is_defined(name: str) -> bool:
+    """Whether a user made this network."""
+    return name not in _WITHOUT_ALIASES and not name.startswith("container:")
+
+
 def _check_networks(options: Parsed, endpoints: dict[str, dict[str, Any]], aliases: list[str]) -> None:
     """Refuse networks that exclude each other, and what is said both of one network and of the container."""
-    own = [name for name in endpoints if name in _WITHOUT_ALIASES or name.startswith("container:")]
+    own = [name for name in endpoints if not _is_defined(name)]
     if own and len(own) < len(endpoints):
         raise CommandError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
     if len(own) > 1:
@@ -235,6 +240,8 @@ def _networks(options: Parsed, body: dict[str, Any], host: dict[str, Any], netwo
     _check_networks(options, endpoints, aliases)
     if aliases:
         endpoints[first].setdefault("Aliases", []).extend(aliases)
+    if host.get("Links") and _is_defined(first):
+        endpoints[first]["Links"] = host.pop("Links")
     for flag, member in (("ip", "IPv4Address"), ("ip6", "IPv6Address")):
         if options[flag]:
             endpoints[first].setdefault("IPAMConfig", {})[member] = options[flag]
@@ -243,6 +250,6 @@ def _networks(options: Parsed, body: dict[str, Any], host: dict[str, Any], netwo
     if options["mac-address"]:
         endpoints[first]["MacAddress"] = _mac(options["mac-address"])
     for name, endpoint in endpoints.items():
-        if endpoint.get("Aliases") and (name in _WITHOUT_ALIASES or name.startswith("container:")):
+        if endpoint.get("Aliases") and not _is_defined(name):
             raise CommandError("network-scoped aliases are only supported for user-defined networks")
     body["NetworkingConfig"] = {"EndpointsConfig": endpoints}

@@ -98,6 +98,7 @@ _RARE = frozenset(
         "ip",
         "ip6",
         "label-file",
+        "link",
         "link-local-ip",
         "log-driver",
         "log-opt",

@@ -199,13 +199,31 @@ class Names:
         rows, networks = self._around(container)
         if kind == dnswire.PTR:
             return _names_of_address(rows, networks, dnswire.reversed_address(name))
-        found = [row.address for row in rows if _is_called(row, networks[row.network].name.lower(), name)]
+        linked = self._linked(container, name)
+        found = [
+            row.address
+            for row in rows
+            if row.container == linked or _is_called(row, networks[row.network].name.lower(), name)
+        ]
         if not found:
             return None
         if kind != dnswire.A:
             return []
         # whoever takes the first one takes a different one each time
         return sorted((address.to_bytes(4, "big") for address in found), key=lambda _: os.urandom(2))
+
+    def _linked(self, container: str, name: str) -> str:
+        """Id of the container that ``--link`` lets another know by this name, or ``""``."""
+        found = self._service.store.get(container)
+        networks = (found.network.get("Networks") or {}).values() if found else ()
+        for link in [link for settings in networks for link in settings.get("Links") or ()]:
+            other, _, alias = link.partition(":")
+            if (alias or other).lower() == name:
+                try:
+                    return self._service.store.find(other).id
+                except ScowError:
+                    return ""
+        return ""
 
     def _around(self, container: str) -> tuple[list[Endpoint], dict[str, Network]]:
         """Who is on the networks of a container, and these networks."""

@@ -300,9 +300,10 @@ class Puller:
     def _fetch(self, repository: Repository, plan: PullPlan, lease: Lease) -> dict[ChainID, int]:
         """Bring here what is missing; give the sizes of what was unpacked."""
         jobs = [Job(position, layer) for position, layer in enumerate(plan.layers)]
-        for job in jobs:
-            here = job.plan.has_blob and job.plan.has_snapshot
-            self.progress(Event(job.task, "Already exists" if here else "Pulling fs layer"))
+        here = [job.plan.has_blob and job.plan.has_snapshot for job in jobs]
+        if not all(here) or plan.manifest.value.config.digest not in self.images:
+            for job, present in zip(jobs, here, strict=True):
+                self.progress(Event(job.task, "Already exists" if present else "Pulling fs layer"))
         place = Place(self.content, self.snapshots, lease, self.limits, self.progress)
         work = Fetch(place, repository, jobs)
         config = plan.manifest.value.config

@@ -195,6 +195,15 @@ def test_all_of_a_network():
     }
 
 
+def test_links_belong_to_the_network_that_a_user_made():
+    body = ask("--network", "n1", "--link", "a:b", "bb")
+    assert body["NetworkingConfig"]["EndpointsConfig"]["n1"] == {"Links": ["a:b"]}
+    assert "Links" not in body["HostConfig"]
+    body = ask("--link", "a:b", "bb")
+    assert body["NetworkingConfig"]["EndpointsConfig"] == {"default": {}}
+    assert body["HostConfig"]["Links"] == ["a:b"]
+
+
 @pytest.mark.parametrize(("text", "count"), [("all", -1), ("2", 2), ("count=3,driver=x", 3), ("device=0", -1)])
 def test_gpus(text, count):
     assert ask("--gpus", text, "bb")["HostConfig"]["DeviceRequests"][0]["Count"] == count

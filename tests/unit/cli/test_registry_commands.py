@@ -60,6 +60,14 @@ def test_pull_says_what_docker_says(registry, capsys):
     assert not err
     out, _ = scow(capsys, "pull", name)
     assert f"Status: Image is up to date for {name}:latest" in out
+    made.put(registry, "team/app", "again")
+    lines = scow(capsys, "pull", f"{name}:again")[0].splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "again",
+        "Digest",
+        "Status",
+        f"{registry.address.partition(':')[0]}",
+    ]
     assert scow(capsys, "pull", "-q", name) == (f"{name}:latest\n", "")
 
 
