@@ -15,6 +15,7 @@ import posixpath
 import stat
 import threading
 
+from scow.base.tasks import no_thread
 from scow.containers.roots import in_root
 from scow.errors import InvalidArgumentError, NotFoundError
 from scow.layer.compression import open_stream
@@ -223,7 +224,12 @@ def _through_pipe(write: Callable[[BinaryIO], None], read: Callable[[BinaryIO], 
             failures.append(error)
 
     thread = threading.Thread(target=produce, name="archive")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        os.close(reader)
+        os.close(writer)
+        raise no_thread() from error
     try:
         with open(reader, "rb") as stream:
             size = read(stream)

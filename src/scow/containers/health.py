@@ -19,6 +19,8 @@ from scow.runtime import health
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from scow.containers.service import Containers
     from scow.containers.store import Container
 
@@ -59,11 +61,17 @@ def watch(service: Containers, identity: str) -> None:
         result = _look(service, current, check)
         before = state["Status"]
         state = health.after(state, check, result, running_for=age)
-        if not process.is_alive(pid, started):
+        if not process.is_alive(pid, started) or not _note(service, identity, pid, state):
             return
-        service.store.update(identity, health=state)
         if state["Status"] != before:
             service.note(f"health_status: {state['Status']}", current)
+
+
+def _note(service: Containers, identity: str, pid: int, state: dict[str, Any]) -> bool:
+    """Write down what was found; false when it is no longer about the container's run of now."""
+    with service.db.write():
+        current = service.store.get(identity)
+        return current is not None and current.pid == pid and service.store.update(identity, health=state)
 
 
 def _look(service: Containers, container: Container, check: health.Check) -> health.Result:

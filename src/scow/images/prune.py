@@ -171,12 +171,15 @@ def prune_images(
         What went and what that freed.
     """
     removed: list[Removal] = []
+    images.leases.reap()
     for batch in _batches(list(images)):
         with images.db.write():
             for record in batch:
                 references = [*images.names(record.id), *images.digests(record.id)]
                 if not references and images.children(record.id):
                     continue
+                if images.leases.owners("image", record.id, "lease:"):
+                    continue  # a command at work has just made it, or builds on it
                 if wanted is not None and not wanted(record):
                     continue
                 if not every and any(ref.tag for ref in references):

@@ -28,6 +28,7 @@ from scow.typing import TYPE_CHECKING, NamedTuple, cast
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from scow.base.leases import Lease
     from scow.content.target import Source
     from scow.images.archive import Loaded
     from scow.images.places import Copier, Place
@@ -163,16 +164,16 @@ class Shelf:
             if offer.document is not None:
                 best = choose(offer.images, self._transfers.platform(), reference_of(source))
                 chosen = [desc.digest for desc in offer.images].index(best.digest)
-            if source.kind == REGISTRY:
-                pulled = Reference.parse(source.name)
-                records = self._pull(pulled, offer)
-                with self._transfers.images.db.write():
+            with self._transfers.leases.hold("copy") as lease:
+                if source.kind == REGISTRY:
+                    pulled = Reference.parse(source.name)
+                    records = self._pull(pulled, offer, lease)
                     self._transfers.images.add_digest(pulled.with_digest(offer.top.digest), records[chosen].id)
-                if not pulled.digest:
-                    names.append(pulled)
-            else:
-                records = self._load_layout(cast("LayoutDirectory", origin), offer)
-            self._enter(origin, offer, records, records[chosen], names)
+                    if not pulled.digest:
+                        names.append(pulled)
+                else:
+                    records = self._load_layout(cast("LayoutDirectory", origin), offer, lease)
+                self._enter(origin, offer, records, records[chosen], names, lease)
         return offer.top.digest
 
     def _offer(self, origin: Source, source: Place, name: str) -> _Offer:
@@ -190,7 +191,7 @@ class Shelf:
             return _Offer(top, None, (top,), ())
         return _Offer(top, document, images, [desc for desc in entries if desc not in images])
 
-    def _pull(self, reference: Reference, offer: _Offer) -> list[ImageRecord]:
+    def _pull(self, reference: Reference, offer: _Offer, lease: Lease) -> list[ImageRecord]:
         transfers = self._transfers
         repository = transfers.client.repository(reference)
         records = []
@@ -198,15 +199,17 @@ class Shelf:
             by_digest = reference.with_digest(desc.digest)
             platform = desc.platform or transfers.platform(self._copier.platform)
             records.append(transfers.puller().pull(repository, by_digest, platform).record)
+            lease.add("image", records[-1].id)
         return records
 
-    def _load_layout(self, origin: LayoutDirectory, offer: _Offer) -> list[ImageRecord]:
+    def _load_layout(self, origin: LayoutDirectory, offer: _Offer, lease: Lease) -> list[ImageRecord]:
         records = []
         for desc in offer.images:
             with temporary_directory(self._copier.scratch(), "copy-") as folder:
                 inner = LayoutDirectory(os.path.join(folder, "one"), create=True)
                 take_one(origin, desc, inner)
                 records.append(self._load(inner.path)[0].record)
+                lease.add("image", records[-1].id)
         return records
 
     def _enter(
@@ -216,6 +219,7 @@ class Shelf:
         records: Sequence[ImageRecord],
         chosen: ImageRecord,
         names: Sequence[Reference],
+        lease: Lease,
     ) -> None:
         """Keep what belongs to the images, and give the names."""
         transfers = self._transfers
@@ -224,14 +228,13 @@ class Shelf:
             found += self._referrers(origin, [offer.top, *offer.images])
         self._attached.take(origin, found, chosen.id, referrers=self._copier.with_referrers)
         whole = None
-        with transfers.leases.hold("copy") as lease:
-            if offer.document is not None:
-                whole = transfers.content.put(offer.document.raw, lease)
-            with transfers.images.db.write():
-                if whole is not None:
-                    keep_whole(transfers.leases, chosen, whole, records)
-                for name in names:
-                    transfers.images.tag(name, chosen.id, whole)
+        if offer.document is not None:
+            whole = transfers.content.put(offer.document.raw, lease)
+        with transfers.images.db.write():
+            if whole is not None:
+                keep_whole(transfers.leases, chosen, whole, records)
+            for name in names:
+                transfers.images.tag(name, chosen.id, whole)
 
     def _referrers(self, origin: Source, subjects: Sequence[Descriptor]) -> list[Descriptor]:
         from scow.content.target import ReferrerSource

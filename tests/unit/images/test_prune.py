@@ -142,3 +142,14 @@ def test_collect_takes_what_killed_processes_left(store):
     assert not os.path.exists(stray)
     assert not os.path.exists(left)
     assert store.images.config(record.id)
+
+
+def test_prune_spares_what_a_command_at_work_has_just_made(store):
+    """An image without a name that is being written into an archive, or will get its name in a moment."""
+    record = store.image()
+    with store.leases.hold("build") as lease:
+        lease.add("image", record.id)
+        assert prune_images(store.images, store.content, store.snapshots, nobody).removed == []
+        assert record.id in store.images
+    assert prune_images(store.images, store.content, store.snapshots, nobody).removed
+    assert record.id not in store.images

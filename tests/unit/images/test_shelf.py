@@ -9,9 +9,23 @@ import os
 
 import pytest
 
-from fakes.imaging import AMD, ARM, OCI_INDEX, OCI_MANIFEST, Made, copied, descriptor, digest_of, engine, transfers
+from fakes.imaging import (
+    AMD,
+    ARM,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Made,
+    copied,
+    descriptor,
+    digest_of,
+    engine,
+    index,
+    transfers,
+)
+from fakes.registry import FakeRegistry
 from scow.errors import NotFoundError
-from scow.images.prune import collect
+from scow.images import shelf
+from scow.images.prune import collect, prune_images
 from scow.images.pulling import NoPlatformError
 from scow.oci.digest import Digest
 
@@ -169,3 +183,21 @@ def test_what_is_damaged_on_the_way_is_not_entered(registry, store):
     with pytest.raises(NotFoundError):
         store.images.resolve("mine:1")
     assert not any(Digest(digest) in store.content for digest in made.signatures)
+
+
+def test_images_that_have_no_name_yet_are_not_pruned_in_the_middle_of_a_copy(tmp_path, monkeypatch):
+    store = engine(tmp_path / "store")
+    with FakeRegistry() as registry:
+        amd, arm = Made([{"a": b"amd"}]), Made([{"a": b"arm"}], arch="arm64")
+        index(registry, "app", "v1", [(amd, AMD), (arm, ARM)])
+        copied(store, f"docker://{registry.address}/app:v1", f"oci:{tmp_path}/layout:v1")
+    take, takes = shelf.take_one, []
+
+    def beside(*args):
+        takes.append(prune_images(store.images, store.content, None, lambda _: []).removed)
+        take(*args)
+
+    monkeypatch.setattr(shelf, "take_one", beside)
+    copied(store, f"oci:{tmp_path}/layout:v1", "store:whole:1")
+    assert takes == [[], []]
+    assert store.images.resolve("whole:1")

@@ -125,10 +125,11 @@ def bring_up(bridge: Bridge) -> firewall.Loading | None:
             loading = firewall.Loading(rules)
         closed = tables.drops_forwarded()
     with Netlink() as host:
-        if host.link(bridge.name):
-            return loading
+        index = host.link(bridge.name)
+        if index and any(link == index for _, _, link in host.routes()):
+            return loading  # who was killed while making it may have left it without an address
         try:
-            index = host.add_bridge(bridge.name, bridge.mtu or _way_out(host))
+            index = index or host.add_bridge(bridge.name, bridge.mtu or _way_out(host))
             _sysctl(f"ipv6/conf/{bridge.name}/disable_ipv6", "1")
             _sysctl(f"ipv4/conf/{bridge.name}/route_localnet", "1")
             host.add_address(index, bridge.gateway, bridge.subnet.prefix)

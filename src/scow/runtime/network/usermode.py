@@ -22,6 +22,7 @@ import fcntl
 import os
 import signal
 import time
+from contextlib import ExitStack
 
 from scow.errors import DeniedError, UnavailableError, UnsupportedError
 from scow.linux import process
@@ -119,19 +120,25 @@ def open_uplink(run_root: str, hold: int = -1) -> Uplink:
     directory = os.path.join(run_root, "network")
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        # The lock is of an open file, which others must not inherit.
-        lock = _open_hold(directory)
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        hold = _open_hold(directory) if hold < 0 else hold
-        with open(f"{directory}/carrier", "a+", encoding="ascii") as record:
-            fcntl.flock(record, fcntl.LOCK_EX)
-            found = _living(record.fileno())
-            namespace = _namespace_of(found) if found else -1
-            if namespace < 0:
-                namespace, found = _start(directory)
-                os.ftruncate(record.fileno(), 0)
-                os.write(record.fileno(), f"{found} {process.start_time(found)}\n".encode())
-        watch = run_in(namespace, "net", lambda _home: Netlink())
+        with ExitStack() as undo:
+            # The lock is of an open file, which others must not inherit.
+            lock = _open_hold(directory)
+            undo.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if hold < 0:
+                hold = _open_hold(directory)
+                undo.callback(os.close, hold)
+            with open(f"{directory}/carrier", "a+", encoding="ascii") as record:
+                fcntl.flock(record, fcntl.LOCK_EX)
+                found = _living(record.fileno())
+                namespace = _namespace_of(found) if found else -1
+                if namespace < 0:
+                    namespace, found = _start(directory)
+                    os.ftruncate(record.fileno(), 0)
+                    os.write(record.fileno(), f"{found} {process.start_time(found)}\n".encode())
+            undo.callback(os.close, namespace)
+            watch = run_in(namespace, "net", lambda _home: Netlink())
+            undo.pop_all()
     except OSError as error:
         raise UnavailableError(f"cannot make a network of the user's own: {error.strerror}") from error
     server = SLIRP_SERVER if process.find_program("slirp4netns") else PASTA_SERVER
