@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from scow.jsontext import loads
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -24,7 +26,7 @@ _VARIABLES = {
 def client_config(key: str) -> Any:
     """Read one member of ``config.json`` in ``DOCKER_CONFIG`` or ``~/.docker``.
 
-    A missing or unreadable file counts as empty, as for docker.
+    A missing or unreadable file counts as empty, as for docker; what is no JSON object is told.
 
     Args:
         key: The member's name.
@@ -33,17 +35,25 @@ def client_config(key: str) -> Any:
         Its value, ``None`` when it is not there.
     """
     folder = os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
+    path = os.path.join(folder, "config.json")
     try:
-        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-            text = file.read()
-        if f'"{key}"' not in text and "\\u" not in text:
-            return None  # as nearly always: `run` loads no JSON for its proxies
-        import json
-
-        value = json.loads(text)
-    except (OSError, ValueError):
+        with open(path, encoding="utf-8") as file:
+            value = loads(file.read())
+    except OSError:
         return None
-    return value.get(key) if isinstance(value, dict) else None
+    except ValueError as error:
+        _tell(path, str(error))
+        return None
+    if isinstance(value, dict):
+        return value.get(key)
+    _tell(path, "it holds no object")
+    return None
+
+
+def _tell(path: str, reason: str) -> None:
+    from scow.cli.report import note
+
+    note(f"WARNING: Error parsing config file ({path}): {reason}")
 
 
 def with_proxies(given: list[str]) -> list[str]:

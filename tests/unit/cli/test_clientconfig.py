@@ -33,11 +33,19 @@ def test_the_command_line_wins(configured):
 
 
 @pytest.mark.parametrize(
-    "value", ["{", "[]", {"proxies": 3}, {"proxies": {"default": []}}, {"proxies": {"default": {"httpProxy": 3}}}, {}]
+    "value", [{"proxies": 3}, {"proxies": {"default": []}}, {"proxies": {"default": {"httpProxy": 3}}}, {}]
 )
 def test_no_proxies(configured, value):
     configured(value)
     assert with_proxies(["A=1"]) == ["A=1"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "", "\udce4"])
+def test_what_is_no_configuration_is_told(configured, tmp_path, capsys, text):
+    configured("")
+    (tmp_path / "config.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert with_proxies(["A=1"]) == ["A=1"]
+    assert capsys.readouterr().err.startswith(f"WARNING: Error parsing config file ({tmp_path}/config.json): ")
 
 
 def test_no_configuration(configured):
