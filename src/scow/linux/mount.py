@@ -203,13 +203,24 @@ def _detached(mount: Mount, layers: dict[str, int]) -> int | None:
         _configure(context, _CREATE, None, None, 0)
         return kernel.call(kernel.FSMOUNT, context, 1, attributes)
     except OSError as error:
-        if error.errno == errno.EINVAL and _LOWER in str(error.filename or ""):
-            return None  # Source: kernel documentation, overlayfs: "lowerdir+" appeared in 6.8
         if error.errno == errno.ENOTBLK and mount.type == "erofs":
             return _through_loops(mount, lambda looped: _detached(looped, layers))
-        raise mount_error(error, mount, _explanation(context)) from error
+        explanation = _explanation(context)
+        if _knows_no_layers(error, mount, explanation):
+            return None
+        raise mount_error(error, mount, explanation) from error
     finally:
         os.close(context)
+
+
+def _knows_no_layers(error: OSError, mount: Mount, explanation: str) -> bool:
+    """Whether a kernel has no ``lowerdir+``: it says so at once, or, before 6.5, takes any word and then fails mutely.
+
+    Source: kernel documentation, overlayfs: "lowerdir+" appeared in 6.8; fs/fs_context.c, ``legacy_parse_param``.
+    """
+    if error.errno != errno.EINVAL or mount.type != "overlay":
+        return False
+    return error.filename == _LOWER or (error.filename is None and not explanation)
 
 
 def _set_option(context: int, option: str, layers: dict[str, int]) -> None:
@@ -221,7 +232,8 @@ def _set_option(context: int, option: str, layers: dict[str, int]) -> None:
         try:
             _configure(context, _SET_FD, key, None, layers[value])
         except OSError as error:
-            if error.errno in (errno.EINVAL, errno.EBADF):  # by descriptor: since 6.13, detached: since 6.15
+            # by descriptor: since 6.13, detached: since 6.15; before 6.5 overlayfs took no descriptor at all
+            if error.errno in (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP):
                 raise _NeedsPathsError from error
             raise
         return

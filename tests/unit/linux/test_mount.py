@@ -9,6 +9,7 @@ import os
 import pytest
 
 from scow.errors import ConflictError, DeniedError, NotFoundError, UnsupportedError
+from scow.linux import kernel
 from scow.linux import mount as mounting
 from scow.linux.mount import (
     Mount,
@@ -82,6 +83,45 @@ def test_overlays(tmp_path, at, monkeypatch, classic, count) -> None:
     assert mount_points(str(tmp_path)) == []
 
 
+@pytest.fixture
+def old_kernel(monkeypatch) -> None:
+    """Overlayfs as before 6.5: it takes any word and no descriptor, and says nothing when it then fails."""
+    real = kernel.call
+    stacks = set()
+
+    def call(number: int, *arguments: object) -> int:
+        if number == kernel.FSCONFIG:
+            context, command, key, *_ = arguments
+            if key == b"lowerdir+":
+                if command == mounting._SET_FD:
+                    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+                stacks.add(context)
+                return 0
+            if command == mounting._CREATE and context in stacks:
+                stacks.remove(context)
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(number, *arguments)
+
+    monkeypatch.setattr(kernel, "call", call)
+
+
+@root
+@pytest.mark.usefixtures("old_kernel")
+@pytest.mark.parametrize("mounted", [False, True], ids=["directories", "mounts"])
+def test_layers_on_an_old_kernel(tmp_path, at, mounted) -> None:
+    stack = layers(tmp_path)
+    if mounted:
+        (tmp_path / "layer").mkdir()
+        tmpfs = Mount("tmpfs", "t", str(tmp_path / "layer"), ("ro", "size=1m"))
+        stack = (tmpfs, stack[0]._replace(options=(f"lowerdir+={tmp_path}/layer", *stack[0].options)))
+
+    def work() -> tuple[list[str], list[str]]:
+        mount_all(stack, at)
+        return mount_points(str(tmp_path)), sorted(os.listdir(at))
+
+    assert run_private(work) == ([at], ["f0", "f1", "f2"])
+
+
 @root
 def test_old_kernels_have_a_limit_that_is_told(tmp_path, at, monkeypatch) -> None:
     monkeypatch.setattr(mounting, "_detached", lambda *_: None)
@@ -120,7 +160,7 @@ def test_a_failure_leaves_nothing_mounted(tmp_path, at) -> None:
     stack = (Mount("tmpfs", "t", ""), Mount("bind", str(tmp_path), ""), Mount("overlay", "s", "", ("nonsense=1",)))
 
     def work() -> list[str]:
-        with pytest.raises(MountError, match="nonsense"):
+        with pytest.raises(MountError, match=r"nonsense|Invalid argument"):  # kernels before 6.5 say no more
             mount_all(stack, at)
         return mount_points(str(tmp_path))
 
