@@ -297,7 +297,8 @@ class Containers:
         A monitor's exit command begins in the mount namespace of the run that is over: were its mounts left there, each
         restart would add another layer of them.
         """
-        from scow.linux.mount import mount_points, umount
+        from scow.linux.mount import umount
+        from scow.linux.mountinfo import mount_points
 
         for point in mount_points(self.directory(container.id))[::-1]:
             try:

@@ -456,25 +456,6 @@ def umount(target: str, *, detach: bool = False) -> None:
         raise mount_error(error, Mount("", "", target), "") from error
 
 
-def mount_points(below: str) -> list[str]:
-    """List what this thread sees mounted at or below a directory.
-
-    Args:
-        below: A directory, without a slash at its end.
-
-    Returns:
-        Mount points in the order they were made; one twice when two mounts lie on each other.
-    """
-    found = []
-    with open("/proc/thread-self/mountinfo", "rb") as file:  # mounts belong to threads
-        for line in file:
-            raw = line.split(b" ", 5)[4]
-            path = os.fsdecode(raw.replace(b"\\040", b" ").replace(b"\\011", b"\t").replace(b"\\134", b"\\"))
-            if path == below or path.startswith(below + "/"):
-                found.append(path)
-    return found
-
-
 def mount_error(error: OSError, mount: Mount, explanation: str) -> ScowError:
     """Say in one sentence why a mount failed.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a path is mounted, and whether what is mounted there is passed on to others.
+"""What is mounted where, and whether what is mounted there is passed on to others.
 
 Source: proc(5), ``/proc/pid/mountinfo``; mount_namespaces(7).
 """
@@ -30,6 +30,24 @@ def place_of(path: str) -> tuple[str, bool, bool]:
                 shared = any(option.startswith("shared:") for option in options)
                 follows = any(option.startswith("master:") for option in options)
     return best, shared, follows
+
+
+def mount_points(below: str) -> list[str]:
+    """List what this thread sees mounted at or below a directory.
+
+    Args:
+        below: A directory, without a slash at its end.
+
+    Returns:
+        Mount points in the order they were made; one twice when two mounts lie on each other.
+    """
+    found = []
+    with open("/proc/thread-self/mountinfo", "rb") as file:  # mounts belong to threads
+        for line in file:
+            path = unescape(os.fsdecode(line.split(b" ", 5)[4]))
+            if path == below or path.startswith(below + "/"):
+                found.append(path)
+    return found
 
 
 def unescape(text: str) -> str:

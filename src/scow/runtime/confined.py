@@ -37,7 +37,7 @@ def covered(points: Iterable[str]) -> frozenset[str]:
 
 def borrowed_here() -> frozenset[str]:
     """Which of ``/proc`` and ``/sys`` cannot be mounted anew in the user namespace of this process."""
-    from scow.linux.mount import mount_points
+    from scow.linux.mountinfo import mount_points
 
     return covered([*mount_points("/proc"), *mount_points("/sys")])
 

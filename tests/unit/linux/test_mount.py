@@ -17,10 +17,10 @@ from scow.linux.mount import (
     bind,
     mount_all,
     mount_error,
-    mount_points,
     set_propagation,
     umount,
 )
+from scow.linux.mountinfo import mount_points
 from scow.linux.namespaces import run_private
 
 root = pytest.mark.root

@@ -9,7 +9,8 @@ import signal
 import pytest
 
 from scow.errors import NotFoundError
-from scow.linux.mount import Mount, mount_all, mount_points
+from scow.linux.mount import Mount, mount_all
+from scow.linux.mountinfo import mount_points
 from scow.linux.namespaces import (
     owns,
     private_mounts,
