@@ -35,7 +35,7 @@ def as_ordinary_user(work: Callable[[], object]) -> str:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        signal.alarm(30)  # and so will its children, should one wait for ever
+        signal.alarm(280)  # and so will its children, should one wait for ever
         try:
             os.setgroups([])
             os.setresgid(ORDINARY, ORDINARY, ORDINARY)
@@ -86,7 +86,7 @@ def test_root_maps_many_ids_without_helpers(place) -> None:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        signal.alarm(30)
+        signal.alarm(280)
         try:
             reentry.make(Standing(SUBIDS, "", "", maps, maps[:1]))
             os.write(writer, repr((read_map("/proc/self/uid_map"), read_map("/proc/self/gid_map"))).encode())
@@ -123,7 +123,7 @@ def test_a_second_command_joins_the_first(place) -> None:
         ready, done = os.pipe(), os.pipe()
         pid = os.fork()
         if pid == 0:
-            signal.alarm(30)
+            signal.alarm(280)
             os.write(ready[1], enter(place).encode())
             os.read(done[0], 1)
             os._exit(0)
@@ -146,7 +146,7 @@ def test_a_detached_container_is_joined_by_the_files_in_its_directory(place) -> 
             if os.fork() == 0:  # the monitor, which lives on when the command has ended
                 with open(f"{place}/box/conmon.pid", "w") as file:
                     file.write(str(os.getpid()))
-                signal.alarm(30)
+                signal.alarm(280)
                 os.write(ready[1], mine.encode())
                 os.read(done[0], 1)
                 os._exit(0)
@@ -177,7 +177,7 @@ def test_a_number_used_again_by_a_stranger_is_not_joined(place) -> None:
 @pytest.mark.root
 def test_the_dead_are_forgotten_in_the_end(place) -> None:
     with open(f"{place}/namespace", "w") as file:
-        file.write("".join(f"{number} 1\n" for number in range(2, 200)))
+        file.write("".join(f"{number} 1\n" for number in range(999_999_002, 999_999_200)))
     os.chown(f"{place}/namespace", ORDINARY, ORDINARY)
 
     def work() -> int:

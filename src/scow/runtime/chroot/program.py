@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _VALUES = frozenset({"root", "log", "log-format", "bundle", "b", "pid-file", "process", "p", "console-socket", "user"})
-_ROUNDS = 50
+_ROUNDS = 2000
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
 

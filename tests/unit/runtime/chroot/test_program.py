@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from fakes.busybox import until
 from scow.errors import UnavailableError
 from scow.linux import kernel
 from scow.linux.capabilities import ALL
@@ -73,6 +74,7 @@ def test_forgetting_what_is_not_there_is_fine(tmp_path):
 
 
 def test_a_tree_in_which_processes_do_not_end_is_left_alone(monkeypatch):
+    monkeypatch.setattr(program, "_ROUNDS", 3)
     monkeypatch.setattr(program, "_is_in", lambda pid, _tree: pid == os.getpid())
     monkeypatch.setattr(os, "kill", lambda *_: None)
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
@@ -110,8 +112,6 @@ def test_processes_of_other_users_end_too_where_root_may_not_look_into_them(tmp_
         finally:
             os._exit(status)
     assert os.waitpid(helper, 0)[1] == 0
-    found, status = os.waitpid(pid, os.WNOHANG)
-    if not found:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    # it has lost its root a moment before it has ended
+    assert until(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
