@@ -48,22 +48,21 @@ def _check_label(text: str) -> str:
     return label(text)
 
 
-def _check_host(text: str) -> str:
-    name, sign, address = text.partition("=") if "=" in text else text.partition(":")
-    if not sign or not name or not address:
-        raise ValueError(f'bad format for add-host: "{text}"')
-    return f"{name}:{address.removeprefix('[').removesuffix(']')}"
+def _host(text: str) -> str:
+    from scow.cli.containervalues import extra_host
+
+    return extra_host(text)
 
 
-def _check_ulimit(text: str) -> str:
-    values = text.partition("=")[2].split(":")
-    if len(values) > 2 or not all(value.removeprefix("-").isdecimal() for value in values):
-        raise ValueError(f"invalid ulimit argument: {text}")
-    return text
+def _ulimit(text: str) -> tuple[str, int, int]:
+    from scow.cli.containervalues import ulimit
+
+    limit = ulimit(text)
+    return limit["Name"], limit["Soft"], limit["Hard"]
 
 
 FLAGS = (
-    Flag("add-host", kind="list", check=_check_host, help='Add a custom host-to-IP mapping ("host:ip")'),
+    Flag("add-host", kind="list", check=_host, help='Add a custom host-to-IP mapping ("host:ip")'),
     Flag("allow", kind="csv", help='Allow extra privileged entitlement (e.g., "network.host", "security.insecure")'),
     Flag("allow-leak", kind="csv", help="Secrets that may appear in layers"),
     Flag("annotation", kind="list", help="Add annotation to the image"),
@@ -136,7 +135,7 @@ FLAGS = (
     Flag("stream", hidden=True, help="Stream attaches to server to negotiate build context"),
     Flag("tag", "t", kind="list", check=_check_tag, help='Name and optionally a tag (format: "name:tag")'),
     Flag("target", kind="string", help="Set the target build stage to build"),
-    Flag("ulimit", kind="list", check=_check_ulimit, help="Ulimit options"),
+    Flag("ulimit", kind="list", check=_ulimit, help="Ulimit options"),
     Flag("unset-env", kind="csv", help="Variables of the base that the image must not have"),
     Flag("unset-expose", kind="csv", help="Exposed ports of the base that the image must not have"),
     Flag("unset-label", kind="csv", help="Labels of the base that the image must not have"),
@@ -186,12 +185,12 @@ def read(flags: Parsed, environ: Mapping[str, str]) -> BuildOptions:
         network=_network(flags.network),
         extra_hosts=tuple(flags["add-host"]),
         shm_size=flags["shm-size"],
-        ulimits=tuple(_ulimit(text) for text in flags.ulimit),
+        ulimits=tuple(flags.ulimit),
         resources=_resources(flags),
         cgroup_parent=flags["cgroup-parent"],
         volumes=tuple(flags.volume),
         secrets=dict(_secret(text) for text in flags.secret),
-        ssh=dict(_ssh(text) for text in flags.ssh),
+        ssh=dict(_ssh(text, environ) for text in flags.ssh),
         contexts=_contexts(flags["build-context"]),
         allow=frozenset(flags.allow),
         outputs=outputs,
@@ -301,12 +300,6 @@ def _tag(name: str) -> Any:
     return Reference.parse(name).with_default_tag()
 
 
-def _ulimit(text: str) -> tuple[str, int, int]:
-    name, _, values = text.partition("=")
-    soft, _, hard = values.partition(":")
-    return name, int(soft), int(hard or soft)
-
-
 def _pairs(texts: list[str], environ: Mapping[str, str], *, missing: str | None = None) -> dict[str, str]:
     """``NAME=value``; a name alone takes the environment's value, if there is one."""
     out: dict[str, str] = {}
@@ -377,9 +370,16 @@ def _secret(text: str) -> tuple[str, Secret]:
     return identity, Secret(path, env)
 
 
-def _ssh(text: str) -> tuple[str, tuple[str, ...]]:
+def _ssh(text: str, environ: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     name, _, paths = text.partition("=")
     sources = tuple(os.path.abspath(os.path.expanduser(path)) for path in paths.split(",") if path)
+    if not sources and not environ.get("SSH_AUTH_SOCK"):
+        raise InvalidArgumentError(
+            f"no SSH agent is there for --ssh {text}", hint=f"set SSH_AUTH_SOCK, or give --ssh {name}=KEYFILE"
+        )
+    for path in sources:
+        if not os.path.exists(path):
+            raise InvalidArgumentError(f"failed to stat {path}: no such file or directory", hint=f"for --ssh {text}")
     return name or "default", sources
 
 

@@ -7,9 +7,9 @@ from scow.build.stages import TargetNotFoundError
 from scow.cli.buildcalls import call
 from scow.cli.buildflags import COMMAND, read
 from scow.cli.buildlog import Kept
-from scow.cli.commands.build import _emulated
+from scow.cli.commands.build import _emulated, _write
 from scow.cli.flags import parse
-from scow.errors import InvalidArgumentError
+from scow.errors import FlagError, InvalidArgumentError
 
 
 def options(*words):
@@ -26,6 +26,46 @@ def test_limits_have_dockers_names():
     found = dict(options("-m", "1m", "--cpu-shares", "5", "--cpuset-cpus", "0-1", "--cpu-quota", "7").resources)
     assert found == {"Memory": 1 << 20, "CpuShares": 5, "CpusetCpus": "0-1", "CpuQuota": 7}
     assert options().resources == ()
+
+
+def test_hosts_and_limits_are_read_as_for_containers():
+    found = options(
+        "--add-host", "a=[::1]", "--add-host", "b:host-gateway", "--ulimit", "nofile=5", "--ulimit", "core=0:-1"
+    )
+    assert found.extra_hosts == ("a:::1", "b:host-gateway")
+    assert found.ulimits == (("nofile", 5, 5), ("core", 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "message"),
+    [
+        ("--add-host", "a:b", "invalid IP address"),
+        ("--add-host", "a", "bad format"),
+        ("--ulimit", "zebra=1", "invalid ulimit type"),
+        ("--ulimit", "nofile=2:1", "soft limit must be less"),
+    ],
+)
+def test_wrong_hosts_and_limits_are_refused(flag, text, message):
+    with pytest.raises(FlagError, match=message):
+        options(flag, text)
+
+
+def test_an_ssh_source_must_be_there(tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(b"")
+    assert options("--ssh", f"x={key}").ssh == {"x": (str(key),)}
+    assert read(parse(COMMAND, ["--ssh", "default", "."]), {"SSH_AUTH_SOCK": "/s"}).ssh == {"default": ()}
+    with pytest.raises(InvalidArgumentError, match="no SSH agent"):
+        options("--ssh", "default")
+    with pytest.raises(InvalidArgumentError, match="no such file"):
+        options("--ssh", f"x={tmp_path}/nothing")
+
+
+def test_a_result_that_cannot_be_written_is_one_sentence(tmp_path):
+    _write(str(tmp_path / "iid"), "image ID file", "sha256:1")
+    assert (tmp_path / "iid").read_text() == "sha256:1"
+    with pytest.raises(InvalidArgumentError, match=r"cannot write the image ID file .*nowhere/iid': No such file"):
+        _write(str(tmp_path / "nowhere/iid"), "image ID file", "")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from scow.cli import classic
 from scow.cli.buildflags import COMMAND, read
 from scow.cli.flags import parse
 from scow.cli.report import note
+from scow.errors import InvalidArgumentError
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from scow.cli.flags import Parsed
     from scow.dockerfile.lint.run import Problem
     from scow.engine import Engine
-    from scow.errors import InvalidArgumentError
     from scow.images.store import ImageRecord
 
 __all__ = ["COMMAND", "main"]
@@ -177,8 +177,7 @@ def _push(here: Engine, options: BuildOptions) -> None:
 
 def _write_results(here: Engine, flags: Parsed, options: BuildOptions, image: ImageRecord) -> None:
     if flags.iidfile:
-        with open(flags.iidfile, "w", encoding="ascii") as file:
-            file.write(image.id)
+        _write(flags.iidfile, "image ID file", image.id)
     if flags["metadata-file"]:
         import json
 
@@ -193,6 +192,12 @@ def _write_results(here: Engine, flags: Parsed, options: BuildOptions, image: Im
             "containerimage.digest": image.manifest,
             "image.name": ",".join(tag.canonical for tag in options.tags),
         }
-        with open(flags["metadata-file"], "w", encoding="utf-8") as file:
-            json.dump(value, file, indent=2)
-            file.write("\n")
+        _write(flags["metadata-file"], "metadata file", json.dumps(value, indent=2) + "\n")
+
+
+def _write(path: str, what: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise InvalidArgumentError(f"cannot write the {what} {path!r}: {error.strerror}") from None
