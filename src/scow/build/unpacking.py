@@ -14,10 +14,11 @@ import stat
 
 from scow.build.copying import lexical
 from scow.build.dest import DestinationError, Slot, shown
-from scow.build.sources import FilesTree, clean, parent_of, portable
+from scow.build.sources import FilesTree, clean, join, parent_of, portable
 from scow.errors import CorruptError, ScowError
 from scow.layer.compression import detect, open_stream
 from scow.layer.tar import BLOCKDEV, CHAR, DIRECTORY, FIFO, LINK, REGULAR, SYMLINK, TarReader
+from scow.layer.tarformat import BLOCK
 from scow.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from scow.build.dest import DestTree
     from scow.build.sources import SourceTree
     from scow.layer.changeset import Limits, Readable
+    from scow.layer.compression import Stream
     from scow.layer.tarformat import TarEntry
 
 _KINDS = {
@@ -86,12 +88,22 @@ def open_archive(tree: SourceTree, path: bytes, scratch: str, limits: Limits) ->
         if detect(head) == "none":
             return ArchiveTree(os.dup(raw.fileno())) if _begins_as_tar(raw) else None
         try:
-            if not _begins_as_tar(open_stream(raw, limits=limits)):
+            if not _begins_as_tar(_Blocks(open_stream(raw, limits=limits))):
                 return None
         except ScowError:
             return None
         raw.seek(0)
         return ArchiveTree(_expand(raw, scratch, limits))
+
+
+class _Blocks:
+    """A stream that gives a block at a time: what is broken further on does not hide that an archive begins here."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._stream.read1(BLOCK if size < 0 else min(size, BLOCK))
 
 
 def _begins_as_tar(stream: Readable) -> bool:
@@ -146,12 +158,10 @@ def unpack(dest: DestTree, archive: ArchiveTree, target: str, owner: tuple[int, 
             path = _place(dest, root, name)
             if not name and entry.type != DIRECTORY:
                 continue
+            if not name and not entry.name.startswith(b"/"):
+                continue  # "." is the destination as it is; "/" says what it is to be, as in BuildKit
             if entry.type == DIRECTORY:
                 times[path] = entry.mtime_ns
-            if path == root and not name:
-                there = dest.look(path)
-                if there is not None:
-                    continue
             _put(dest, archive, root, path, entry, owner)
     for path, mtime_ns in times.items():
         found = dest.look(path)
@@ -164,10 +174,27 @@ def _place(dest: DestTree, root: bytes, name: bytes) -> bytes:
     above, _, base = name.rpartition(b"/")
     directory = dest.resolve(above, root=root) if above else root
     if above:
+        if dest.look(directory) is None:
+            _refuse_dangling(dest, root, above)
         dest.make_directories(directory, 0o755, (0, 0))
     if not base:
         return root
     return directory + b"/" + base if directory else base
+
+
+def _refuse_dangling(dest: DestTree, root: bytes, above: bytes) -> None:
+    """Directories are made for a member, but not behind a link that leads nowhere; as in BuildKit."""
+    while above:
+        here = join(dest.resolve(parent_of(above), root=root), above.rpartition(b"/")[2])
+        found = dest.look(here)
+        if found is not None:
+            if found.is_link and dest.look(dest.resolve(above, root=root)) is None:
+                where = os.fsdecode(dest.readlink(here))
+                raise CorruptError(
+                    f"the archive puts files behind {shown(here)!r}, a link to {where!r}, which does not exist"
+                )
+            return
+        above = parent_of(above)
 
 
 def _put(
@@ -185,6 +212,10 @@ def _put(
         if current is None:
             raise CorruptError(
                 f"the archive links {shown(path)!r} to {os.fsdecode(entry.linkname)!r}, which is missing"
+            )
+        if current.is_dir:
+            raise CorruptError(
+                f"the archive links {shown(path)!r} to {os.fsdecode(entry.linkname)!r}, which is a directory"
             )
         dest.put(path, dest.second_name(first))
         if not current.is_link:

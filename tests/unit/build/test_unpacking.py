@@ -84,6 +84,7 @@ def test_a_hard_link_brings_its_own_metadata(tmp_path):
 
 def test_links_lead_nowhere_out_of_the_destination(tmp_path):
     data = archive(
+        {"name": "etc/", "type": tarfile.DIRTYPE},
         {"name": "ln", "type": tarfile.SYMTYPE, "link": "/etc"},
         {"name": "ln/passwd", "data": b"evil"},
         {"name": "up", "type": tarfile.SYMTYPE, "link": "../../.."},
@@ -93,6 +94,33 @@ def test_links_lead_nowhere_out_of_the_destination(tmp_path):
     assert found["a/b/etc/passwd"] == (b"evil", 0o644)
     assert found["a/b/y"] == (b"y", 0o644)
     assert "etc/passwd" not in found
+
+
+@pytest.mark.parametrize("member", ["ln/f", "ln/d/f"])
+def test_nothing_is_made_behind_a_link_that_leads_nowhere(tmp_path, member):
+    data = archive({"name": "ln", "type": tarfile.SYMTYPE, "link": "/etc"}, {"name": member, "data": b"1"})
+    with pytest.raises(CorruptError, match="behind '/x/ln', a link to '/etc', which does not exist"):
+        unpacked(data, tmp_path)
+
+
+def test_the_root_of_an_archive(tmp_path):
+    as_it_is = archive({"name": "./", "type": tarfile.DIRTYPE, "mode": 0o700}, {"name": "./f", "data": b"1"})
+    assert unpacked(as_it_is, tmp_path)["x"] == (None, 0o755)
+    changed = archive({"name": "/", "type": tarfile.DIRTYPE, "mode": 0o700}, {"name": "f", "data": b"1"})
+    assert unpacked(changed, tmp_path)["x"] == (None, 0o700)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+def test_an_archive_whose_compression_breaks_off_is_no_plain_file(tmp_path, compress):
+    whole = archive({"name": "a", "data": bytes(range(256)) * 300}, {"name": "b", "data": b"2"}, compress=compress)
+    with pytest.raises(CorruptError):
+        opened(whole[:-20], tmp_path)
+
+
+def test_a_wrong_checksum_is_found(tmp_path):
+    whole = archive({"name": "a", "data": b"1"}, compress=gzip.compress)
+    with pytest.raises(CorruptError, match="damaged"):
+        opened(whole[:-8] + bytes(8), tmp_path)
 
 
 def test_members_lead_nowhere_out_of_the_destination(tmp_path):
@@ -118,6 +146,8 @@ def test_later_members_win(tmp_path):
 def test_refusals(tmp_path):
     with pytest.raises(CorruptError, match="missing"):
         unpacked(archive({"name": "h", "type": tarfile.LNKTYPE, "link": "nope"}), tmp_path)
+    with pytest.raises(CorruptError, match="which is a directory"):
+        unpacked(archive({"name": "d/f"}, {"name": "h", "type": tarfile.LNKTYPE, "link": "d"}), tmp_path)
     data = archive({"name": "a", "data": b"1"}, {"name": "b", "data": b"1"})
     tree = opened(data, tmp_path)
     with pytest.raises(LimitError):
