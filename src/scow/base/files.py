@@ -98,6 +98,22 @@ def atomic_write(path: str, data: bytes | str, mode: int = 0o644, *, fsync: bool
         raise storage_error(error, path) from error
 
 
+def is_written_in_place(path: str) -> bool:
+    """Whether a path leads to something that a file cannot take the place of.
+
+    That is a pipe, a device, or a name that the system gives to an open file: to rename a file to ``/dev/stdout`` would
+    take that name away from everybody.
+
+    Args:
+        path: Where somebody wants output.
+    """
+    if os.path.islink(path):
+        folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))
+        if folder == "/dev" or folder.startswith("/proc/"):
+            return True
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
 def make_dir(path: str, mode: int = 0o711) -> None:
     """Make a directory and those above it; one that exists is left as it is.
 

@@ -240,9 +240,6 @@ def sink(destination: str) -> Iterator[BinaryIO]:
             raise InvalidArgumentError("refusing to write an archive to a terminal", hint="name a file with dest=")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
-    elif os.path.exists(destination) and not os.path.isfile(destination):
-        with open(destination, "wb") as device:
-            yield device
     else:
         with replacing(destination) as file:
             yield cast("BinaryIO", file)

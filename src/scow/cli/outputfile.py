@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import os
-import stat
 
+from scow.base.files import is_written_in_place
 from scow.errors import InvalidArgumentError
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def write_file(path: str, write: Callable[[Whole], object], *, what: str) -> Non
         )
     if os.path.isdir(path):
         raise InvalidArgumentError(f"{what}: cannot write to a directory")
-    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or device is written directly
+    if is_written_in_place(path):
         with open(path, "wb", buffering=0) as out:
             write(Whole(out))
         return

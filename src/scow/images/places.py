@@ -223,9 +223,13 @@ def take_one(origin: LayoutDirectory, top: Descriptor, target: LayoutDirectory) 
 
 @contextmanager
 def replacing(path: str) -> Iterator[Sink]:
-    """A file that takes the place of another when all of it was written."""
-    from scow.base.files import storage_error
+    """A file that takes the place of another when all of it was written; what has no place is written to at once."""
+    from scow.base.files import is_written_in_place, storage_error
 
+    if is_written_in_place(path):
+        with open(path, "wb") as there:
+            yield cast("Sink", there)
+        return
     temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
         with open(temporary, "xb") as file:

@@ -10,6 +10,7 @@ import pytest
 from scow.base.files import (
     NoSpaceError,
     atomic_write,
+    is_written_in_place,
     make_dir,
     remove_tree,
     storage_error,
@@ -170,3 +171,16 @@ def test_what_a_sweep_cannot_remove_stops_nobody(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "rmdir", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EBUSY, "busy")))
     sweep_temporary(str(tmp_path))
     assert (tmp_path / "tmp-x").is_dir()
+
+
+def test_a_file_takes_the_place_of_files_only(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "file", "rb") as opened:
+        assert is_written_in_place(f"/proc/self/fd/{opened.fileno()}")
+        assert is_written_in_place(f"/dev/fd/{opened.fileno()}")
+    assert is_written_in_place("/dev/stdout")
+    assert is_written_in_place("/dev/null")
+    assert is_written_in_place(str(tmp_path / "pipe"))
+    assert not any(is_written_in_place(str(tmp_path / name)) for name in ("file", "link", "none"))

@@ -49,3 +49,11 @@ def test_a_pipe_is_written_to(tmp_path):
         out.write(b"tar")
     assert os.read(reader, 10) == b"tar"
     os.close(reader)
+
+
+def test_the_name_of_an_open_file_is_not_taken_away_from_it(tmp_path):
+    """As ``dest=/dev/stdout`` is, when standard output is a file."""
+    with open(tmp_path / "out.tar", "wb") as standard, sink(f"/proc/self/fd/{standard.fileno()}") as out:
+        out.write(b"tar")
+    assert (tmp_path / "out.tar").read_bytes() == b"tar"
+    assert os.listdir(tmp_path) == ["out.tar"]
