@@ -57,7 +57,7 @@ def as_ordinary_user(work: Callable[[], object]) -> str:
 def place(tmp_path):
     """A run root that an ordinary user owns, and can get to."""
     for above in tmp_path.parents:
-        if above.stat().st_uid == 0 and above.name.startswith("pytest"):
+        if above.stat().st_uid == 0 and "pytest" in str(above):
             above.chmod(0o755)
     path = tmp_path / "run"
     path.mkdir(mode=0o700)
