@@ -151,6 +151,17 @@ def test_memory_is_limited(scow):
     assert done.returncode != 0
 
 
+def test_limits_can_be_changed_and_left_alone(scow):
+    scow("run", "-d", "--name", "uu", "--network", "none", IMAGE, "sleep", "600")
+    assert scow("update", "--memory", "64m", "--memory-swap", "64m", "--cpus", "0.5", "uu") == "uu"
+    assert scow("update", "--memory", "0", "--cpus", "0", "uu") == "uu"
+    assert scow("inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}", "uu") == f"{64 << 20} 500000000"
+    scow("create", "--name", "rr", "--network", "none", IMAGE, "nosuch")
+    done = scow.run("restart", "rr")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"Error: Cannot restart container rr: failed to create")
+
+
 def test_a_detached_container_that_removes_itself_leaves_no_directory(scow):
     for command in ("true", "sleep 0.5"):
         scow("run", "--rm", "-d", "--network", "none", IMAGE, "sh", "-c", command)

@@ -26,13 +26,14 @@ def update(service: Containers, container: Container, changes: Mapping[str, Any]
     Args:
         service: The room.
         container: The container.
-        changes: Members of docker's ``HostConfig``.
+        changes: Members of docker's ``HostConfig``; a bound of 0 changes nothing, but for that of processes.
 
     Raises:
         InvalidArgumentError: A limit is out of range.
         ConflictError: A container with ``--rm`` gets a restart policy.
         StartError: The runtime refused.
     """
+    changes = {name: value for name, value in changes.items() if value or name == "PidsLimit"}
     host = {**container.host, **changes}
     check_memory({"Memory": changes.get("Memory")})  # the rest is looked at together, below
     if in_user_namespace():

@@ -231,7 +231,7 @@ def _prepare(content: Blobs, image: Outgoing, *, docker: bool) -> _Image:
             layers.append(layer)
     if tuple(layers) != stored:
         manifest = encode_manifest(replace(manifest.value, layers=tuple(layers)))
-    return _Image(manifest, stored, sorted(image.names))
+    return _Image(manifest, stored, list(image.names))
 
 
 def _plain(content: Blobs, layer: Descriptor, diff_id: DiffID) -> Descriptor:

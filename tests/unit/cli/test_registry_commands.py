@@ -180,7 +180,8 @@ def test_login_and_logout(capsys, world, monkeypatch):
         out, _ = scow(capsys, "logout", registry.address)
         assert out == f"Removing login credentials for {registry.address}\n"
         assert json.loads((world / "cfg" / "config.json").read_text())["auths"] == {}
-        _, err = scow(capsys, "login", "-u", "user", "-p", "pass", registry.address)
+        (world / "cfg" / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": "no base64"}}}))
+        _, err = scow(capsys, "login", "-u", "user", "-p", "pass", registry.address)  # mends what is stored
         assert "WARNING! Using --password via the CLI is insecure. Use --password-stdin." in err
 
 

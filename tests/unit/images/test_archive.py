@@ -108,6 +108,12 @@ def test_the_same_images_give_the_same_bytes(store):
     assert saved(store, "a", "b") == saved(store, "a", "b")
 
 
+def test_names_come_in_the_order_they_were_asked_for(store):
+    store.image("z:1", "z:2")
+    with tarfile.open(fileobj=io.BytesIO(saved(store, "z:2", "z:1"))) as tar:
+        assert json.load(tar.extractfile("manifest.json"))[0]["RepoTags"] == ["z:2", "z:1"]
+
+
 def test_repositories_ids_and_order(store):
     first, second = store.image("z:1", "z:2"), store.image("a:1", layers=({"x": b""},))
     with tarfile.open(fileobj=io.BytesIO(saved(store, "z", second.id))) as tar:

@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         domain = transfers.login_domain(server)
         stored = None if options.username or password else _again(transfers, domain)
         if stored is None:
-            known = transfers.stored_credential(domain)
+            known = None if options.username else transfers.stored_credential(domain)  # they may be unreadable
             username, password = _ask(domain, options.username, password, known.username if known else "")
             stored = transfers.login(domain, username, password)
     if stored:

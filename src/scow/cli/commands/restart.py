@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from scow.cli.flags import Command, Flag, parse
+from scow.errors import ScowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ def main(argv: list[str]) -> int:
     seconds = patience(options)
 
     def restart(containers: Containers, container: Container) -> None:
-        containers.restart(container, seconds, options.signal)
+        try:
+            containers.restart(container, seconds, options.signal)
+        except ScowError as error:
+            error.message = f"Cannot restart container {container.name}: {error.message}"
+            raise
 
     return for_each(options.args, restart)
