@@ -220,6 +220,8 @@ def _knows_no_layers(error: OSError, mount: Mount, explanation: str) -> bool:
     """
     if error.errno != errno.EINVAL or mount.type != "overlay":
         return False
+    if explanation.startswith("VFS: Legacy: "):  # more than a page, which mount(2) may fill more sparingly
+        return True
     return error.filename == _LOWER or (error.filename is None and not explanation)
 
 

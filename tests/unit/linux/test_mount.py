@@ -85,31 +85,36 @@ def test_overlays(tmp_path, at, monkeypatch, classic, count) -> None:
 
 @pytest.fixture
 def old_kernel(monkeypatch) -> None:
-    """Overlayfs as before 6.5: it takes any word and no descriptor, and says nothing when it then fails."""
+    """Overlayfs as before 6.5: it takes any word up to a page of them, no descriptor, and then fails mutely."""
     real = kernel.call
-    stacks = set()
+    explain = mounting._explanation
+    stacks: dict[object, int] = {}
+    full = "VFS: Legacy: Cumulative options too large"
 
     def call(number: int, *arguments: object) -> int:
         if number == kernel.FSCONFIG:
-            context, command, key, *_ = arguments
-            if key == b"lowerdir+":
-                if command == mounting._SET_FD:
-                    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-                stacks.add(context)
+            context, command, key, value, _ = arguments
+            if key == b"lowerdir+" and command == mounting._SET_FD:
+                raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+            if key == b"lowerdir+" or context in stacks:
+                stacks[context] = stacks.get(context, 0) + len(key or b"") + len(value or b"") + 2
+                if command == mounting._CREATE or stacks[context] > 4096:
+                    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
                 return 0
-            if command == mounting._CREATE and context in stacks:
-                stacks.remove(context)
-                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return real(number, *arguments)
 
     monkeypatch.setattr(kernel, "call", call)
+    monkeypatch.setattr(mounting, "_explanation", lambda at: full if stacks.get(at, 0) > 4096 else explain(at))
 
 
 @root
 @pytest.mark.usefixtures("old_kernel")
+@pytest.mark.parametrize("count", [3, 0, 60], ids=["few", "a page of layers and no room for the rest", "many"])
 @pytest.mark.parametrize("mounted", [False, True], ids=["directories", "mounts"])
-def test_layers_on_an_old_kernel(tmp_path, at, mounted) -> None:
-    stack = layers(tmp_path)
+def test_layers_on_an_old_kernel(tmp_path, at, mounted, count) -> None:
+    if not count:
+        count = 4096 // len(f"lowerdir+={tmp_path}/a rather long name for a layer, with a comma 10,")
+    stack = layers(tmp_path, count)
     if mounted:
         (tmp_path / "layer").mkdir()
         tmpfs = Mount("tmpfs", "t", str(tmp_path / "layer"), ("ro", "size=1m"))
@@ -119,7 +124,7 @@ def test_layers_on_an_old_kernel(tmp_path, at, mounted) -> None:
         mount_all(stack, at)
         return mount_points(str(tmp_path)), sorted(os.listdir(at))
 
-    assert run_private(work) == ([at], ["f0", "f1", "f2"])
+    assert run_private(work) == ([at], sorted(f"f{number}" for number in range(count)))
 
 
 @root
