@@ -151,6 +151,7 @@ def test_memory_is_limited(scow):
     assert done.returncode != 0
 
 
+@pytest.mark.host
 def test_limits_can_be_changed_and_left_alone(scow):
     scow("run", "-d", "--name", "uu", "--network", "none", IMAGE, "sleep", "600")
     assert scow("update", "--memory", "64m", "--memory-swap", "64m", "--cpus", "0.5", "uu") == "uu"
@@ -520,7 +521,7 @@ def test_a_missing_program_is_named(scow, tmp_path):
 # ------------------------------------------------------------------ what it costs
 
 
-USERS_ONLY = ("containers.limits", "linux.reentry", "linux.standing", "runtime.confined")
+USERS_ONLY = ("containers.limits", "linux.mountinfo", "linux.reentry", "linux.standing", "runtime.confined")
 
 
 @pytest.mark.parametrize("verb", ["run", "exec"])
