@@ -31,6 +31,18 @@ def no_thread() -> UnavailableError:
     )
 
 
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread.
+
+    Raises:
+        UnavailableError: The system gives this process no further one.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise no_thread() from error
+
+
 class Task(Generic[R]):
     """One call on a thread of its own; made by ``TaskGroup.spawn``."""
 
@@ -120,10 +132,10 @@ class TaskGroup:
             if not self._limit or self._busy < self._limit:
                 thread = threading.Thread(target=self._serve, daemon=True)
                 try:
-                    thread.start()
-                except RuntimeError as error:
+                    start_thread(thread)
+                except UnavailableError:
                     self._waiting.pop()
-                    raise no_thread() from error
+                    raise
                 self._busy += 1
                 self._threads.append((thread, task._finished))  # noqa: SLF001
         return task

@@ -9,7 +9,8 @@ import queue
 import threading
 
 from scow.base.files import storage_error
-from scow.base.tasks import no_thread
+from scow.base.tasks import start_thread
+from scow.errors import UnavailableError
 from scow.linux.writeback import Writeback
 from scow.oci.digest import Digest
 from scow.typing import TYPE_CHECKING
@@ -55,10 +56,10 @@ class Spool:
 
     def __enter__(self) -> Self:
         try:
-            self._thread.start()
-        except RuntimeError as error:
+            start_thread(self._thread)
+        except UnavailableError:
             os.close(self._fd)
-            raise no_thread() from error
+            raise
         return self
 
     def __exit__(

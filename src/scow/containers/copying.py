@@ -15,9 +15,9 @@ import posixpath
 import stat
 import threading
 
-from scow.base.tasks import no_thread
+from scow.base.tasks import start_thread
 from scow.containers.roots import in_root
-from scow.errors import InvalidArgumentError, NotFoundError
+from scow.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from scow.layer.compression import open_stream
 from scow.layer.diff import tar_tree
 from scow.layer.extract import extract_plain
@@ -225,11 +225,11 @@ def _through_pipe(write: Callable[[BinaryIO], None], read: Callable[[BinaryIO], 
 
     thread = threading.Thread(target=produce, name="archive")
     try:
-        thread.start()
-    except RuntimeError as error:
+        start_thread(thread)
+    except UnavailableError:
         os.close(reader)
         os.close(writer)
-        raise no_thread() from error
+        raise
     try:
         with open(reader, "rb") as stream:
             size = read(stream)

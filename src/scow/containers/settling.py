@@ -72,9 +72,8 @@ def _watcher_lives(container: Container) -> bool:
 def _await_monitor(directory: str, identity: str) -> tuple[int, float] | None:
     """The monitor may be about to write the exit status down: it does so when the log has all of the output."""
     pid = monitor.monitor_pid(directory)
-    for _ in range(
-        _MONITOR_LOOKS
-    ):  # not by the clock: what keeps the monitor from a processor may keep this process too
+    # not by the clock: what keeps the monitor from a processor may keep this process too
+    for _ in range(_MONITOR_LOOKS):
         found = monitor.exit_status(directory, identity)
         if found is not None or not process.start_time(pid):
             break

@@ -406,6 +406,8 @@ class _Segments:
 def _fill_ranged(
     reader: BlobReader, desc: Descriptor, sink: Sink, report: Callable[[int], None], ranges: Ranges
 ) -> None:
+    from scow.base.tasks import start_thread
+
     repository, session = reader._repository, reader.session  # noqa: SLF001
     reader.drop()
     segments = _Segments(sink.offset, desc.size, ranges)
@@ -422,12 +424,7 @@ def _fill_ranged(
     try:
         while len(threads) < ranges.connections:
             thread = threading.Thread(target=work, daemon=True)
-            try:
-                thread.start()
-            except RuntimeError as error:
-                from scow.base.tasks import no_thread
-
-                raise no_thread() from error
+            start_thread(thread)
             threads.append(thread)
         while sink.offset < desc.size:
             session.stopper.check()

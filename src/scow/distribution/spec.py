@@ -50,6 +50,7 @@ MANIFEST_TYPES = (
 MAX_ERROR_BODY = 64 << 10
 """Bytes read of the body of a failed request."""
 _DIGITS = 18
+_UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~")  # Source: RFC 3986, 2.3
 
 ERROR_CODES = frozenset(
     {
@@ -185,7 +186,7 @@ def blob_path(name: str, digest: str) -> str:
 def uploads_path(name: str, *, mount: str = "", source: str = "") -> str:
     """end-4a, and end-11 when ``mount`` names a digest (``source``: the repository that has it)."""
     query = {"mount": mount, "from": source} if mount else {}
-    return f"/v2/{name}/blobs/uploads/" + (_query({key: value for key, value in query.items() if value}))
+    return f"/v2/{name}/blobs/uploads/" + _query({key: value for key, value in query.items() if value})
 
 
 def referrers_path(name: str, digest: str, artifact_type: str = "") -> str:
@@ -212,7 +213,7 @@ def _query(members: Mapping[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    if text.replace(":", "").isalnum() and text.isascii():  # a digest, and most tags
+    if _UNRESERVED.issuperset(text.replace(":", "")):  # every tag and digest that is one
         return text
     from urllib.parse import quote
 

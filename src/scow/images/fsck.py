@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scow.content.local import LocalContentStore
-    from scow.content.store import BlobInfo
     from scow.images.store import ImageRecord, ImageStore
     from scow.oci.digest import Digest
     from scow.snapshot.snapshotter import Snapshotter
@@ -90,17 +89,12 @@ def _check_blobs(content: LocalContentStore, repair: bool) -> Iterator[Finding]:
         if not wrong:
             continue
         with content.db.write():
-            same = info in list(_still(content, info.digest))  # it may have been removed meanwhile, and come back
+            # it may have been removed meanwhile, and come back
+            same = info.digest in content and content.stat(info.digest) == info
             if same and repair:
                 content.delete(info.digest)
         if same:
             yield Finding("blob", info.digest, wrong, repair)
-
-
-def _still(content: LocalContentStore, digest: Digest) -> Iterator[BlobInfo]:
-    """A blob as it is now, if it is there."""
-    if digest in content:
-        yield content.stat(digest)
 
 
 def _blob_fault(content: LocalContentStore, digest: Digest, size: int) -> str:

@@ -3,8 +3,8 @@
 
 The collector marks from everything alive (leases of living processes, images, containers, cache records) along the
 references in ``base.leases`` and sweeps the rest: rows first, in one transaction, then files, and what killed
-processes left of either. Since whoever brings or
-finds an object links it in the same transaction, nothing that another process uses is ever swept.
+processes left of either. Since whoever brings or finds an object links it in the same transaction, nothing that another
+process uses is ever swept.
 """
 
 from __future__ import annotations

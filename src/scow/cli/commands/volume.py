@@ -170,17 +170,12 @@ def rm(argv: list[str]) -> int:
     for name in options.args:
         try:
             volumes.remove(name)
-        except NotFoundError as error:
-            if not options.force:
+        except ScowError as error:
+            if not (options.force and isinstance(error, NotFoundError)):
                 sys.stdout.flush()
                 code = report(error)
                 status = status or code
                 continue
-        except ScowError as error:
-            sys.stdout.flush()
-            code = report(error)
-            status = status or code
-            continue
         sys.stdout.write(name + "\n")
     return status
 
